@@ -1,0 +1,84 @@
+// The nouns between the slow arm (sources) and the hot arm (doors).
+import type { CredentialError } from '../lib/errors.ts';
+import type { Secret } from '../lib/secret.ts';
+import type { ForcedRefresh } from '../telemetry/observer.ts';
+
+/** What a token source hands over. The store turns it into a Credential. */
+export interface IssuedToken {
+  /** The bare value, without header prefix. */
+  readonly value: Secret;
+  /** Milliseconds from the moment the request was sent; undefined = does not expire by itself. */
+  readonly lifetimeMs: number | undefined;
+}
+
+/** What may be injected. Immutable: a renewed one is a new object with a higher generation. */
+export interface Credential {
+  /** Name of the source. */
+  readonly source: string;
+  readonly value: Secret;
+  /** Counts up per process, across all sources, from 1. Never derived from the value, so it may be shown and logged. */
+  readonly generation: number;
+  /** Wall clock, epoch ms, when it was published. */
+  readonly issuedAt: number;
+  /** Wall clock, epoch ms, when the provider ends it; Infinity = never by itself. */
+  readonly expiresAt: number;
+  /** Last use by the wall clock (expiresAt − skew), epoch ms. */
+  readonly usableUntil: number;
+  /** Last use by the monotonic clock, ms. Expired as soon as either clock says so. */
+  readonly usableUntilMonotonic: number;
+}
+
+export type SourceType = 'client_credentials' | 'static' | 'file';
+
+/** How a credential is obtained. One factory a file in source/; the store decides when. */
+export interface TokenSource {
+  readonly name: string;
+  readonly type: SourceType;
+  /**
+   * Obtains a new token. Rejects with CredentialError only. The store calls it under single flight; `signal` aborts at
+   * the total time limit of a fetch or at shutdown, never because one caller went away.
+   */
+  issue(signal: AbortSignal): Promise<IssuedToken>;
+  /** Calls `changed` when a file that this source reads has new content. Returns the way to stop watching. */
+  watch?(changed: () => void): () => void;
+  /** Gives back sockets. */
+  close?(): Promise<void>;
+}
+
+/** Called with the new credential, or undefined when the last one may not be used any more. */
+export type CredentialListener = (credential: Credential | undefined) => void;
+
+/** Where the slow arm publishes and the hot arm reads. Keyed by source name; a later source type adds subjects. */
+export interface CredentialStore {
+  /** Hot: the current credential if it may still be used by both clocks, else undefined. No allocation, no I/O. */
+  peek(source: string): Credential | undefined;
+  /** Cold: the current credential, or the result of the fetch under way, within `timeoutMs`. Rejects with CredentialError. */
+  get(source: string, timeoutMs: number, signal?: AbortSignal): Promise<Credential>;
+  /** Why there is none: the last failure, or undefined. */
+  failure(source: string): CredentialError | undefined;
+  /** Milliseconds until the next attempt is due, for Retry-After; at least 1000 where unknown. */
+  retryAfterMs(source: string): number;
+  /** Told at once of the present state, then of each change. Returns the way to unsubscribe. */
+  subscribe(source: string, listener: CredentialListener): () => void;
+  /**
+   * An upstream refused this generation, and its attempt certainly carried it. `requestKey` tells different requests
+   * apart for the count of "refused for good".
+   */
+  refused(source: string, generation: number, requestKey: string): ForcedRefresh;
+  /** Names of required sources without a first credential yet; empty = ready. Sticky per source. */
+  missing(): readonly string[];
+  /** State for the status page: never a value. */
+  status(): readonly SourceStatus[];
+  start(): void;
+  stop(): Promise<void>;
+}
+
+export interface SourceStatus {
+  readonly source: string;
+  readonly type: SourceType;
+  readonly required: boolean;
+  readonly generation: number | undefined;
+  readonly expiresAt: number | undefined;
+  readonly nextRefreshAt: number | undefined;
+  readonly lastFailure: string | undefined;
+}

@@ -1,0 +1,34 @@
+// The noun "policy": which requests get which credential, and how. Compiled once at load, then frozen.
+import type { HealOn } from '../config/config.ts';
+
+export interface Policy {
+  /** Position in the file; the lower one wins. */
+  readonly index: number;
+  readonly name: string;
+  /** Name of the source whose credential is injected. */
+  readonly source: string;
+  /** Lower case. Default authorization. */
+  readonly header: string;
+  /** Put before the token, verbatim. Default "Bearer ". */
+  readonly prefix: string;
+  readonly onFailure: 'deny' | 'pass';
+  readonly healOn: HealOn;
+  /** SDS resource name: one per source and prefix. */
+  readonly secretName: string;
+}
+
+/** `undefined` = no policy; 'ambiguous_path' = two parsers may read the path differently and the policy says deny. */
+export type Match = Policy | undefined | 'ambiguous_path';
+
+export interface PolicyTable {
+  readonly policies: readonly Policy[];
+  readonly unmatched: 'pass' | 'deny';
+  byName(name: string): Policy | undefined;
+  /**
+   * First policy that covers the request, as the app sent it. `host` may carry a port; a missing port counts as the
+   * scheme's (80 for http, 443 for https). `path` may carry a query, which is never read. No I/O, no clock.
+   */
+  match(host: string, method: string, path: string, scheme: string): Match;
+  /** Whether the hosts of this policy cover `host`. */
+  coversHost(policy: Policy, host: string, scheme: string): boolean;
+}

@@ -1,0 +1,80 @@
+// What the program tells of itself. Doors, store and sources call an Observer and know nothing of logs or metrics;
+// the null object costs a call and no branch. No method ever receives a token, a secret, a header value or a path.
+import type { CredentialErrorCode } from '../lib/errors.ts';
+
+/** Why a Check was answered as it was. Closed: it is a metric label. */
+export type CheckReason =
+  | 'injected'
+  | 'unmatched'
+  | 'unmarked' // no policy mark, or a Host that the marked policy does not cover
+  | 'ambiguous_path'
+  | 'passed_without' // on_failure: pass
+  | 'malformed' // the CheckRequest itself
+  | CredentialErrorCode;
+
+export type CheckDecision = 'inject' | 'pass' | 'deny' | 'error';
+
+/** Why a refusal seen in the access log counted or not. */
+export type RefusalVerdict =
+  | 'counted'
+  | 'in_doubt' // the attempt may have carried another generation
+  | 'not_ours' // authority, method or path is not the policy's
+  | 'heal_off'
+  | 'not_a_token_fault' // insufficient_scope, invalid_request, or heal_on: invalid_token without the challenge
+  | 'malformed';
+
+/** What became of a demand to renew before time. */
+export type ForcedRefresh =
+  | 'started' // a fetch began
+  | 'joined' // one was under way already
+  | 'stale' // the refused generation is not the current one any more
+  | 'limited' // over the limits of forced refreshes
+  | 'refused_for_good'; // three new ones in a row were refused: alarm, nothing until the next scheduled refresh
+
+export type FeedbackDoor = 'push' | 'check';
+
+export interface Observer {
+  /** Hot: once a Check. `policy` is undefined where none matched. */
+  checkDecided(policy: string | undefined, decision: CheckDecision, reason: CheckReason): void;
+  /** A fetch ended. `durationMs` is the provider's time. */
+  refreshEnded(source: string, result: 'ok' | CredentialErrorCode, durationMs: number, forced: boolean): void;
+  /** A failed fetch, with the text for the log and the delay before the next attempt. */
+  refreshFailed(source: string, code: CredentialErrorCode, message: string, nextAttemptMs: number): void;
+  credentialPublished(source: string, generation: number, expiresAt: number): void;
+  /** The last credential of a source ended without a new one. */
+  credentialExpired(source: string, generation: number): void;
+  secretChanged(source: string): void;
+  refusalSeen(door: FeedbackDoor, source: string, verdict: RefusalVerdict): void;
+  refreshForced(source: string, outcome: ForcedRefresh): void;
+  secretSubscribed(secretName: string, known: boolean): void;
+  secretUnsubscribed(secretName: string): void;
+  secretAcknowledged(secretName: string, version: string): void;
+  /** `detail` is Envoy's error text. */
+  secretRejected(secretName: string, version: string, detail: string): void;
+  /** A peer broke a limit or the protocol on one of our listeners. */
+  peerFault(listener: string, fault: string): void;
+  /** The front or a server listens, drains, or has ended. */
+  listenerChanged(listener: string, state: 'listening' | 'draining' | 'closed', address: string): void;
+  /** A thing that should not happen; `message` is fixed text. */
+  unexpected(where: string, error: unknown): void;
+}
+
+const nothing = (): void => {};
+
+export const nullObserver: Observer = {
+  checkDecided: nothing,
+  refreshEnded: nothing,
+  refreshFailed: nothing,
+  credentialPublished: nothing,
+  credentialExpired: nothing,
+  secretChanged: nothing,
+  refusalSeen: nothing,
+  refreshForced: nothing,
+  secretSubscribed: nothing,
+  secretUnsubscribed: nothing,
+  secretAcknowledged: nothing,
+  secretRejected: nothing,
+  peerFault: nothing,
+  listenerChanged: nothing,
+  unexpected: nothing,
+};
