@@ -47,7 +47,7 @@ export interface Observer {
   refusalSeen(door: FeedbackDoor, source: string, verdict: RefusalVerdict): void;
   refreshForced(source: string, outcome: ForcedRefresh): void;
   secretSubscribed(secretName: string, known: boolean): void;
-  secretUnsubscribed(secretName: string): void;
+  secretUnsubscribed(secretName: string, known: boolean): void;
   secretAcknowledged(secretName: string, version: string): void;
   /** `detail` is Envoy's error text. */
   secretRejected(secretName: string, version: string, detail: string): void;

@@ -1,0 +1,85 @@
+// Turns events into log lines. Nothing of a warm request is logged; repeats are limited.
+import type { Clock } from '../lib/clock.ts';
+import type { Logger } from './logger.ts';
+import { nullObserver, type Observer } from './observer.ts';
+import { createRepeatLimit } from './repeat-limit.ts';
+
+const iso = (epochMs: number): string =>
+  Number.isFinite(epochMs) ? new Date(epochMs).toISOString() : 'never';
+
+export function createLogObserver(log: Logger, clock: Clock): Observer {
+  const limit = createRepeatLimit(clock);
+  return {
+    ...nullObserver,
+
+    refreshFailed(source, code, message, nextAttemptMs) {
+      const omitted = limit.admit(`refresh:${source}:${code}`);
+      if (omitted === undefined) return;
+      log.warn(
+        { source, code, omitted, nextAttemptMs: Math.round(nextAttemptMs) },
+        `no new credential: ${message}`,
+      );
+    },
+    credentialPublished(source, generation, expiresAt) {
+      log.info({ source, generation, expiresAt: iso(expiresAt) }, 'credential published');
+    },
+    credentialExpired(source, generation) {
+      log.error({ source, generation }, 'the last credential ended without a new one: requests are refused');
+    },
+    secretChanged(source) {
+      log.info({ source }, 'a secret file changed: renewing');
+    },
+    refusalSeen(door, source, verdict) {
+      if (verdict !== 'counted' && verdict !== 'in_doubt') return;
+      const omitted = limit.admit(`refusal:${door}:${source}:${verdict}`);
+      if (omitted === undefined) return;
+      log.warn({ door, source, verdict, omitted }, 'an upstream refused a credential');
+    },
+    refreshForced(source, outcome) {
+      if (outcome === 'refused_for_good') {
+        const omitted = limit.admit(`forced:${source}:${outcome}`);
+        if (omitted === undefined) return;
+        log.error(
+          { source, outcome, omitted },
+          'three new credentials in a row were refused at once: audience, scope or client are likely wrong, not the token',
+        );
+      } else if (outcome === 'started' || outcome === 'limited') {
+        const omitted = limit.admit(`forced:${source}:${outcome}`);
+        if (omitted === undefined) return;
+        log.warn({ source, outcome, omitted }, 'renewal before time');
+      }
+    },
+    secretSubscribed(secretName, known) {
+      if (known) log.info({ secretName }, 'Envoy subscribed to a secret');
+      else
+        log.warn(
+          { secretName },
+          'Envoy asks for a secret that no policy names: it gets an empty one and answers 503',
+        );
+    },
+    secretRejected(secretName, version, detail) {
+      const omitted = limit.admit(`nack:${secretName}`);
+      if (omitted === undefined) return;
+      log.error(
+        { secretName, version, omitted, detail: detail.slice(0, 300) },
+        'Envoy refused a secret (NACK) and keeps the old one',
+      );
+    },
+    peerFault(listener, fault) {
+      const omitted = limit.admit(`peer:${listener}:${fault}`);
+      if (omitted === undefined) return;
+      log.warn({ listener, fault, omitted }, 'a peer broke a rule');
+    },
+    listenerChanged(listener, state, address) {
+      log.info({ listener, state, address }, `${listener} ${state}`);
+    },
+    unexpected(where, error) {
+      const omitted = limit.admit(`unexpected:${where}`);
+      if (omitted === undefined) return;
+      // Only the class and code of an unknown error: its text may quote what it failed on.
+      const name = error instanceof Error ? error.name : typeof error;
+      const code = error instanceof Error && 'code' in error ? String(error.code) : undefined;
+      log.error({ where, error: name, code, omitted }, 'unexpected error');
+    },
+  };
+}

@@ -1,0 +1,154 @@
+// Turns events into Prometheus metrics. The hot path adds to plain numbers; prom-client sees them at the scrape
+// (its labelled counter costs 0.11 µs and a key string per call, measured with prom-client 15).
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Clock } from '../lib/clock.ts';
+import { type CheckDecision, type CheckReason, nullObserver, type Observer } from './observer.ts';
+
+export interface Metrics {
+  readonly observer: Observer;
+  /** The text exposition. */
+  render(): Promise<string>;
+}
+
+interface CheckCount {
+  readonly decision: CheckDecision;
+  count: number;
+}
+
+export function createMetrics(clock: Clock): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const checks = new Map<string, Map<CheckReason, CheckCount>>();
+  const credentials = new Map<string, { generation: number; expiresAt: number }>();
+
+  new Counter({
+    name: 'bearerd_checks_total',
+    help: 'Checks answered, by policy, decision and reason. policy is empty where none matched.',
+    labelNames: ['policy', 'decision', 'reason'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [policy, reasons] of checks) {
+        for (const [reason, { decision, count }] of reasons) this.inc({ policy, decision, reason }, count);
+      }
+    },
+  });
+  new Gauge({
+    name: 'bearerd_credential_runway_seconds',
+    help: 'Seconds until the current credential of a source ends; 0 without one, +Inf where it never ends by itself.',
+    labelNames: ['source'],
+    registers,
+    collect() {
+      for (const [source, { expiresAt }] of credentials) {
+        this.set({ source }, Math.max(0, (expiresAt - clock.now()) / 1000));
+      }
+    },
+  });
+  new Gauge({
+    name: 'bearerd_credential_generation',
+    help: 'Generation of the current credential of a source. Counts up over all sources.',
+    labelNames: ['source'],
+    registers,
+    collect() {
+      for (const [source, { generation }] of credentials) this.set({ source }, generation);
+    },
+  });
+  const refreshes = new Histogram({
+    name: 'bearerd_refresh_duration_seconds',
+    help: 'Time that a provider or file took for one credential, by result.',
+    labelNames: ['source', 'result', 'forced'],
+    buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+    registers,
+  });
+  const refusals = new Counter({
+    name: 'bearerd_refusals_total',
+    help: 'Refused attempts told by Envoy, by what they were taken for.',
+    labelNames: ['door', 'source', 'verdict'],
+    registers,
+  });
+  const forced = new Counter({
+    name: 'bearerd_forced_refreshes_total',
+    help: 'Demands to renew before time, by outcome.',
+    labelNames: ['source', 'outcome'],
+    registers,
+  });
+  const subscribers = new Gauge({
+    name: 'bearerd_secret_subscribers',
+    help: 'SDS subscriptions open now, by whether a policy names the secret.',
+    labelNames: ['known'],
+    registers,
+  });
+  const nacks = new Counter({
+    name: 'bearerd_secret_nacks_total',
+    help: 'Secrets that Envoy refused.',
+    registers,
+  });
+  const acks = new Counter({
+    name: 'bearerd_secret_acks_total',
+    help: 'Secrets that Envoy acknowledged.',
+    registers,
+  });
+  const peerFaults = new Counter({
+    name: 'bearerd_peer_faults_total',
+    help: 'Limits or protocol rules that a peer broke, by listener.',
+    labelNames: ['listener', 'fault'],
+    registers,
+  });
+  const unexpected = new Counter({
+    name: 'bearerd_unexpected_errors_total',
+    help: 'Errors that should not happen.',
+    labelNames: ['where'],
+    registers,
+  });
+
+  const observer: Observer = {
+    ...nullObserver,
+    checkDecided(policy, decision, reason) {
+      const name = policy ?? '';
+      let reasons = checks.get(name);
+      if (!reasons) {
+        reasons = new Map();
+        checks.set(name, reasons);
+      }
+      const entry = reasons.get(reason);
+      if (entry) entry.count++;
+      else reasons.set(reason, { decision, count: 1 });
+    },
+    refreshEnded(source, result, durationMs, wasForced) {
+      refreshes.observe({ source, result, forced: String(wasForced) }, durationMs / 1000);
+    },
+    credentialPublished(source, generation, expiresAt) {
+      credentials.set(source, { generation, expiresAt });
+    },
+    credentialExpired(source, generation) {
+      credentials.set(source, { generation, expiresAt: 0 });
+    },
+    refusalSeen(door, source, verdict) {
+      refusals.inc({ door, source, verdict });
+    },
+    refreshForced(source, outcome) {
+      forced.inc({ source, outcome });
+    },
+    // A peer may ask for any name, so names never become labels.
+    secretSubscribed(_secretName, known) {
+      subscribers.inc({ known: String(known) });
+    },
+    secretUnsubscribed(_secretName, known) {
+      subscribers.dec({ known: String(known) });
+    },
+    secretAcknowledged() {
+      acks.inc();
+    },
+    secretRejected() {
+      nacks.inc();
+    },
+    peerFault(listener, fault) {
+      peerFaults.inc({ listener, fault });
+    },
+    unexpected(where) {
+      unexpected.inc({ where });
+    },
+  };
+
+  return { observer, render: () => registry.metrics() };
+}

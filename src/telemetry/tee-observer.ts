@@ -1,0 +1,17 @@
+// Tells two observers everything, in order.
+import type { Observer } from './observer.ts';
+
+export function createTeeObserver(first: Observer, second: Observer): Observer {
+  const tee: Record<string, (...args: unknown[]) => void> = {};
+  for (const name of Object.keys(first) as (keyof Observer)[]) {
+    const a = first[name] as (...args: unknown[]) => void;
+    const b = second[name] as (...args: unknown[]) => void;
+    tee[name] = (...args) => {
+      a(...args);
+      b(...args);
+    };
+  }
+  // Hot: no rest arguments for the one event of every Check, and only the metrics listen to it.
+  tee['checkDecided'] = second.checkDecided as (...args: unknown[]) => void;
+  return tee as unknown as Observer;
+}

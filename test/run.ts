@@ -1,0 +1,69 @@
+// Runs the test heights one after the other and ends with one line: "N passed, N failed, N skipped".
+//   node test/run.ts [unit|integration|e2e|full ...] [--grep PATTERN]
+// e2e files run one at a time: they measure deadlines on real Envoys and would disturb each other.
+import { existsSync, globSync } from 'node:fs';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { parseArgs } from 'node:util';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { grep: { type: 'string' } },
+});
+
+const heights: Record<string, { files: string; concurrency: number; timeoutMs: number }> = {
+  unit: { files: 'test/unit/**/*.test.ts', concurrency: 2, timeoutMs: 120_000 },
+  integration: { files: 'test/integration/**/*.test.ts', concurrency: 2, timeoutMs: 180_000 },
+  e2e: { files: 'test/e2e/**/*.test.ts', concurrency: 1, timeoutMs: 300_000 },
+  // What does not fit into every run: long soaks and many versions.
+  full: { files: 'test/full/**/*.test.ts', concurrency: 1, timeoutMs: 1_800_000 },
+};
+
+const chosen = positionals.length > 0 ? positionals : ['unit', 'integration', 'e2e'];
+const totals = { passed: 0, failed: 0, skipped: 0 };
+const skippedNames: string[] = [];
+const failedNames: string[] = [];
+
+if (!existsSync('dist/main.js')) throw new Error('dist/ is missing: run "npm run build" first');
+
+for (const name of chosen) {
+  const height = heights[name];
+  if (!height) throw new Error(`unknown height "${name}": one of ${Object.keys(heights).join(', ')}`);
+  const files = globSync(height.files).sort();
+  if (files.length === 0) continue;
+  process.stdout.write(`\n== ${name}: ${files.length} files\n`);
+  const started = performance.now();
+  await new Promise<void>((resolve, reject) => {
+    const stream = run({
+      files,
+      concurrency: height.concurrency,
+      timeout: height.timeoutMs,
+      ...(values.grep === undefined ? {} : { testNamePatterns: [values.grep] }),
+    });
+    stream.on('test:pass', (event) => {
+      if (event.details.type === 'suite') return;
+      if (event.skip !== undefined) {
+        totals.skipped++;
+        skippedNames.push(`${event.name}${typeof event.skip === 'string' ? `: ${event.skip}` : ''}`);
+      } else {
+        totals.passed++;
+      }
+    });
+    stream.on('test:fail', (event) => {
+      // A suite fails because a test in it failed; that test is counted by itself.
+      if (event.details.type === 'suite' && event.details.error.cause !== undefined) return;
+      totals.failed++;
+      failedNames.push(`${event.name} (${event.file ?? name})`);
+    });
+    stream.on('error', reject);
+    const report = stream.compose(spec);
+    report.on('end', resolve);
+    report.pipe(process.stdout, { end: false });
+  });
+  process.stdout.write(`== ${name}: ${Math.round((performance.now() - started) / 1000)} s\n`);
+}
+
+for (const name of skippedNames) process.stdout.write(`skipped: ${name}\n`);
+for (const name of failedNames) process.stdout.write(`failed: ${name}\n`);
+process.stdout.write(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`);
+process.exitCode = totals.failed > 0 || totals.passed === 0 ? 1 : 0;

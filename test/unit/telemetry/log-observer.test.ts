@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CredentialError } from '../../../src/lib/errors.ts';
+import { Secret } from '../../../src/lib/secret.ts';
+import { createLogObserver } from '../../../src/telemetry/log-observer.ts';
+import { createLogger } from '../../../src/telemetry/logger.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+
+function setUp() {
+  const lines: Record<string, unknown>[] = [];
+  const clock = new FakeClock();
+  const logger = createLogger({ level: 'debug' }, { write: (line) => lines.push(JSON.parse(line)) });
+  return { lines, clock, logger, observer: createLogObserver(logger, clock) };
+}
+
+test('equal failures are logged once a minute, with the number left out', async () => {
+  const { lines, clock, observer } = setUp();
+  for (let i = 0; i < 50; i++) observer.refreshFailed('orders', 'source_unavailable', 'no connection', 250);
+  assert.equal(lines.length, 1);
+  await clock.advance(60_001);
+  observer.refreshFailed('orders', 'source_unavailable', 'no connection', 250);
+  assert.equal(lines.length, 2);
+  assert.equal(lines[1]!['omitted'], 49);
+});
+
+test('different sources and codes do not silence each other', () => {
+  const { lines, observer } = setUp();
+  observer.refreshFailed('orders', 'source_unavailable', 'no connection', 250);
+  observer.refreshFailed('orders', 'source_rejected', 'invalid_client', 250);
+  observer.refreshFailed('stock', 'source_unavailable', 'no connection', 250);
+  assert.equal(lines.length, 3);
+});
+
+test('an unexpected error is named by class and code, never by its text', () => {
+  const { lines, observer } = setUp();
+  observer.unexpected('check', new Error('failed on Bearer canary-token'));
+  assert.doesNotMatch(JSON.stringify(lines), /canary/);
+  assert.equal(lines[0]!['error'], 'Error');
+});
+
+test('a credential that never ends by itself is logged as such', () => {
+  const { lines, observer } = setUp();
+  observer.credentialPublished('legacy', 1, Number.POSITIVE_INFINITY);
+  assert.equal(lines[0]!['expiresAt'], 'never');
+});
+
+test('a secret and the cause of an error do not reach a line of the log', () => {
+  const { lines, logger } = setUp();
+  const error = new CredentialError('source_rejected', 'invalid_client', {
+    retryable: false,
+    cause: { body: 'canary-token' },
+  });
+  (logger.error as (...args: unknown[]) => void)({ error, secret: new Secret('canary-token') }, 'x');
+  assert.doesNotMatch(JSON.stringify(lines), /canary/);
+});
