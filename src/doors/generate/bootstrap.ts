@@ -1,0 +1,135 @@
+// A whole Envoy configuration to try: one outbound listener for plain HTTP, every policy's upstream, bearerd's sockets.
+import type { Config } from '../../config/config.ts';
+import type { TcpAddress } from '../../lib/address.ts';
+import { accessLog } from './access-log.ts';
+import { CHECK_CLUSTER, checkFilter } from './check-filter.ts';
+import { bearerdCluster, DNS_CACHE, isDynamic, passthroughCluster, upstreamCluster } from './clusters.ts';
+import { localReplyConfig } from './local-reply.ts';
+import type { Plan } from './plan.ts';
+import { xdsCluster } from './push-filter.ts';
+import { buildRouting, PASSTHROUGH_CLUSTER } from './routes.ts';
+import type { Upstreams } from './upstreams.ts';
+import { because } from './yaml.ts';
+
+const HCM =
+  'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
+
+export interface Parts {
+  readonly config: Config;
+  readonly plan: Plan;
+  readonly listen: TcpAddress;
+  readonly upstreams: Upstreams;
+}
+
+export interface BuiltParts {
+  readonly listener: object;
+  /** Everything of the HTTP connection manager that is ours. */
+  readonly connectionManager: {
+    readonly access_log: unknown;
+    readonly local_reply_config: unknown;
+    readonly route_config: unknown;
+    readonly http_filters: readonly unknown[];
+  };
+  readonly upstreamClusters: readonly object[];
+  readonly bearerdClusters: readonly object[];
+}
+
+export function buildParts({ config, plan, listen, upstreams }: Parts): BuiltParts {
+  const check = plan.policies.some((p) => p.door === 'check') || config.unmatched === 'deny';
+  const push = plan.policies.some((p) => p.door === 'push');
+  const routing = buildRouting(config, plan);
+  const passthrough = config.unmatched === 'pass';
+  const dynamic =
+    (passthrough && upstreams['*'] === undefined) ||
+    routing.clusters.some((c) => isDynamic(upstreams, c.endpoint));
+
+  const connectionManager = {
+    '@type': HCM,
+    stat_prefix: 'outbound',
+    ...pathHandling(),
+    access_log: check
+      ? because('The check’s generation is in the metadata of the request, which the upstream log lacks.', [
+          accessLog(config, 'check'),
+        ])
+      : undefined,
+    local_reply_config: push ? localReplyConfig() : undefined,
+    route_config: {
+      name: 'outbound',
+      ignore_port_in_host_matching: because('Rules with a port look at it themselves.', true),
+      virtual_hosts: routing.virtualHosts,
+    },
+    http_filters: [
+      ...(check ? [checkFilter(config)] : []),
+      ...(dynamic ? [dynamicForwardProxy()] : []),
+      router(config, push),
+    ],
+  };
+  return {
+    connectionManager,
+    listener: {
+      name: 'outbound',
+      address: { socket_address: { address: listen.host, port_value: listen.port } },
+      filter_chains: [
+        {
+          filters: [
+            { name: 'envoy.filters.network.http_connection_manager', typed_config: connectionManager },
+          ],
+        },
+      ],
+    },
+    upstreamClusters: [
+      ...routing.clusters.map((cluster) => upstreamCluster(cluster, upstreams)),
+      ...(passthrough ? [passthroughCluster(PASSTHROUGH_CLUSTER, upstreams['*'])] : []),
+    ],
+    bearerdClusters: [
+      ...(check ? [bearerdCluster(CHECK_CLUSTER, config.listen.check!)] : []),
+      ...config.listen.xds.map((x, index) => bearerdCluster(xdsCluster(index), x.listener)),
+    ],
+  };
+}
+
+export function buildBootstrap(parts: Parts): object {
+  const built = buildParts(parts);
+  return {
+    static_resources: {
+      listeners: [built.listener],
+      clusters: [...built.bearerdClusters, ...built.upstreamClusters],
+    },
+    // Secrets and access logs name the node; a whole configuration has to.
+    node: { id: 'bearerd-example', cluster: 'bearerd-example' },
+    admin: { address: { socket_address: { address: '127.0.0.1', port_value: 9901 } } },
+  };
+}
+
+/** Policies mean the path as the app sent it, so nothing may change it before them. */
+function pathHandling(): object {
+  return {
+    normalize_path: because('Policies mean the path as the app sent it, and so does the upstream.', false),
+    merge_slashes: false,
+    path_with_escaped_slashes_action: 'KEEP_UNCHANGED',
+  };
+}
+
+function dynamicForwardProxy(): object {
+  return {
+    name: 'envoy.filters.http.dynamic_forward_proxy',
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig',
+      dns_cache_config: DNS_CACHE,
+    },
+  };
+}
+
+export function router(config: Config, push: boolean): object {
+  return {
+    name: 'envoy.filters.http.router',
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router',
+      upstream_log: push
+        ? because('Once an attempt, so that a refusal is known before Envoy tries again.', [
+            accessLog(config, 'push'),
+          ])
+        : undefined,
+    },
+  };
+}

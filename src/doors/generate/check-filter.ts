@@ -1,0 +1,65 @@
+// The check door's filter, and the marks by which a route asks for it.
+import type { Config } from '../../config/config.ts';
+import type { PlannedPolicy } from './plan.ts';
+import { because } from './yaml.ts';
+
+const FILTER = 'envoy.filters.http.ext_authz';
+const PER_ROUTE = 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute';
+
+export const CHECK_CLUSTER = 'bearerd_check';
+
+/** A cold Check waits for at most this share of the caller's deadline, so the deadline must be that much longer. */
+const WAIT_SHARE = 0.7;
+
+export function checkFilter(config: Config): object {
+  const timeout = `${Math.ceil(config.maxWaitMs / WAIT_SHARE / 100) / 10}s`;
+  return {
+    name: FILTER,
+    disabled:
+      config.unmatched === 'deny'
+        ? undefined
+        : because(
+            'Off, and on only where a route says so: a dead bearerd harms no call without a policy.',
+            true,
+          ),
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz',
+      transport_api_version: 'V3',
+      grpc_service: {
+        envoy_grpc: { cluster_name: CHECK_CLUSTER },
+        timeout: because(
+          `max_wait is ${config.maxWaitMs} ms and bearerd answers within 70 % of this, so it never runs out on a living bearerd.`,
+          timeout,
+        ),
+        retry_policy: because('A Check changes nothing, so one more try bridges a restart.', {
+          retry_on: 'unavailable,reset',
+          num_retries: 1,
+        }),
+      },
+      failure_mode_allow: because('No call leaves without its credential because bearerd is away.', false),
+      status_on_error: because('503 says "try again"; Envoy’s default of 403 says "never".', {
+        code: 'ServiceUnavailable',
+      }),
+      allowed_headers: because(
+        'Policies read method, host and path, which come anyway. The request id tells refused attempts apart.\nNo cookie and no credential of the app enters bearerd.',
+        { patterns: [{ exact: 'x-request-id' }] },
+      ),
+      clear_route_cache: because('The route was chosen by what the app sent and stays.', false),
+    },
+  };
+}
+
+/** For a route whose requests this policy covers. */
+export function checkMark(policy: PlannedPolicy): Record<string, object> {
+  return {
+    [FILTER]: {
+      '@type': PER_ROUTE,
+      check_settings: { context_extensions: { policy: policy.name } },
+    },
+  };
+}
+
+/** For a route that must not ask although the filter is on by default. */
+export function checkOff(): Record<string, object> {
+  return { [FILTER]: { '@type': PER_ROUTE, disabled: true } };
+}

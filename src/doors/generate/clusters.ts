@@ -1,0 +1,173 @@
+// Upstream clusters: the policies' own, the plain ones beside them, and bearerd's sockets.
+import type { ListenAddress } from '../../lib/address.ts';
+import { METADATA_KEY } from './access-log.ts';
+import type { PlannedEndpoint, PlannedPolicy } from './plan.ts';
+import { MAX_RETRIES } from './retry-policy.ts';
+import {
+  assumedTls,
+  assumedUpstream,
+  isIpAddress,
+  statedUpstream,
+  type Upstream,
+  type Upstreams,
+  type UpstreamTls,
+} from './upstreams.ts';
+import { because } from './yaml.ts';
+
+const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+const DFP = 'type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig';
+
+/** Shared with the listener's filter: Envoy wants both to say the same. */
+export const DNS_CACHE = { name: 'bearerd', dns_lookup_family: 'V4_PREFERRED' };
+
+export interface UpstreamCluster {
+  readonly name: string;
+  readonly endpoint: PlannedEndpoint;
+  /** Complete upstream filter chain with the injector; undefined = none. */
+  readonly httpFilters: unknown[] | undefined;
+  /** Whose requests alone come here; undefined = any. */
+  readonly policy: PlannedPolicy | undefined;
+}
+
+/** Whether requests to this endpoint are resolved one by one: a wildcard has no address of its own. */
+export function isDynamic(upstreams: Upstreams, endpoint: PlannedEndpoint): boolean {
+  return endpoint.wildcard && statedUpstream(upstreams, endpoint) === undefined;
+}
+
+export function upstreamCluster(cluster: UpstreamCluster, upstreams: Upstreams): object {
+  const { endpoint, policy } = cluster;
+  const stated = statedUpstream(upstreams, endpoint);
+  const dynamic = stated === undefined && endpoint.wildcard;
+  const upstream = stated ?? assumedUpstream(endpoint);
+  const tls = dynamic ? assumedTls(endpoint) : upstream.tls;
+  return {
+    name: cluster.name,
+    metadata: policy && {
+      filter_metadata: because('Comes back with each refused attempt, so that bearerd knows whose it was.', {
+        [METADATA_KEY]: { source: policy.source, policy: policy.name },
+      }),
+    },
+    connect_timeout: '5s',
+    ...(dynamic ? dynamicAddress() : fixedAddress(cluster.name, upstream)),
+    circuit_breakers:
+      policy &&
+      because('Envoy’s default of 3 concurrent retries would let the app see refusals that heal.', {
+        thresholds: [{ max_retries: MAX_RETRIES }],
+      }),
+    transport_socket: tls && upstreamTls(tls),
+    typed_extension_protocol_options: {
+      [HTTP_OPTIONS]: {
+        '@type': `type.googleapis.com/${HTTP_OPTIONS}`,
+        ...httpOptions(tls),
+        http_filters: cluster.httpFilters,
+      },
+    },
+  };
+}
+
+/** Whole even where only filters are added: Envoy refuses the options without a protocol. */
+function httpOptions(tls: UpstreamTls | undefined): object {
+  return {
+    upstream_http_protocol_options:
+      tls?.sni === undefined ? { auto_sni: true, auto_san_validation: true } : undefined,
+    use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: {} },
+  };
+}
+
+function dynamicAddress(): object {
+  return {
+    lb_policy: 'CLUSTER_PROVIDED',
+    cluster_type: {
+      name: 'envoy.clusters.dynamic_forward_proxy',
+      typed_config: { '@type': DFP, dns_cache_config: DNS_CACHE },
+    },
+  };
+}
+
+function fixedAddress(name: string, upstream: Upstream): object {
+  return {
+    type: isIpAddress(upstream.address) ? 'STATIC' : 'STRICT_DNS',
+    load_assignment: assignment(name, {
+      socket_address: { address: upstream.address, port_value: upstream.port },
+    }),
+  };
+}
+
+function assignment(cluster: string, address: object): object {
+  return { cluster_name: cluster, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] };
+}
+
+function upstreamTls(tls: UpstreamTls): object {
+  return {
+    name: 'envoy.transport_sockets.tls',
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
+      sni: tls.sni,
+      common_tls_context: {
+        tls_params: because('Envoy offers at most TLS 1.2 by itself, which a server for 1.3 only refuses.', {
+          tls_minimum_protocol_version: 'TLSv1_2',
+          tls_maximum_protocol_version: 'TLSv1_3',
+        }),
+        tls_certificates:
+          tls.cert === undefined
+            ? undefined
+            : [{ certificate_chain: { filename: tls.cert }, private_key: { filename: tls.key } }],
+        validation_context: {
+          trusted_ca: { filename: tls.ca },
+          match_typed_subject_alt_names:
+            tls.sni === undefined ? undefined : [{ san_type: 'DNS', matcher: { exact: tls.sni } }],
+        },
+      },
+    },
+  };
+}
+
+/** Everything without a policy, resolved by its Host and sent on as it came. */
+export function passthroughCluster(name: string, stated: Upstream | undefined): object {
+  return {
+    name,
+    connect_timeout: '5s',
+    ...(stated === undefined ? dynamicAddress() : fixedAddress(name, stated)),
+    transport_socket: stated?.tls && upstreamTls(stated.tls),
+    typed_extension_protocol_options: {
+      [HTTP_OPTIONS]: {
+        '@type': `type.googleapis.com/${HTTP_OPTIONS}`,
+        ...httpOptions(stated?.tls),
+      },
+    },
+  };
+}
+
+/** A gRPC socket of bearerd. */
+export function bearerdCluster(name: string, address: ListenAddress): object {
+  return {
+    name,
+    connect_timeout: '1s',
+    type: 'STATIC',
+    load_assignment: assignment(
+      name,
+      address.kind === 'unix'
+        ? { pipe: { path: address.path } }
+        : { socket_address: { address: address.host, port_value: address.port } },
+    ),
+    circuit_breakers: because(
+      'One process beside this Envoy: a limit of concurrent calls would only turn calls away.',
+      {
+        thresholds: [
+          {
+            max_connections: 1024,
+            max_pending_requests: 65536,
+            max_requests: 65536,
+            max_retries: MAX_RETRIES,
+          },
+        ],
+      },
+    ),
+    typed_extension_protocol_options: {
+      [HTTP_OPTIONS]: {
+        '@type': `type.googleapis.com/${HTTP_OPTIONS}`,
+        explicit_http_config: { http2_protocol_options: {} },
+      },
+    },
+  };
+}

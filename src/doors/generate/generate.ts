@@ -1,0 +1,74 @@
+// Envoy configuration for a door: the one entrance to this folder. Text in, nothing else touched.
+import type { Config } from '../../config/config.ts';
+import type { TcpAddress } from '../../lib/address.ts';
+import { buildBootstrap, buildParts, type Parts } from './bootstrap.ts';
+import { piecesText } from './pieces.ts';
+import { type Door, planDoors } from './plan.ts';
+import { GenerateError } from './problems.ts';
+import { pushOnlyRefusals } from './push-refusals.ts';
+import type { Upstreams } from './upstreams.ts';
+import { toYaml } from './yaml.ts';
+
+export interface GenerateOptions {
+  readonly door: Door;
+  /** bootstrap: a whole configuration to try; pieces: the parts to put into one's own. Default bootstrap. */
+  readonly form?: 'bootstrap' | 'pieces';
+  /** Where Envoy takes the app's requests. Default 127.0.0.1:10000. */
+  readonly listen?: TcpAddress;
+  /** Where hosts really are; default: the host itself. */
+  readonly upstreams?: Upstreams;
+}
+
+const DEFAULT_LISTEN: TcpAddress = { kind: 'tcp', host: '127.0.0.1', port: 10000 };
+
+/** YAML, the same for the same input. Throws GenerateError with everything that the door cannot serve. */
+export function generateEnvoy(config: Config, options: GenerateOptions): string {
+  const { door, form = 'bootstrap', listen = DEFAULT_LISTEN, upstreams = {} } = options;
+  const plan = planDoors(config, door);
+  const problems = [...(door === 'push' ? pushOnlyRefusals(config) : [])];
+  const needsCheck = plan.policies.some((p) => p.door === 'check') || config.unmatched === 'deny';
+  if (needsCheck && door !== 'push' && config.listen.check === undefined) {
+    problems.push('listen.check is missing: the check door needs an address');
+  }
+  if (needsCheck && config.listen.check?.kind === 'tcp' && config.listen.check.port === 0) {
+    problems.push('listen.check has port 0: Envoy has to be told a fixed one');
+  }
+  if (config.listen.xds.length === 0 && door !== 'push') {
+    problems.push('listen.xds is missing: refused credentials are reported there');
+  }
+  if (config.outbound.length === 0) problems.push('outbound is empty: there is nothing to generate');
+  for (const key of unknownUpstreams(config, upstreams)) {
+    problems.push(
+      `upstream ${key} is no host of a policy; stated ones are matched as written under match.hosts`,
+    );
+  }
+  if (problems.length > 0) throw new GenerateError(problems);
+
+  const parts: Parts = { config, plan, listen, upstreams };
+  return form === 'pieces'
+    ? piecesText(buildParts(parts), plan)
+    : toYaml(buildBootstrap(parts), heading(door, parts));
+}
+
+function unknownUpstreams(config: Config, upstreams: Upstreams): string[] {
+  const known = new Set(['*']);
+  for (const host of config.outbound.flatMap((policy) => policy.match.hosts)) {
+    const name = host.wildcard ? `*.${host.name}` : host.name;
+    known.add(name);
+    if (host.port !== undefined) known.add(`${name}:${host.port}`);
+  }
+  return Object.keys(upstreams).filter((key) => !known.has(key));
+}
+
+function heading(door: Door, { plan }: Parts): string {
+  const lines = plan.policies.map((p) => `  ${p.name}: ${p.door}`);
+  const why =
+    door === 'both'
+      ? ['Each policy is served by push where Envoy can decide alone, and by check otherwise:', ...lines]
+      : [`Every policy is served by the ${door} door.`];
+  return [
+    `Made by "bearerd generate envoy --door ${door}". The app sends plain HTTP to the listener, with its own Host.`,
+    ...why,
+    'Nothing here may rewrite host or path before the router: policies mean the request as the app sent it.',
+  ].join('\n');
+}

@@ -1,0 +1,43 @@
+// What the push door cannot serve, and why. Envoy decides alone there, from a secret that it keeps while bearerd is away.
+import type { Config, OutboundConfig } from '../../config/config.ts';
+import { mayReachQuery } from './expressions.ts';
+
+/** Reasons against serving this policy by push, each with the way out; empty = it can be. */
+export function pushRefusals(config: Config, policy: OutboundConfig): readonly string[] {
+  const where = `outbound.${policy.name}`;
+  const reasons: string[] = [];
+  if (policy.onFailure === 'pass') {
+    reasons.push(
+      `${where}.on_failure: pass cannot be served by push, where a missing credential ends the request; use deny or the check door`,
+    );
+  }
+  if (policy.neverStale) {
+    reasons.push(
+      `${where}.never_stale: true cannot be served by push, where Envoy keeps the last credential while bearerd is away; use the check door`,
+    );
+  }
+  if (!config.listen.xds.some((x) => x.sources === undefined || x.sources.includes(policy.inject.source))) {
+    reasons.push(
+      `${where} needs an entry of listen.xds that serves the secrets of source ${policy.inject.source}; there is none`,
+    );
+  }
+  for (const path of policy.match.paths ?? []) {
+    if (path.kind === 'regex' && mayReachQuery(path.value)) {
+      reasons.push(
+        `${where}.match.paths: regex ${path.value} cannot be served by push, where it could match into the query; write [^?/] for . or use the check door`,
+      );
+    }
+  }
+  return reasons;
+}
+
+/** Reasons against the push door as the only one. */
+export function pushOnlyRefusals(config: Config): readonly string[] {
+  const whole =
+    config.unmatched === 'deny'
+      ? [
+          'unmatched: deny cannot be served by push, which never sees a request without a policy; use check or both',
+        ]
+      : [];
+  return [...whole, ...config.outbound.flatMap((policy) => pushRefusals(config, policy))];
+}

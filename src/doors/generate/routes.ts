@@ -1,0 +1,176 @@
+// Virtual hosts and routes: one route per rule, so that each route's mark, cluster and retry policy are its policy's own.
+// No route rewrites host or path, since policies mean the request as the app sent it.
+import type { Config } from '../../config/config.ts';
+import { checkMark, checkOff } from './check-filter.ts';
+import type { UpstreamCluster } from './clusters.ts';
+import { AMBIGUOUS_PATH, anyAuthorityExpression, methodExpression, pathExpression } from './expressions.ts';
+import type { Plan, PlannedEndpoint, PlannedHost, PlannedRule } from './plan.ts';
+import { pushFilters } from './push-filter.ts';
+import { retryPolicy } from './retry-policy.ts';
+import { because } from './yaml.ts';
+
+export const PASSTHROUGH_CLUSTER = 'passthrough';
+export interface Routing {
+  readonly virtualHosts: unknown[];
+  readonly clusters: readonly UpstreamCluster[];
+}
+
+interface Context {
+  readonly config: Config;
+  readonly clusters: Map<string, UpstreamCluster>;
+  /** The check filter is there at all. */
+  readonly checkFilter: boolean;
+}
+
+export function buildRouting(config: Config, plan: Plan): Routing {
+  const context: Context = {
+    config,
+    clusters: new Map(),
+    checkFilter: plan.policies.some((p) => p.door === 'check') || config.unmatched === 'deny',
+  };
+  const virtualHosts = plan.hosts.map((host) => virtualHost(context, host));
+  return { virtualHosts: [...virtualHosts, anyOtherHost(config)], clusters: [...context.clusters.values()] };
+}
+
+function virtualHost(context: Context, host: PlannedHost): object {
+  const { config } = context;
+  const domains = host.names.map((name) => (host.wildcard ? `*.${name}` : name));
+  const routes: unknown[] = [];
+  let guarded = config.ambiguousPath === 'exact_bytes';
+  for (const rule of host.rules) {
+    if (rule.afterPathRule && !guarded) {
+      guarded = true;
+      routes.push(...ambiguousRoutes(context, host));
+    }
+    routes.push(policyRoute(context, rule));
+  }
+  routes.push(...restRoutes(context, host));
+  return {
+    name: host.name,
+    // A trailing dot names the same host.
+    domains: [...domains, ...domains.map((domain) => `${domain}.`)],
+    routes,
+  };
+}
+
+function policyRoute(context: Context, rule: PlannedRule): unknown {
+  const { policy, endpoint, path } = rule;
+  const cluster = policy.door === 'push' ? pushCluster(context, rule) : plainCluster(context, endpoint);
+  const enabled =
+    policy.door === 'check'
+      ? checkMark(policy)
+      : context.config.unmatched === 'deny'
+        ? checkOff()
+        : undefined;
+  return {
+    name: policy.name,
+    match: {
+      safe_regex: { regex: path === undefined ? '/.*' : pathExpression(path) },
+      headers: headerMatchers(endpoint, policy.config.match.methods),
+    },
+    route: { cluster, retry_policy: retryPolicy(policy) },
+    typed_per_filter_config: enabled,
+  };
+}
+
+/** A path that two parsers may read differently matches no path rule and no later rule of its host. */
+function ambiguousRoutes(context: Context, host: PlannedHost): unknown[] {
+  const match = { safe_regex: { regex: AMBIGUOUS_PATH } };
+  const why = 'Two parsers may read such a path differently, so no rule about paths may decide on it.';
+  if (context.config.ambiguousPath === 'deny') {
+    return [
+      because(why, { match, direct_response: { status: 400, body: { inline_string: 'ambiguous path\n' } } }),
+    ];
+  }
+  const [first, ...others] = restRoutes(context, host, match.safe_regex.regex);
+  return [because(why, first), ...others];
+}
+
+/** Requests to a host of ours that no policy covers. */
+function restRoutes(context: Context, host: PlannedHost, regex?: string): unknown[] {
+  const path = regex === undefined ? { prefix: '/' } : { safe_regex: { regex } };
+  if (context.config.unmatched === 'deny') return [denied(path)];
+  const open = host.endpoints.filter((endpoint) => regex !== undefined || !isWhollyCovered(host, endpoint));
+  const routes = open.map((endpoint): unknown => ({
+    match: { ...path, headers: headerMatchers(endpoint, undefined) },
+    route: { cluster: plainCluster(context, endpoint), retry_policy: retryPolicy(undefined) },
+  }));
+  const complete = host.endpoints.some((endpoint) => endpoint.port === undefined);
+  return complete ? routes : [...routes, { match: path, route: { cluster: PASSTHROUGH_CLUSTER } }];
+}
+
+/** Nothing is left for a route behind a rule without path and method. */
+function isWhollyCovered(host: PlannedHost, endpoint: PlannedEndpoint): boolean {
+  return host.rules.some(
+    (rule) =>
+      rule.endpoint === endpoint && rule.path === undefined && rule.policy.config.match.methods === undefined,
+  );
+}
+
+function anyOtherHost(config: Config): unknown {
+  const rest = { prefix: '/' };
+  const route =
+    config.unmatched === 'deny' ? denied(rest) : { match: rest, route: { cluster: PASSTHROUGH_CLUSTER } };
+  return because('No policy: never a mark, never an injector.', {
+    name: 'any_other',
+    domains: ['*'],
+    routes: [route],
+  });
+}
+
+/** bearerd denies it before, and counts it; this answer is what is left if it were asked to let it pass. */
+function denied(match: object): object {
+  return { match, direct_response: { status: 403, body: { inline_string: 'no policy\n' } } };
+}
+
+function headerMatchers(
+  endpoint: PlannedEndpoint,
+  methods: readonly string[] | undefined,
+): unknown[] | undefined {
+  const matchers: unknown[] = [];
+  if (endpoint.port !== undefined) {
+    matchers.push({
+      name: ':authority',
+      string_match: { safe_regex: { regex: anyAuthorityExpression(endpoint.port) } },
+    });
+  }
+  if (methods !== undefined) {
+    matchers.push({ name: ':method', string_match: { safe_regex: { regex: methodExpression(methods) } } });
+  }
+  return matchers.length === 0 ? undefined : matchers;
+}
+
+function plainCluster(context: Context, endpoint: PlannedEndpoint): string {
+  return add(context, {
+    name: clusterName('plain', endpoint),
+    endpoint,
+    httpFilters: undefined,
+    policy: undefined,
+  });
+}
+
+function pushCluster(context: Context, rule: PlannedRule): string {
+  const { policy, endpoint } = rule;
+  const rules = {
+    endpoint,
+    methods: policy.config.match.methods,
+    paths: policy.config.match.paths,
+    refuseAmbiguousPath: rule.afterPathRule && context.config.ambiguousPath !== 'exact_bytes',
+  };
+  return add(context, {
+    name: clusterName(policy.name, endpoint),
+    endpoint,
+    httpFilters: pushFilters(context.config, policy, rules),
+    policy,
+  });
+}
+
+function add(context: Context, cluster: UpstreamCluster): string {
+  if (!context.clusters.has(cluster.name)) context.clusters.set(cluster.name, cluster);
+  return cluster.name;
+}
+
+function clusterName(owner: string, endpoint: PlannedEndpoint): string {
+  const host = endpoint.host.replace('*', 'any');
+  return `${owner}.${host}${endpoint.port === undefined ? '' : `.${endpoint.port}`}`;
+}
