@@ -1,0 +1,113 @@
+// Plain HTTP: what kubelet, Prometheus and an operator read. Never a token, and nothing that changes anything.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
+import type { Observer } from '../telemetry/observer.ts';
+import { listenOn } from './listen.ts';
+
+export interface HttpServer {
+  /** Resolves with the bound address. */
+  start(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+export interface HealthDeps {
+  /** What readiness waits for, by name; empty = ready. */
+  readonly missing: () => readonly string[];
+  /** The text exposition. */
+  readonly metrics: () => Promise<string>;
+  readonly observer: Observer;
+}
+
+export interface AdminDeps {
+  /** Printed as JSON. */
+  readonly status: () => unknown;
+  readonly observer: Observer;
+}
+
+interface Page {
+  readonly status?: number;
+  readonly type?: string;
+  readonly body: string;
+}
+
+type Pages = ReadonlyMap<string, () => Page | Promise<Page>>;
+
+/** GET /livez, /readyz, /metrics. Liveness depends on nothing but the process: a provider that is away mends itself. */
+export function createHealthServer(address: TcpAddress, deps: HealthDeps): HttpServer {
+  const readyz = (): Page => {
+    const missing = deps.missing();
+    if (missing.length === 0) return { body: 'ok\n' };
+    return { status: 503, body: `not ready, missing: ${missing.join(', ')}\n` };
+  };
+  return createPagesServer('health', address, deps.observer, [
+    ['/livez', () => ({ body: 'ok\n' })],
+    ['/readyz', readyz],
+    [
+      '/metrics',
+      async () => ({ type: 'text/plain; version=0.0.4; charset=utf-8', body: await deps.metrics() }),
+    ],
+  ]);
+}
+
+/** GET /status. The socket's mode decides who may read it; 0600 by default of the configuration. */
+export function createAdminServer(address: UnixAddress, deps: AdminDeps): HttpServer {
+  return createPagesServer('admin', address, deps.observer, [
+    ['/status', () => ({ type: 'application/json', body: `${JSON.stringify(deps.status(), null, 2)}\n` })],
+  ]);
+}
+
+function createPagesServer(
+  name: string,
+  address: ListenAddress,
+  observer: Observer,
+  entries: readonly (readonly [string, () => Page | Promise<Page>])[],
+): HttpServer {
+  const pages: Pages = new Map(entries);
+  const server = createServer({ headersTimeout: 5_000, requestTimeout: 10_000, maxHeaderSize: 8 << 10 });
+  server.maxConnections = 256;
+  server.on('request', (request, response) => {
+    answer(pages, request).then(
+      (page) => write(response, request, page),
+      (error: unknown) => {
+        observer.unexpected(name, error);
+        write(response, request, { status: 500, body: 'internal error\n' });
+      },
+    );
+  });
+  let boundTo = '';
+  return {
+    async start() {
+      boundTo = await listenOn(server, address);
+      server.on('error', (error) => observer.unexpected(name, error));
+      observer.listenerChanged(name, 'listening', boundTo);
+      return boundTo;
+    },
+    stop() {
+      return new Promise((resolve) => {
+        server.close(() => {
+          observer.listenerChanged(name, 'closed', boundTo);
+          resolve();
+        });
+        server.closeAllConnections();
+      });
+    },
+  };
+}
+
+async function answer(pages: Pages, request: IncomingMessage): Promise<Page> {
+  const page = pages.get((request.url ?? '').split('?', 1)[0]!);
+  if (!page) return { status: 404, body: `not found; there is ${[...pages.keys()].join(', ')}\n` };
+  if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, body: 'only GET\n' };
+  return page();
+}
+
+function write(response: ServerResponse, request: IncomingMessage, page: Page): void {
+  request.resume();
+  response.writeHead(page.status ?? 200, {
+    'content-type': page.type ?? 'text/plain; charset=utf-8',
+    'content-length': Buffer.byteLength(page.body),
+    'cache-control': 'no-store',
+    ...(page.status === 405 ? { allow: 'GET, HEAD' } : {}),
+  });
+  response.end(page.body);
+}
