@@ -49,7 +49,6 @@ export interface DeltaDiscoveryResponse {
   resources: Resource[];
   typeUrl: string;
   nonce: string;
-  removedResources: string[];
 }
 
 export interface Resource {
@@ -432,7 +431,7 @@ export const DeltaDiscoveryRequest_InitialResourceVersionsEntry: MessageFns<
 };
 
 function createBaseDeltaDiscoveryResponse(): DeltaDiscoveryResponse {
-  return { systemVersionInfo: "", resources: [], typeUrl: "", nonce: "", removedResources: [] };
+  return { systemVersionInfo: "", resources: [], typeUrl: "", nonce: "" };
 }
 
 export const DeltaDiscoveryResponse: MessageFns<DeltaDiscoveryResponse> = {
@@ -448,9 +447,6 @@ export const DeltaDiscoveryResponse: MessageFns<DeltaDiscoveryResponse> = {
     }
     if (message.nonce !== "") {
       writer.uint32(42).string(message.nonce);
-    }
-    for (const v of message.removedResources) {
-      writer.uint32(50).string(v!);
     }
     return writer;
   },
@@ -498,14 +494,6 @@ export const DeltaDiscoveryResponse: MessageFns<DeltaDiscoveryResponse> = {
             }
 
             message.nonce = reader.string();
-            continue;
-          }
-          case 6: {
-            if (tag !== 50) {
-              break;
-            }
-
-            message.removedResources.push(reader.string());
             continue;
           }
         }

@@ -1,0 +1,84 @@
+// Whether a refused attempt counts against a credential: only when it certainly carried it and a new one may help.
+// Pure: tables in the tests hold every row. In doubt nothing is renewed.
+import type { Policy, PolicyTable } from '../../policy/policy.ts';
+import type { RefusalVerdict } from '../../telemetry/observer.ts';
+import type { Acknowledgements } from '../push/pushed-secrets.ts';
+import { isTokenFault } from './challenge.ts';
+import type { RefusedAttempt } from './refused-attempt.ts';
+
+export type Judgement =
+  | { readonly verdict: 'counted'; readonly source: string; readonly generation: number }
+  /** `source` is '' where none of ours is concerned. */
+  | { readonly verdict: Exclude<RefusalVerdict, 'counted'>; readonly source: string };
+
+/** What the check door put on which request, of the last minute. */
+export interface Carried {
+  find(
+    requestId: string,
+    authority: string,
+    method: string,
+    path: string,
+    nowMonotonicMs: number,
+  ): { readonly source: string; readonly generation: number } | 'in_doubt' | undefined;
+}
+
+/** Envoy's workers take a secret up to 1.2 ms after its main thread acknowledged it; the rest is margin. */
+const AFTER_ACK_MS = 50;
+
+export function judgePush(
+  attempt: RefusedAttempt,
+  policies: PolicyTable,
+  acknowledgements: Acknowledgements,
+): Judgement {
+  const { source } = attempt;
+  // A label of metrics must be one of ours.
+  if (source === undefined || !policies.policies.some((p) => p.source === source)) {
+    return { verdict: 'malformed', source: '' };
+  }
+  const objection = objectionOf(policyOf(attempt, attempt.path, source, policies), attempt);
+  if (objection) return { verdict: objection, source };
+  const carried = acknowledgements.carriedSince(source);
+  if (!carried || attempt.startedAt <= carried.sinceEpochMs + AFTER_ACK_MS) {
+    return { verdict: 'in_doubt', source };
+  }
+  return { verdict: 'counted', source, generation: carried.generation };
+}
+
+export function judgeCheck(
+  attempt: RefusedAttempt,
+  policies: PolicyTable,
+  ring: Carried,
+  nowMonotonicMs: number,
+): Judgement {
+  const { requestId, authority, method } = attempt;
+  // The Check saw the path before any rewrite. The app may forge the original one, so the real one goes first.
+  for (const path of new Set([attempt.path, attempt.originalPath || attempt.path])) {
+    const carried = ring.find(requestId, authority, method, path, nowMonotonicMs);
+    if (carried === undefined) continue;
+    if (carried === 'in_doubt') return { verdict: 'in_doubt', source: '' };
+    const { source, generation } = carried;
+    const objection = objectionOf(policyOf(attempt, path, source, policies), attempt);
+    return objection ? { verdict: objection, source } : { verdict: 'counted', source, generation };
+  }
+  return { verdict: 'not_ours', source: '' };
+}
+
+/** The policy that covers the request, if it injects this source. */
+function policyOf(
+  { authority, method, scheme }: RefusedAttempt,
+  path: string,
+  source: string,
+  policies: PolicyTable,
+): Policy | undefined {
+  const match = policies.match(authority, method, path, scheme);
+  return match !== undefined && match !== 'ambiguous_path' && match.source === source ? match : undefined;
+}
+
+function objectionOf(
+  policy: Policy | undefined,
+  attempt: RefusedAttempt,
+): 'not_ours' | 'heal_off' | 'not_a_token_fault' | undefined {
+  if (!policy) return 'not_ours';
+  if (policy.healOn === 'off') return 'heal_off';
+  return isTokenFault(policy.healOn, attempt.wwwAuthenticate) ? undefined : 'not_a_token_fault';
+}

@@ -1,0 +1,137 @@
+// What every Envoy should have now, and what each of them said it has. Knows no streams and no protocol.
+// A secret is encoded once a generation and shared by all its subscriptions.
+import type { Credential, CredentialStore } from '../../credential/credential.ts';
+import type { Any } from '../../gen/google/protobuf/any.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Policy, PolicyTable } from '../../policy/policy.ts';
+import { buildSecretResource } from './secret-resource.ts';
+
+export interface PushedSecret {
+  /** Counts up with each change of any secret; 0 for a name that no policy has. */
+  readonly sequence: number;
+  /** `<process>.<sequence>`: a version of an earlier process is never taken for one of this. Never from the token. */
+  readonly version: string;
+  /** Of the credential in it; undefined = the empty secret. */
+  readonly generation: number | undefined;
+  readonly resource: Any;
+}
+
+/** One name on one stream. */
+export interface Subscription {
+  readonly name: string;
+  /** Whether a policy names it and this listener may serve it. */
+  readonly known: boolean;
+  current(): PushedSecret;
+  /** The peer said that it uses the secret of this sequence now. */
+  acknowledge(sequence: number): void;
+  close(): void;
+}
+
+export interface Acknowledgements {
+  /**
+   * Since when (wall clock, epoch ms) every subscribed stream has acknowledged the current credential of this source.
+   * undefined = nobody subscribed, one of them has not acknowledged it, or there is none.
+   */
+  carriedSince(source: string): { readonly generation: number; readonly sinceEpochMs: number } | undefined;
+}
+
+export interface PushedSecrets extends Acknowledgements {
+  /** `changed` is called after each change of `current()`, never during this call. */
+  subscribe(name: string, sources: ReadonlySet<string> | undefined, changed: () => void): Subscription;
+  /** Stops following the store. */
+  close(): void;
+}
+
+export interface PushedSecretsDeps {
+  readonly store: CredentialStore;
+  readonly policies: PolicyTable;
+  readonly clock: Clock;
+}
+
+interface Follower {
+  readonly changed: () => void;
+  acknowledged: number;
+  acknowledgedAt: number;
+}
+
+interface Entry {
+  readonly policy: Policy;
+  current: PushedSecret;
+  readonly followers: Set<Follower>;
+  unfollowStore: () => void;
+}
+
+export function createPushedSecrets({ store, policies, clock }: PushedSecretsDeps): PushedSecrets {
+  const epoch = clock.now();
+  // Policies that share a name share source and prefix, so the first stands for all.
+  const policyOf = new Map([...policies.policies].reverse().map((policy) => [policy.secretName, policy]));
+  const entries = new Map<string, Entry>();
+  let sequence = 0;
+
+  const secretOf = (name: string, number: number, value: string, generation?: number): PushedSecret => ({
+    sequence: number,
+    version: `${epoch}.${number}`,
+    generation,
+    resource: buildSecretResource(name, value),
+  });
+
+  function follow(policy: Policy): Entry {
+    const { secretName, source, prefix } = policy;
+    const entry: Entry = {
+      policy,
+      current: secretOf(secretName, ++sequence, ''),
+      followers: new Set(),
+      unfollowStore: () => {},
+    };
+    entries.set(secretName, entry);
+    entry.unfollowStore = store.subscribe(source, (credential: Credential | undefined) => {
+      if (credential?.generation === entry.current.generation) return;
+      const value = credential === undefined ? '' : prefix + credential.value.reveal();
+      entry.current = secretOf(secretName, ++sequence, value, credential?.generation);
+      for (const follower of entry.followers) follower.changed();
+    });
+    return entry;
+  }
+
+  return {
+    subscribe(name, sources, changed) {
+      const policy = policyOf.get(name);
+      if (!policy || (sources !== undefined && !sources.has(policy.source))) {
+        const empty = secretOf(name, 0, '');
+        return { name, known: false, current: () => empty, acknowledge() {}, close() {} };
+      }
+      const entry = entries.get(name) ?? follow(policy);
+      const follower: Follower = { changed, acknowledged: 0, acknowledgedAt: 0 };
+      entry.followers.add(follower);
+      return {
+        name,
+        known: true,
+        current: () => entry.current,
+        acknowledge(acknowledged) {
+          if (acknowledged <= follower.acknowledged) return;
+          follower.acknowledged = acknowledged;
+          follower.acknowledgedAt = clock.now();
+        },
+        close: () => void entry.followers.delete(follower),
+      };
+    },
+    carriedSince(source) {
+      let since: { generation: number; sinceEpochMs: number } | undefined;
+      for (const { policy, current, followers } of entries.values()) {
+        if (policy.source !== source || followers.size === 0) continue;
+        if (current.generation === undefined) return undefined;
+        since ??= { generation: current.generation, sinceEpochMs: 0 };
+        if (since.generation !== current.generation) return undefined;
+        for (const { acknowledged, acknowledgedAt } of followers) {
+          if (acknowledged !== current.sequence) return undefined;
+          since.sinceEpochMs = Math.max(since.sinceEpochMs, acknowledgedAt);
+        }
+      }
+      return since;
+    },
+    close() {
+      for (const entry of entries.values()) entry.unfollowStore();
+      entries.clear();
+    },
+  };
+}

@@ -1,0 +1,83 @@
+// The names that one stream subscribed to, and the rules that both protocols share: type, limits, one answer for many
+// changes of the same moment.
+import { GrpcStatus } from '../../server/front.ts';
+import type { MessageStream } from '../../server/streams.ts';
+import type { Observer } from '../../telemetry/observer.ts';
+import type { PushedSecrets, Subscription } from './pushed-secrets.ts';
+import { SECRET_TYPE_URL } from './secret-resource.ts';
+
+export interface StreamDeps {
+  readonly secrets: PushedSecrets;
+  readonly observer: Observer;
+  /** Of the listener, for the observer. */
+  readonly name: string;
+  /** Sources that this listener may serve; undefined = all. */
+  readonly sources: ReadonlySet<string> | undefined;
+}
+
+export interface StreamSubscriptions {
+  readonly all: ReadonlyMap<string, Subscription>;
+  /** Ends the stream and returns false when another type than secrets is asked for. */
+  admitType(typeUrl: string): boolean;
+  /** Adds a name that is not there yet. Ends the stream and returns undefined above the limits. */
+  add(name: string): Subscription | undefined;
+  remove(name: string): void;
+}
+
+// Far above one name a source; each name costs memory.
+const MAX_NAMES = 10_000;
+const MAX_NAME_LENGTH = 512;
+
+/** `changed` is called once for all changes of one moment. */
+export function createStreamSubscriptions(
+  stream: Pick<MessageStream<never, never>, 'end' | 'onEnd'>,
+  { secrets, observer, name: listener, sources }: StreamDeps,
+  changed: () => void,
+): StreamSubscriptions {
+  const all = new Map<string, Subscription>();
+  let queued = false;
+  let ended = false;
+
+  const queue = (): void => {
+    if (queued) return;
+    queued = true;
+    queueMicrotask(() => {
+      queued = false;
+      if (!ended) changed();
+    });
+  };
+  const remove = (name: string): void => {
+    const subscription = all.get(name);
+    if (!subscription) return;
+    all.delete(name);
+    subscription.close();
+    observer.secretUnsubscribed(name, subscription.known);
+  };
+  stream.onEnd(() => {
+    ended = true;
+    for (const name of [...all.keys()]) remove(name);
+  });
+
+  return {
+    all,
+    admitType(typeUrl) {
+      // A service of one type only: the type may be left out.
+      if (typeUrl === '' || typeUrl === SECRET_TYPE_URL) return true;
+      observer.peerFault(listener, 'wrong_type_url');
+      stream.end(GrpcStatus.INVALID_ARGUMENT, 'only secrets are served here');
+      return false;
+    },
+    add(name) {
+      if (all.size >= MAX_NAMES || name.length > MAX_NAME_LENGTH) {
+        observer.peerFault(listener, 'too_many_names');
+        stream.end(GrpcStatus.RESOURCE_EXHAUSTED, 'too many or too long resource names');
+        return undefined;
+      }
+      const subscription = secrets.subscribe(name, sources, queue);
+      all.set(name, subscription);
+      observer.secretSubscribed(name, subscription.known);
+      return subscription;
+    },
+    remove,
+  };
+}

@@ -1,0 +1,43 @@
+// A policy table by exact host and path prefix, enough for doors that only ask it.
+
+import type { Policy, PolicyTable } from '../../src/policy/policy.ts';
+import { secretName } from '../../src/policy/secret-name.ts';
+
+export interface PolicyWish {
+  readonly name: string;
+  readonly host: string;
+  readonly path?: string;
+  readonly method?: string;
+  readonly source?: string;
+  readonly prefix?: string;
+  readonly healOn?: Policy['healOn'];
+}
+
+export function fakePolicies(wishes: readonly PolicyWish[]): PolicyTable {
+  const rows = wishes.map((wish, index) => {
+    const source = wish.source ?? wish.name;
+    const prefix = wish.prefix ?? 'Bearer ';
+    const policy: Policy = {
+      index,
+      name: wish.name,
+      source,
+      header: 'authorization',
+      prefix,
+      onFailure: 'deny',
+      healOn: wish.healOn ?? '401',
+      secretName: secretName(source, prefix),
+    };
+    return { wish, policy };
+  });
+  return {
+    policies: rows.map((row) => row.policy),
+    unmatched: 'pass',
+    byName: (name) => rows.find((row) => row.policy.name === name)?.policy,
+    match: (host, method, path) =>
+      rows.find(
+        ({ wish }) =>
+          wish.host === host && (wish.method ?? method) === method && path.startsWith(wish.path ?? '/'),
+      )?.policy,
+    coversHost: (policy, host) => rows[policy.index]?.wish.host === host,
+  };
+}
