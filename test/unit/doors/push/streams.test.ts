@@ -1,0 +1,353 @@
+// Both SDS protocols without sockets: the test is the Envoy.
+import assert from 'node:assert/strict';
+import { beforeEach, test } from 'node:test';
+import { createDelta } from '../../../../src/doors/push/delta.ts';
+import { createPushedSecrets, type PushedSecrets } from '../../../../src/doors/push/pushed-secrets.ts';
+import { SECRET_TYPE_URL } from '../../../../src/doors/push/secret-resource.ts';
+import { createStateOfTheWorld } from '../../../../src/doors/push/state-of-the-world.ts';
+import { Secret } from '../../../../src/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
+import {
+  DeltaDiscoveryRequest,
+  type DeltaDiscoveryResponse,
+  DiscoveryRequest,
+  type DiscoveryResponse,
+} from '../../../../src/gen/envoy/service/discovery/v3/discovery.ts';
+import { FakeClock, settle } from '../../../support/fake-clock.ts';
+import { fakePolicies } from '../../../support/fake-policies.ts';
+import { FakeStore } from '../../../support/fake-store.ts';
+import { FakeStream } from '../../../support/fake-stream.ts';
+import { createRecordingObserver, type RecordingObserver } from '../../../support/recording-observer.ts';
+
+const policies = fakePolicies([
+  { name: 'orders', host: 'orders' },
+  { name: 'orders-again', host: 'orders2', source: 'orders' },
+  { name: 'legacy', host: 'legacy', prefix: '' },
+]);
+
+let store: FakeStore;
+let clock: FakeClock;
+let secrets: PushedSecrets;
+let recorded: RecordingObserver;
+beforeEach(() => {
+  store = new FakeStore();
+  clock = new FakeClock();
+  secrets = createPushedSecrets({ store, policies, clock });
+  recorded = createRecordingObserver();
+});
+const deps = (sources?: string[]) => ({
+  secrets,
+  observer: recorded.observer,
+  name: 'xds',
+  sources: sources === undefined ? undefined : new Set(sources),
+});
+
+const readSecret = (bytes: Uint8Array): [string, string] => {
+  const { name, type } = Secret.decode(bytes);
+  return [name, type!.genericSecret.secret!.specifier!.inlineString];
+};
+const error = { code: 13, message: 'refused by the test' };
+
+// --- state of the world
+
+type Sotw = FakeStream<DiscoveryRequest, DiscoveryResponse>;
+const openSotw = (sources?: string[]): Sotw => {
+  const stream: Sotw = new FakeStream();
+  createStateOfTheWorld(deps(sources))(stream);
+  return stream;
+};
+const sotwRequest = (patch: Partial<DiscoveryRequest>): DiscoveryRequest => ({
+  ...DiscoveryRequest.decode(new Uint8Array()),
+  typeUrl: SECRET_TYPE_URL,
+  ...patch,
+});
+const only = <T>(list: readonly T[]): T => {
+  assert.equal(list.length, 1);
+  return list[0]!;
+};
+const ack = (stream: Sotw, response: DiscoveryResponse, names: string[], patch = {}) =>
+  stream.receive(
+    sotwRequest({
+      versionInfo: response.versionInfo,
+      responseNonce: response.nonce,
+      resourceNames: names,
+      ...patch,
+    }),
+  );
+const valuesOf = (response: DiscoveryResponse) => response.resources.map((any) => readSecret(any.value));
+
+test('every name is answered at once: with the credential, or empty when there is none or it is unknown', () => {
+  store.publish('legacy', 'key');
+  const stream = openSotw();
+  stream.receive(sotwRequest({ resourceNames: ['orders', 'legacy/', 'nobody'] }));
+  assert.deepEqual(valuesOf(only(stream.take())), [
+    ['orders', ''],
+    ['legacy/', 'key'],
+    ['nobody', ''],
+  ]);
+  assert.deepEqual(recorded.named('secretSubscribed'), [
+    ['orders', true],
+    ['legacy/', true],
+    ['nobody', false],
+  ]);
+});
+
+test('a new credential is pushed with its prefix, a new version and a new nonce; its end pushes the empty secret', async () => {
+  const stream = openSotw();
+  stream.receive(sotwRequest({ resourceNames: ['orders'] }));
+  const first = only(stream.take());
+  store.publish('orders', 'one');
+  await settle();
+  const second = only(stream.take());
+  store.publish('orders', undefined);
+  await settle();
+  const third = only(stream.take());
+  assert.deepEqual(
+    [first, second, third].map((r) => valuesOf(r)[0]![1]),
+    ['', 'Bearer one', ''],
+  );
+  assert.equal(new Set([first, second, third].map((r) => r.versionInfo)).size, 3);
+  assert.equal(new Set([first, second, third].map((r) => r.nonce)).size, 3);
+  for (const { versionInfo } of [first, second, third]) assert.match(versionInfo, /^\d+\.\d+$/);
+});
+
+test('changes of one moment are one answer', async () => {
+  const stream = openSotw();
+  stream.receive(sotwRequest({ resourceNames: ['orders', 'legacy/'] }));
+  stream.take();
+  store.publish('orders', 'one');
+  store.publish('legacy', 'key');
+  await settle();
+  assert.equal(valuesOf(only(stream.take())).length, 2);
+});
+
+test('a refused secret is told and not sent again; the next one is sent', async () => {
+  store.publish('orders', 'one');
+  const stream = openSotw();
+  stream.receive(sotwRequest({ resourceNames: ['orders'] }));
+  const refused = only(stream.take());
+  for (let i = 0; i < 3; i++) ack(stream, refused, ['orders'], { versionInfo: '', errorDetail: error });
+  await settle();
+  assert.deepEqual(stream.take(), []);
+  assert.deepEqual(recorded.named('secretRejected')[0], ['orders', refused.versionInfo, error.message]);
+  assert.equal(secrets.carriedSince('orders'), undefined);
+  store.publish('orders', 'two');
+  await settle();
+  assert.deepEqual(valuesOf(only(stream.take())), [['orders', 'Bearer two']]);
+});
+
+test('an answer with an old nonce is neither an ACK nor a change of names', async () => {
+  store.publish('orders', 'one');
+  const stream = openSotw();
+  stream.receive(sotwRequest({ resourceNames: ['orders'] }));
+  const first = only(stream.take());
+  store.publish('orders', 'two');
+  await settle();
+  const second = only(stream.take());
+  ack(stream, first, ['legacy/']);
+  assert.deepEqual(stream.take(), []);
+  assert.equal(secrets.carriedSince('orders'), undefined);
+  ack(stream, second, ['orders']);
+  assert.equal(secrets.carriedSince('orders')?.generation, 2);
+});
+
+test('other names give the full new set, and only followed secrets are pushed', async () => {
+  const stream = openSotw();
+  stream.receive(sotwRequest({ resourceNames: ['orders'] }));
+  ack(stream, only(stream.take()), ['orders', 'legacy/']);
+  const both = only(stream.take());
+  assert.equal(both.resources.length, 2);
+  ack(stream, both, ['legacy/']);
+  const rest = only(stream.take());
+  assert.deepEqual(valuesOf(rest), [['legacy/', '']]);
+  assert.deepEqual(recorded.named('secretUnsubscribed'), [['orders', true]]);
+  store.publish('orders', 'one');
+  await settle();
+  assert.deepEqual(stream.take(), []);
+  ack(stream, rest, []);
+  assert.deepEqual(stream.take(), []);
+});
+
+test('another type, too many names and a too long name end the stream', () => {
+  for (const request of [
+    sotwRequest({
+      typeUrl: 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
+      resourceNames: ['orders'],
+    }),
+    sotwRequest({ resourceNames: Array.from({ length: 10_001 }, (_, i) => `n${i}`) }),
+    sotwRequest({ resourceNames: ['x'.repeat(600)] }),
+  ]) {
+    const stream = openSotw();
+    stream.receive(request);
+    assert.ok(stream.ended!.code !== 0);
+    assert.deepEqual(stream.take(), []);
+  }
+  assert.deepEqual(
+    recorded.named('peerFault').map((event) => event[1]),
+    ['wrong_type_url', 'too_many_names', 'too_many_names'],
+  );
+  assert.equal(recorded.named('secretSubscribed').length, recorded.named('secretUnsubscribed').length);
+});
+
+test('a listener does not serve what is another listener’s', async () => {
+  store.publish('orders', 'one');
+  const stream = openSotw(['legacy']);
+  stream.receive(sotwRequest({ resourceNames: ['orders'] }));
+  assert.deepEqual(valuesOf(only(stream.take())), [['orders', '']]);
+  store.publish('orders', 'two');
+  await settle();
+  assert.deepEqual(stream.take(), []);
+});
+
+test('a secret counts as carried since the last ACK of all streams', async () => {
+  const generation = store.publish('orders', 'one');
+  const streams = [openSotw(), openSotw()];
+  for (const stream of streams) stream.receive(sotwRequest({ resourceNames: ['orders'] }));
+  const [a, b] = streams.map((stream) => only(stream.take()));
+  assert.equal(secrets.carriedSince('orders'), undefined);
+  ack(streams[0]!, a!, ['orders']);
+  await clock.advance(30);
+  assert.equal(secrets.carriedSince('orders'), undefined, 'one stream has not acknowledged');
+  ack(streams[1]!, b!, ['orders']);
+  assert.deepEqual(secrets.carriedSince('orders'), { generation, sinceEpochMs: clock.now() });
+  const since = clock.now();
+  await clock.advance(1_000);
+  ack(streams[1]!, b!, ['orders']);
+  assert.deepEqual(secrets.carriedSince('orders'), { generation, sinceEpochMs: since }, 'a repeated ACK');
+
+  store.publish('orders', 'two');
+  assert.equal(secrets.carriedSince('orders'), undefined, 'a newer one is under way');
+  await settle();
+  ack(streams[0]!, only(streams[0]!.take()), ['orders']);
+  streams[1]!.end();
+  assert.equal(secrets.carriedSince('orders')?.generation, generation + 1, 'a closed stream does not count');
+  streams[0]!.end();
+  assert.equal(secrets.carriedSince('orders'), undefined, 'nobody is left');
+});
+
+test('the empty secret carries nothing, acknowledged or not', () => {
+  const stream = openSotw();
+  stream.receive(sotwRequest({ resourceNames: ['orders'] }));
+  ack(stream, only(stream.take()), ['orders']);
+  assert.equal(secrets.carriedSince('orders'), undefined);
+});
+
+test('a secret is encoded once and shared, and the store is followed once', async () => {
+  const streams = [openSotw(), openSotw(), openSotw()];
+  for (const stream of streams) stream.receive(sotwRequest({ resourceNames: ['orders'] }));
+  store.publish('orders', 'one');
+  await settle();
+  const bytes = streams.map((stream) => stream.take().at(-1)!.resources[0]!.value);
+  assert.ok(bytes.every((b) => b === bytes[0]));
+  assert.equal(store.listenerCount('orders'), 1);
+  secrets.close();
+  assert.equal(store.listenerCount('orders'), 0);
+});
+
+test('versions of another process are never the same', () => {
+  const stream = openSotw();
+  stream.receive(sotwRequest({ resourceNames: ['orders'] }));
+  clock.setWall(clock.now() + 1);
+  secrets = createPushedSecrets({ store, policies, clock });
+  const later = openSotw();
+  later.receive(sotwRequest({ resourceNames: ['orders'] }));
+  assert.notEqual(only(stream.take()).versionInfo, only(later.take()).versionInfo);
+});
+
+// --- delta
+
+type Delta = FakeStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
+const openDelta = (): Delta => {
+  const stream: Delta = new FakeStream();
+  createDelta(deps())(stream);
+  return stream;
+};
+const deltaRequest = (patch: Partial<DeltaDiscoveryRequest>): DeltaDiscoveryRequest => ({
+  ...DeltaDiscoveryRequest.decode(new Uint8Array()),
+  typeUrl: SECRET_TYPE_URL,
+  ...patch,
+});
+const deltaValues = (response: DeltaDiscoveryResponse) =>
+  response.resources.map(({ name, resource }) => {
+    const [inner, value] = readSecret(resource!.value);
+    assert.equal(name, inner);
+    return [name, value];
+  });
+
+test('delta: names are answered at once, and later only what changed is sent', async () => {
+  store.publish('legacy', 'key');
+  const stream = openDelta();
+  stream.receive(deltaRequest({ resourceNamesSubscribe: ['orders', 'legacy/', 'nobody'] }));
+  assert.deepEqual(deltaValues(only(stream.take())), [
+    ['orders', ''],
+    ['legacy/', 'key'],
+    ['nobody', ''],
+  ]);
+  store.publish('orders', 'one');
+  await settle();
+  assert.deepEqual(deltaValues(only(stream.take())), [['orders', 'Bearer one']]);
+});
+
+test('delta: verdicts belong to their nonce, in any order', async () => {
+  store.publish('orders', 'one');
+  const stream = openDelta();
+  stream.receive(deltaRequest({ resourceNamesSubscribe: ['orders'] }));
+  const first = only(stream.take());
+  store.publish('orders', 'two');
+  await settle();
+  const second = only(stream.take());
+  stream.receive(deltaRequest({ responseNonce: first.nonce }));
+  assert.equal(secrets.carriedSince('orders'), undefined);
+  stream.receive(deltaRequest({ responseNonce: second.nonce }));
+  assert.equal(secrets.carriedSince('orders')?.generation, 2);
+  stream.receive(deltaRequest({ responseNonce: 'never sent' }));
+  assert.deepEqual(stream.take(), []);
+});
+
+test('delta: a refused secret is told once and not sent again; the next one is sent', async () => {
+  store.publish('orders', 'one');
+  const stream = openDelta();
+  stream.receive(deltaRequest({ resourceNamesSubscribe: ['orders'] }));
+  const { nonce } = only(stream.take());
+  for (let i = 0; i < 3; i++) stream.receive(deltaRequest({ responseNonce: nonce, errorDetail: error }));
+  await settle();
+  assert.deepEqual(stream.take(), []);
+  assert.equal(recorded.named('secretRejected').length, 1);
+  store.publish('orders', 'two');
+  await settle();
+  assert.deepEqual(deltaValues(only(stream.take())), [['orders', 'Bearer two']]);
+});
+
+test('delta: after an unsubscribe nothing comes, after another subscribe the secret does, unchanged or not', async () => {
+  store.publish('orders', 'one');
+  const stream = openDelta();
+  stream.receive(deltaRequest({ resourceNamesSubscribe: ['orders'] }));
+  stream.take();
+  stream.receive(deltaRequest({ resourceNamesUnsubscribe: ['orders'] }));
+  store.publish('orders', 'two');
+  await settle();
+  assert.deepEqual(stream.take(), []);
+  for (let i = 0; i < 2; i++) {
+    stream.receive(deltaRequest({ resourceNamesSubscribe: ['orders'] }));
+    assert.deepEqual(deltaValues(only(stream.take())), [['orders', 'Bearer two']]);
+  }
+});
+
+test('delta: a reconnecting Envoy gets what it has not, and what it has counts as carried', () => {
+  const generation = store.publish('orders', 'one');
+  const before = openDelta();
+  before.receive(deltaRequest({ resourceNamesSubscribe: ['orders'] }));
+  const { version } = only(only(before.take()).resources);
+  before.end();
+
+  const same = openDelta();
+  const initialResourceVersions = new Map([['orders', version]]);
+  same.receive(deltaRequest({ resourceNamesSubscribe: ['orders'], initialResourceVersions }));
+  assert.deepEqual(same.take(), []);
+  assert.equal(secrets.carriedSince('orders')?.generation, generation);
+  same.end();
+
+  store.publish('orders', 'two');
+  const older = openDelta();
+  older.receive(deltaRequest({ resourceNamesSubscribe: ['orders'], initialResourceVersions }));
+  assert.deepEqual(deltaValues(only(older.take())), [['orders', 'Bearer two']]);
+});
