@@ -36,9 +36,11 @@ export function accessLog(config: Config, door: ServingDoor): unknown {
         custom_tags: door === 'push' ? [sourceTag('source'), sourceTag('policy')] : undefined,
       },
       additional_request_headers_to_log: ['x-request-id'],
-      additional_response_headers_to_log: config.feedback.responseHeaders.length
-        ? [...config.feedback.responseHeaders]
-        : undefined,
+      additional_response_headers_to_log: because(
+        'Without grpc-status the refusals of a gRPC upstream look like any HTTP 200.',
+        ['grpc-status', ...config.feedback.responseHeaders],
+      ),
+      additional_response_trailers_to_log: ['grpc-status'],
     },
   };
 }
