@@ -1,0 +1,97 @@
+// Protobuf wire format by hand, read in place: a Check needs six strings of a message that has dozens of fields.
+// Every length is checked against its enclosing message; groups are refused. protobuf.dev/programming-guides/encoding
+
+export class MalformedMessage extends Error {
+  override readonly name = 'MalformedMessage';
+}
+
+/** A position inside one message. Reused, so that reading allocates nothing but the strings. */
+export class WireReader {
+  #bytes: Buffer;
+  #position = 0;
+  #end = 0;
+  /** Of the last tag. */
+  field = 0;
+  #type = 0;
+
+  constructor() {
+    this.#bytes = Buffer.alloc(0);
+  }
+
+  reset(bytes: Uint8Array): void {
+    this.#bytes = Buffer.isBuffer(bytes)
+      ? bytes
+      : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#position = 0;
+    this.#end = bytes.length;
+  }
+
+  /** Moves to the next field of the current message; false at its end. */
+  next(): boolean {
+    if (this.#position >= this.#end) return false;
+    const tag = this.#varint();
+    this.field = Math.floor(tag / 8);
+    this.#type = tag & 7;
+    if (this.field === 0) throw new MalformedMessage('field number 0');
+    return true;
+  }
+
+  /** Enters the message of the current field; hand what it returns to leave(). */
+  enter(): number {
+    const length = this.#length();
+    const outer = this.#end;
+    this.#end = this.#position + length;
+    return outer;
+  }
+
+  leave(outer: number): void {
+    this.#position = this.#end;
+    this.#end = outer;
+  }
+
+  string(): string {
+    const length = this.#length();
+    const start = this.#position;
+    this.#position += length;
+    return this.#bytes.toString('utf8', start, this.#position);
+  }
+
+  skip(): void {
+    switch (this.#type) {
+      case 0:
+        this.#varint();
+        return;
+      case 1:
+        return this.#advance(8);
+      case 2:
+        return this.#advance(this.#length());
+      case 5:
+        return this.#advance(4);
+      default:
+        throw new MalformedMessage(`wire type ${this.#type}`);
+    }
+  }
+
+  #advance(count: number): void {
+    if (count > this.#end - this.#position) throw new MalformedMessage('field beyond its message');
+    this.#position += count;
+  }
+
+  #length(): number {
+    if (this.#type !== 2) throw new MalformedMessage(`wire type ${this.#type} where a length was expected`);
+    const length = this.#varint();
+    if (length > this.#end - this.#position) throw new MalformedMessage('length beyond its message');
+    return length;
+  }
+
+  #varint(): number {
+    let value = 0;
+    for (let shift = 0; shift < 70; shift += 7) {
+      if (this.#position >= this.#end) throw new MalformedMessage('cut varint');
+      const byte = this.#bytes[this.#position++]!;
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+    throw new MalformedMessage('varint of more than ten bytes');
+  }
+}

@@ -1,0 +1,62 @@
+// Host patterns to path indexes: a Map for exact names, a Map for wildcards walked label by label.
+// The cost grows with the labels of the request's host, not with the number of policies (bench: policies_10000_vs_10).
+import type { HostPattern } from '../config/config.ts';
+import type { Host } from './host.ts';
+import { PathIndex } from './path-index.ts';
+
+interface Ports {
+  anyPort: PathIndex | undefined;
+  readonly byPort: Map<number, PathIndex>;
+}
+
+export class HostIndex {
+  readonly #exact = new Map<string, Ports>();
+  /** Keyed by what follows `*.`. */
+  readonly #wildcard = new Map<string, Ports>();
+
+  /** The index of this pattern, made on first use. */
+  at(pattern: HostPattern): PathIndex {
+    const map = pattern.wildcard ? this.#wildcard : this.#exact;
+    let ports = map.get(pattern.name);
+    if (!ports) {
+      ports = { anyPort: undefined, byPort: new Map() };
+      map.set(pattern.name, ports);
+    }
+    if (pattern.port === undefined) {
+      ports.anyPort ??= new PathIndex();
+      return ports.anyPort;
+    }
+    let index = ports.byPort.get(pattern.port);
+    if (!index) {
+      index = new PathIndex();
+      ports.byPort.set(pattern.port, index);
+    }
+    return index;
+  }
+
+  /** Every index that covers this host. */
+  covering({ name, port }: Host): readonly PathIndex[] {
+    const found: PathIndex[] = [];
+    collect(this.#exact.get(name), port, found);
+    // `*.example.com` covers every depth below example.com, and not example.com itself.
+    if (this.#wildcard.size > 0) {
+      for (let dot = name.indexOf('.'); dot !== -1; dot = name.indexOf('.', dot + 1)) {
+        collect(this.#wildcard.get(name.slice(dot + 1)), port, found);
+      }
+    }
+    return found;
+  }
+}
+
+function collect(ports: Ports | undefined, port: number, found: PathIndex[]): void {
+  if (ports === undefined) return;
+  if (ports.anyPort) found.push(ports.anyPort);
+  const exact = ports.byPort.get(port);
+  if (exact) found.push(exact);
+}
+
+/** Whether one pattern covers the host. */
+export function coversHost(pattern: HostPattern, { name, port }: Host): boolean {
+  if (pattern.port !== undefined && pattern.port !== port) return false;
+  return pattern.wildcard ? name.endsWith(`.${pattern.name}`) : name === pattern.name;
+}
