@@ -34,6 +34,8 @@ export function checkFilter(config: Config): object {
         retry_policy: because('A Check changes nothing, so one more try bridges a restart.', {
           retry_on: 'unavailable,reset',
           num_retries: 1,
+          // Envoy's default waits up to a second here, which a dead bearerd would add to every 503.
+          retry_back_off: { base_interval: '0.05s', max_interval: '0.1s' },
         }),
       },
       failure_mode_allow: because('No call leaves without its credential because bearerd is away.', false),

@@ -6,7 +6,6 @@ import { plain, toYaml } from './yaml.ts';
 /** Several YAML documents, one a part. */
 export function piecesText(built: BuiltParts, plan: Plan): string {
   const manager = built.connectionManager;
-  const filters = manager.http_filters;
   const documents: [heading: string, value: unknown][] = [
     ['Clusters of bearerd: static_resources.clusters, or CDS.', { clusters: built.bearerdClusters }],
     [
@@ -23,11 +22,9 @@ export function piecesText(built: BuiltParts, plan: Plan): string {
         'stays the last one. No filter after the check may clear the route cache.',
       ].join('\n'),
       {
-        ...(manager.access_log === undefined ? {} : { access_log: manager.access_log }),
-        ...(manager.local_reply_config === undefined
-          ? {}
-          : { local_reply_config: manager.local_reply_config }),
-        http_filters: filters.filter((f) => !isDynamicForwardProxy(f)),
+        access_log: manager.access_log,
+        local_reply_config: manager.local_reply_config,
+        http_filters: manager.http_filters.filter((f) => !isDynamicForwardProxy(f)),
       },
     ],
     [

@@ -61,55 +61,59 @@ export function planDoors(config: Config, door: Door): Plan {
       secretName: secretName(outbound.inject.source, outbound.inject.prefix),
     }),
   );
-  return { policies, hosts: hostsOf(config).map((patterns) => planHost(patterns, policies)) };
+  return { policies, hosts: planHosts(policies) };
 }
 
-/** Patterns of one virtual host: the same name, or the short forms of one service; ports may differ. */
-function hostsOf(config: Config): HostPattern[][] {
-  const groups = new Map<string, HostPattern[]>();
-  for (const outbound of config.outbound) {
-    const names = outbound.match.hosts.filter((h) => !h.wildcard).map((h) => h.name);
-    for (const host of outbound.match.hosts) {
-      const key = host.wildcard ? `*.${host.name}` : longForm(host.name, names);
-      const group = groups.get(key) ?? [];
-      group.push(host);
-      groups.set(key, group);
-    }
+/** A policy that covers a host, on this port or (undefined) on every port. */
+interface Coverage {
+  readonly policy: PlannedPolicy;
+  readonly port: number | undefined;
+}
+
+interface NamedHost {
+  readonly name: string;
+  readonly wildcard: boolean;
+  readonly covering: readonly Coverage[];
+}
+
+/** Virtual hosts in the order in which the file names them. */
+function planHosts(policies: readonly PlannedPolicy[]): PlannedHost[] {
+  const hosts = new Map<string, NamedHost>();
+  for (const { name, wildcard } of policies.flatMap((policy) => policy.config.match.hosts)) {
+    const key = `${wildcard ? '*.' : ''}${name}`;
+    if (!hosts.has(key)) hosts.set(key, { name, wildcard, covering: coverage(policies, name, wildcard) });
   }
-  return mergeShortForms(groups);
-}
-
-/** `orders.prod` beside `orders.prod.svc.cluster.local` is the same service, so it shares its virtual host. */
-function longForm(name: string, names: readonly string[]): string {
-  return names.find((n) => n.startsWith(`${name}.`) && n.endsWith('.svc.cluster.local')) ?? name;
-}
-
-/** Envoy refuses a domain in two virtual hosts, so a name that came in as two keys keeps its first. */
-function mergeShortForms(groups: ReadonlyMap<string, HostPattern[]>): HostPattern[][] {
-  const owner = new Map<string, string>();
-  for (const [key, patterns] of groups) {
-    for (const p of patterns) if (!p.wildcard && !owner.has(p.name)) owner.set(p.name, key);
+  const groups = new Map<string, NamedHost[]>();
+  for (const [key, host] of hosts) {
+    const group = longForm(host, hosts) ?? key;
+    groups.set(group, [...(groups.get(group) ?? []), host]);
   }
-  const merged = new Map<string, HostPattern[]>();
-  for (const [key, patterns] of groups) {
-    for (const p of patterns) {
-      const home = p.wildcard ? key : owner.get(p.name)!;
-      merged.set(home, [...(merged.get(home) ?? []), p]);
-    }
-  }
-  return [...merged.values()];
+  return [...groups.values()].map(planHost);
 }
 
-function planHost(patterns: readonly HostPattern[], policies: readonly PlannedPolicy[]): PlannedHost {
-  const wildcard = patterns[0]!.wildcard;
-  const names = [...new Set(patterns.map((p) => p.name))].sort((a, b) => b.length - a.length);
+/** In file order: the first match wins. */
+function coverage(policies: readonly PlannedPolicy[], name: string, wildcard: boolean): Coverage[] {
+  return policies.flatMap((policy) => {
+    const patterns = policy.config.match.hosts.filter((pattern) => covers(pattern, name, wildcard));
+    return [...new Set(patterns.map((pattern) => pattern.port))].map((port) => ({ policy, port }));
+  });
+}
+
+/** `orders.prod` beside `orders.prod.svc.cluster.local` with the same policies is one service: one virtual host. */
+function longForm(host: NamedHost, hosts: ReadonlyMap<string, NamedHost>): string | undefined {
+  if (host.wildcard) return undefined;
+  const signature = (h: NamedHost) => JSON.stringify(h.covering.map((c) => [c.policy.name, c.port ?? null]));
+  for (const [key, other] of hosts) {
+    const isLong = key.startsWith(`${host.name}.`) && key.endsWith('.svc.cluster.local');
+    if (isLong && signature(other) === signature(host)) return key;
+  }
+  return undefined;
+}
+
+function planHost(group: readonly NamedHost[]): PlannedHost {
+  const { wildcard, covering } = group[0]!;
+  const names = group.map((h) => h.name).sort((a, b) => b.length - a.length);
   const name = `${wildcard ? '*.' : ''}${names[0]}`;
-  // A wildcard of another policy may cover this host with a port of its own.
-  const covering = policies.flatMap((policy) =>
-    policy.config.match.hosts
-      .filter((p) => covers(p, names[0]!, wildcard))
-      .map((p) => ({ policy, port: p.port })),
-  );
   const ports = [...new Set(covering.map((c) => c.port))];
   // The endpoint of every port comes last, since its match would hide the others.
   ports.sort((a, b) => (a ?? Number.POSITIVE_INFINITY) - (b ?? Number.POSITIVE_INFINITY));
@@ -117,7 +121,7 @@ function planHost(patterns: readonly HostPattern[], policies: readonly PlannedPo
 
   const rules: PlannedRule[] = [];
   let afterPathRule = false;
-  for (const { policy, port } of dedupe(covering)) {
+  for (const { policy, port } of covering) {
     const paths = policy.config.match.paths;
     if (paths !== undefined) afterPathRule = true;
     // A rule for every port must reach the endpoint of the port that was asked for.
@@ -127,15 +131,6 @@ function planHost(patterns: readonly HostPattern[], policies: readonly PlannedPo
     }
   }
   return { name, names, wildcard, endpoints, rules };
-}
-
-/** Short forms repeat each port. */
-function dedupe<T extends { policy: PlannedPolicy; port: number | undefined }>(items: readonly T[]): T[] {
-  const seen = new Set<string>();
-  return items.filter(({ policy, port }) => {
-    const key = `${policy.name} ${port}`;
-    return !seen.has(key) && seen.add(key);
-  });
 }
 
 /** Whether every host of the virtual host (`name`, or all names below it) is matched by the pattern. */

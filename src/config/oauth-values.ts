@@ -1,0 +1,64 @@
+// Values of OAuth's own words: endpoints, scope tokens, resource indicators, parameters.
+import { refuse } from './invalid.ts';
+import { isLoopback } from './listen-address.ts';
+
+/**
+ * Address of a provider: https, or http to loopback, which only development mode allows (see checks.ts).
+ * Throws Invalid; does not quote, since an address may hold a password.
+ */
+export function parseProviderUrl(text: string, kind: 'issuer' | 'token_endpoint'): string {
+  if (!URL.canParse(text)) refuse('expected an address such as https://idp.example.com/token');
+  const url = new URL(text);
+  if (url.username !== '' || url.password !== '') {
+    refuse('no user or password in an address: use client_id and client_secret');
+  }
+  if (!['https:', 'http:'].includes(url.protocol)) refuse(`expected https://, got ${url.protocol}//`);
+  if (url.protocol === 'http:' && !isLoopback(url.hostname.replace(/^\[|\]$/g, ''))) {
+    refuse('expected https://: a client secret never goes over plain http');
+  }
+  if (text.includes('#')) refuse('no fragment ("#") in an address');
+  // RFC 8414 section 2.
+  if (kind === 'issuer' && text.includes('?')) refuse('no query ("?") in an issuer');
+  return text;
+}
+
+/** RFC 6749 section 3.3. Throws Invalid. */
+export function parseScope(words: string | readonly string[]): readonly string[] {
+  const list = typeof words === 'string' ? words.split(' ').filter((word) => word !== '') : words;
+  const bad = list.find((word) => !/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(word));
+  if (bad !== undefined) {
+    refuse(
+      bad.includes(' ')
+        ? `one scope an entry: "${bad}" holds a space`
+        : `"${bad}" is no scope: visible ASCII characters without quotes and backslashes`,
+    );
+  }
+  return [...new Set(list)];
+}
+
+/** RFC 8707 section 2. Throws Invalid. */
+export function parseResource(text: string): string {
+  if (!URL.canParse(text) || text.includes('#')) {
+    refuse(`expected an absolute URI without a fragment, e.g. https://api.example.com, got "${text}"`);
+  }
+  return text;
+}
+
+const OWN_KEY = new Set(['audience', 'client_id', 'client_secret', 'resource', 'scope']);
+const OURS = new Set(['client_assertion', 'client_assertion_type', 'grant_type']);
+
+/** Throws Invalid. */
+export function parseExtraParamName(name: string): string {
+  if (OWN_KEY.has(name)) refuse(`${name} has a setting of its own beside extra_params`);
+  if (OURS.has(name)) refuse(`${name} is set by the way the token is obtained and cannot be overridden`);
+  if (!/^[\x21-\x7e]+$/.test(name)) refuse('the name of a parameter has visible ASCII characters only');
+  return name;
+}
+
+/** RFC 6901. Throws Invalid. */
+export function parseJsonPointer(text: string): string {
+  if (!/^(\/([^~]|~[01])*)?$/.test(text)) {
+    refuse(`expected a JSON pointer such as /access_token or /data/token, got "${text}"`);
+  }
+  return text;
+}

@@ -1,0 +1,149 @@
+// What zod found, in words of the file: path, place, what was expected, what was got, and a suggestion for unknown keys.
+// Never a value under a key that holds a secret.
+import type { z } from 'zod';
+import type { ConfigProblem } from '../lib/errors.ts';
+import { nearestWord } from '../lib/suggestion.ts';
+import { configFile } from './schema.ts';
+import type { Path, YamlDocument } from './yaml-document.ts';
+
+type Issue = z.core.$ZodIssue;
+type AnySchema = z.core.$ZodTypes;
+
+const SECRET_KEYS = new Set<PropertyKey>(['client_secret', 'extra_params', 'inline', 'prefix', 'static', 'value']);
+
+/** `sources.orders.client_credentials.scope[0]` */
+export function pathText(path: Path): string {
+  return path
+    .map((step, i) => (typeof step === 'number' ? `[${step}]` : `${i === 0 ? '' : '.'}${String(step)}`))
+    .join('');
+}
+
+export function problemAt(document: YamlDocument, path: Path, message: string, atKey = false): ConfigProblem {
+  const place = atKey ? document.placeOfKey(path) : document.placeOf(path);
+  return { path: pathText(path), line: place.line, column: place.column, message };
+}
+
+export function shapeProblems(document: YamlDocument, issues: readonly Issue[]): ConfigProblem[] {
+  return issues.flatMap((issue) => shapeProblem(document, issue, []));
+}
+
+function shapeProblem(document: YamlDocument, issue: Issue, above: Path): ConfigProblem[] {
+  const path = [...above, ...issue.path];
+  const value = valueAt(document.value, path);
+  const at = (message: string, atKey = false) => [problemAt(document, path, message, atKey)];
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return issue.keys.map((key) =>
+        problemAt(document, [...path, key], unknownKey(key, keysAt(configFile as AnySchema, path)), true),
+      );
+    case 'invalid_union': {
+      const branch = meantBranch(issue.errors);
+      if (branch !== undefined) return branch.flatMap((inner) => shapeProblem(document, inner, path));
+      return at(`${issue.message}, got ${described(value, path)}`);
+    }
+    case 'invalid_key':
+      return at(issue.issues[0]?.message ?? 'unexpected name', true);
+    case 'invalid_type':
+      // The place of something missing is what it is missing from.
+      if (value === undefined) return at(`missing: expected ${withArticle(issue.expected)}`, true);
+      if (!issue.message.startsWith('Invalid')) return at(issue.message);
+      return at(`expected ${withArticle(issue.expected)}, got ${described(value, path)}`);
+    case 'invalid_value': {
+      if (value === undefined) return at(`missing: ${issue.message}`, true);
+      const expected = issue.message.startsWith('Invalid')
+        ? `expected ${issue.values.map(String).join(', ').replace(/, ([^,]*)$/, ' or $1')}`
+        : issue.message;
+      const near =
+        typeof value === 'string' ? nearestWord(value, issue.values.map(String)) : undefined;
+      return at(`${expected}, got ${described(value, path)}${near ? `; did you mean ${near}?` : ''}`);
+    }
+    case 'too_small':
+      if (issue.origin === 'array') return at('expected at least one entry, got an empty list');
+      if (issue.origin === 'string') return at('expected a text, got an empty one');
+      return at(`expected at least ${issue.minimum}, got ${described(value, path)}`);
+    case 'too_big':
+      return at(`expected at most ${issue.maximum}, got ${described(value, path)}`);
+    default:
+      return at(issue.message);
+  }
+}
+
+function unknownKey(key: string, known: readonly string[]): string {
+  const near = nearestWord(key, known);
+  if (near !== undefined) return `unknown key "${key}"; did you mean ${near}?`;
+  return `unknown key "${key}"; expected ${known.length === 1 ? '' : 'one of '}${known.join(', ')}`;
+}
+
+/** Of the ways in which a value may be written, the one whose type was used. */
+function meantBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] | undefined {
+  const meant = branches.filter((issues) => !issues.some((i) => i.path.length === 0 && isOtherType(i)));
+  return meant.length === 1 ? meant[0] : undefined;
+}
+
+function isOtherType(issue: Issue): boolean {
+  if (issue.code === 'invalid_union') return meantBranch(issue.errors) === undefined;
+  return issue.code === 'invalid_type';
+}
+
+function withArticle(type: string): string {
+  switch (type) {
+    case 'string':
+      return 'a text';
+    case 'array':
+      return 'a list';
+    case 'object':
+    case 'record':
+      return 'an object (key: value)';
+    case 'boolean':
+      return 'true or false';
+    case 'int':
+      return 'a whole number';
+    default:
+      return `a ${type}`;
+  }
+}
+
+function described(value: unknown, path: Path): string {
+  if (value === null) return 'nothing';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'an object';
+  const type = typeof value === 'string' ? 'a text' : `a ${typeof value}`;
+  if (path.some((step) => SECRET_KEYS.has(step))) return type;
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return text.length > 60 ? type : text;
+}
+
+function valueAt(value: unknown, path: Path): unknown {
+  let at = value;
+  for (const step of path) {
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, step)) return undefined;
+    at = (at as Record<PropertyKey, unknown>)[step];
+  }
+  return at;
+}
+
+/** The keys that the schema knows at a path. */
+function keysAt(schema: AnySchema, path: Path): readonly string[] {
+  const { def } = schema;
+  switch (def.type) {
+    case 'optional':
+    case 'default':
+    case 'prefault':
+      return keysAt(def.innerType as AnySchema, path);
+    case 'pipe':
+      return keysAt(def.in as AnySchema, path);
+    case 'union':
+      return def.options.flatMap((option) => keysAt(option as AnySchema, path));
+    case 'array':
+      return path.length === 0 ? [] : keysAt(def.element as AnySchema, path.slice(1));
+    case 'record':
+      return path.length === 0 ? [] : keysAt(def.valueType as AnySchema, path.slice(1));
+    case 'object': {
+      if (path.length === 0) return Object.keys(def.shape).filter((key) => key !== '$schema');
+      const next = def.shape[String(path[0])];
+      return next === undefined ? [] : keysAt(next as AnySchema, path.slice(1));
+    }
+    default:
+      return [];
+  }
+}

@@ -1,0 +1,109 @@
+// The schema of a policy: which requests get which credential.
+import * as z from 'zod';
+import type { HostPattern } from './config.ts';
+import { defaultPrefix, parseInjectedHeader, parsePrefix } from './header.ts';
+import { expandService, parseHostPattern } from './host-pattern.ts';
+import { refuse } from './invalid.ts';
+import { parsePathRegex, parsePathRule } from './path-rule.ts';
+import { nameText, parsed } from './schema-values.ts';
+
+const host = parsed(z.string(), parseHostPattern).describe(
+  'Exact (orders.example.com) or every name below one ("*.example.com"), with :port for that port only.',
+);
+
+const service = parsed(z.string(), expandService).describe(
+  'SERVICE.NAMESPACE of Kubernetes, with :port or without: orders.prod, orders.prod.svc and orders.prod.svc.cluster.local.',
+);
+
+const method = parsed(z.string(), (text) =>
+  /^[A-Za-z]+$/.test(text) ? text.toUpperCase() : refuse(`expected a method such as GET, got "${text}"`),
+);
+
+const path = z.union(
+  [
+    parsed(z.string(), (text) => parsePathRule('prefix', text)).describe(
+      'Prefix at segment borders: /v1/ covers /v1 and /v1/orders, never /v10.',
+    ),
+    z
+      .strictObject({ exact: parsed(z.string(), (text) => parsePathRule('exact', text)).optional() , regex: parsed(z.string(), parsePathRegex).optional()})
+      .meta({ minProperties: 1, maxProperties: 1 })
+      .transform(({ exact, regex }, context) => {
+        if ((exact === undefined) !== (regex === undefined)) return (exact ?? regex)!;
+        context.issues.push({ code: 'custom', message: 'expected exactly one of exact and regex', input: exact });
+        return z.NEVER;
+      }),
+  ],
+  { error: 'expected a prefix such as /v1/, { exact: /path } or { regex: ... }' },
+);
+
+const match = z
+  .strictObject({
+    hosts: z.array(host).min(1).optional().describe('Hosts as the app names them, without regard to case.'),
+    services: z.array(service).min(1).optional().describe('Services of Kubernetes, in all their short forms.'),
+    methods: z.array(method).min(1).optional().describe('Default: every method.'),
+    paths: z
+      .array(path)
+      .min(1)
+      .optional()
+      .describe(
+        'A text is a prefix at segment borders; also { exact: /path }, and { regex: RE2 } on the whole path, tried last. Never the query. Default: every path.',
+      ),
+  })
+  .check(({ value, issues }) => {
+    if (value.hosts !== undefined || value.services !== undefined) return;
+    issues.push({ code: 'custom', message: 'expected at least one of hosts and services', input: value });
+  })
+  .meta({
+    description: 'Which requests, as the app sends them. At least one of hosts and services.',
+    anyOf: [{ required: ['hosts'] }, { required: ['services'] }],
+  })
+  .transform(({ hosts, services, methods, paths }) => ({
+    hosts: distinct([...(hosts ?? []), ...(services ?? []).flat()]),
+    methods: methods && [...new Set(methods)],
+    paths,
+  }));
+
+const inject = z
+  .strictObject({
+    source: z.string().describe('Name of an entry of sources.'),
+    header: parsed(z.string(), parseInjectedHeader)
+      .prefault('authorization')
+      .describe('The header that carries the credential; takes the place of the app’s own. Default authorization.'),
+    prefix: parsed(z.string(), parsePrefix)
+      .optional()
+      .describe('Put before the credential, verbatim. Default "Bearer " for the header authorization, else "".'),
+  })
+  .describe('What is put on the request.')
+  .transform(({ source, header, prefix }) => ({ source, header, prefix: prefix ?? defaultPrefix(header) }));
+
+export const outbound = z
+  .strictObject({
+    name: nameText('policy').describe('Unique; stands in logs, metrics and the Envoy configuration.'),
+    match,
+    inject,
+    heal_on: z
+      // YAML reads 401 as a number, and older YAML reads off as false.
+      .literal([401, '401', 'invalid_token', 'off', false], { error: 'expected 401, invalid_token or off' })
+      .transform((value) => (value === false ? 'off' : value === 401 ? '401' : value))
+      .optional()
+      .describe(
+        'Which refusals of the upstream renew the credential: 401, invalid_token (only a challenge that says so) or off. Default 401; off for static and file sources.',
+      ),
+    on_failure: z
+      .enum(['deny', 'pass'])
+      .default('deny')
+      .describe(
+        'Without a credential: deny answers 503 with a reason, pass lets the request go on without the app’s own header. Default deny.',
+      ),
+    never_stale: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Refuses the push door, where Envoy keeps a credential past its expiry while bearerd is away. Default false.',
+      ),
+  })
+  .describe('One policy: which requests get which credential.');
+
+function distinct(patterns: readonly HostPattern[]): readonly HostPattern[] {
+  return [...new Map(patterns.map((p) => [JSON.stringify([p.name, p.wildcard, p.port ?? 0]), p])).values()];
+}

@@ -1,0 +1,65 @@
+// Pieces of the schema: texts that a parser of this folder reads, so that its message stands at the value's place.
+import * as z from 'zod';
+import { type DurationBounds, parseDuration } from './duration.ts';
+import { Invalid } from './invalid.ts';
+
+/** What `schema` reads, handed to `parse`, whose Invalid becomes the problem of this place. */
+export function parsed<S extends z.ZodType, T>(schema: S, parse: (value: z.output<S>) => T) {
+  return schema.transform((value, context): T => {
+    try {
+      return parse(value);
+    } catch (error) {
+      if (!(error instanceof Invalid)) throw error;
+      context.issues.push({ code: 'custom', message: error.message, input: value });
+      return z.NEVER;
+    }
+  });
+}
+
+/** A duration with its unit, to milliseconds. */
+export function duration(bounds: DurationBounds) {
+  const text = z
+    .string({
+      error: ({ input }) =>
+        typeof input === 'number'
+          ? `a duration needs its unit: "${input}s" for seconds, "${input}ms" for milliseconds`
+          : undefined,
+    })
+    .meta({ pattern: '^\\d+(\\.\\d+)?(ms|s|m|h)$' });
+  return parsed(text, (value) => parseDuration(value, bounds));
+}
+
+/** Names stand in log lines, metric labels, SDS resource names and Envoy's cluster names. */
+export function nameText(what: string) {
+  return z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/, {
+    error: `expected the name of a ${what}: lower-case letters, digits, ".", "_" and "-", a letter or digit first, at most 128`,
+  });
+}
+
+/** One text or a list of texts. */
+export const textOrList = z.union([z.string(), z.array(z.string())], { error: 'expected a text or a list of texts' });
+
+/** JSON Schema of "exactly one of these keys". The check itself is `exactlyOne`. */
+export function oneOfKeys(...keys: readonly string[]) {
+  return { oneOf: keys.map((key) => ({ required: [key] })) };
+}
+
+/** For `.superRefine`-like checks on objects: one problem when not exactly one of the keys is there. */
+export function exactlyOne<T extends object>(...keys: readonly (keyof T & string)[]) {
+  return (payload: z.core.ParsePayload<T>): void => {
+    const present = keys.filter((key) => payload.value[key] !== undefined);
+    if (present.length === 1) return;
+    const got = present.length === 0 ? 'none' : present.join(' and ');
+    payload.issues.push({
+      code: 'custom',
+      message: `expected exactly one of ${listed(keys)}, got ${got}`,
+      input: payload.value,
+      continue: true,
+    });
+  };
+}
+
+/** `a, b and c` */
+export function listed(words: readonly string[]): string {
+  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
+}

@@ -1,0 +1,94 @@
+// The file's shape: every key, its meaning, its unit and its default. `bearerd schema` prints it as JSON Schema and
+// parse.ts reads files with it, so that editors and the program cannot differ. What spans several keys is in checks.ts.
+import * as z from 'zod';
+import { parseHeaderName } from './header.ts';
+import { admin, check, health, xds } from './schema-listen.ts';
+import { outbound } from './schema-outbound.ts';
+import { sources } from './schema-sources.ts';
+import { duration, parsed } from './schema-values.ts';
+
+const RESPONSE_HEADERS = [
+  'www-authenticate',
+  'dpop-nonce',
+  'retry-after',
+  'x-ratelimit-limit',
+  'x-ratelimit-remaining',
+  'x-ratelimit-reset',
+];
+
+const listen = z.strictObject({
+  check: check.optional(),
+  xds: xds.prefault([]),
+  health: health.optional(),
+  admin: admin.optional(),
+});
+
+const limits = z.strictObject({
+  credential_bytes: z
+    .int()
+    .min(64 << 10)
+    .max(1 << 30)
+    .default(16 << 20)
+    .describe('Credentials kept in memory, bytes. Default 16777216 (16 MiB).'),
+  forced_refreshes_per_hour: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(120)
+    .describe('Renewals before time, an hour and provider endpoint. Default 120.'),
+});
+
+const feedback = z.strictObject({
+  response_headers: z
+    .array(parsed(z.string(), parseHeaderName))
+    .prefault(RESPONSE_HEADERS)
+    .transform((names) => [...new Set(names)])
+    .describe('Response headers that Envoy reports with a refusal. The default is the list shown.'),
+});
+
+const log = z.strictObject({
+  level: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error'])
+    .default('info')
+    .describe('Default info. No level ever shows a credential.'),
+});
+
+export const configFile = z
+  .strictObject({
+    $schema: z.string().optional().describe('For editors; not read.'),
+    version: z.literal(1, { error: 'expected version: 1' }).describe('Of this format: 1.'),
+    mode: z
+      .enum(['production', 'development'])
+      .default('production')
+      .describe(
+        'development allows inline secrets and providers on loopback over plain http. Default production.',
+      ),
+    listen: listen.prefault({}).describe('Where bearerd listens. At least one of check and xds.'),
+    sources: sources.default({}).describe('Ways to get credentials, each under its name.'),
+    outbound: z.array(outbound).default([]).describe('Policies for outgoing requests. The first match wins.'),
+    unmatched: z
+      .enum(['pass', 'deny'])
+      .default('pass')
+      .describe('Requests that no policy matches. deny needs the check door. Default pass.'),
+    ambiguous_path: z
+      .enum(['no_match', 'deny', 'exact_bytes'])
+      .default('no_match')
+      .describe(
+        'A path that two parsers may read differently (//, /../, %2f, %5c, ;, backslash): no_match matches no path rule and no later rule of the host, deny answers 400, exact_bytes compares it as it came. Default no_match.',
+      ),
+    max_wait: duration({ minMs: 10, maxMs: 60_000 })
+      .prefault('3s')
+      .describe('Longest wait of a request for a first credential, 10ms to 60s. Default 3s.'),
+    limits: limits.prefault({}).describe('Bounds that protect this process and the providers.'),
+    feedback: feedback.prefault({}).describe('What Envoy tells about refused requests.'),
+    log: log.prefault({}).describe('Log lines on standard output, JSON.'),
+  })
+  .meta({ title: 'bearerd configuration', description: 'Configuration of bearerd, as YAML or JSON.' });
+
+/** The file as it was read: defaults filled in, texts parsed, keys still in the file's spelling. */
+export type ConfigFile = z.output<typeof configFile>;
+
+/** JSON Schema (draft 2020-12) of what may stand in the file. */
+export function configJsonSchema(): object {
+  return z.toJSONSchema(configFile, { io: 'input', target: 'draft-2020-12' });
+}

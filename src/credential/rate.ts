@@ -1,0 +1,23 @@
+// A token bucket on the monotonic clock.
+import type { Clock } from '../lib/clock.ts';
+
+export interface Rate {
+  /** Takes one if there is one. */
+  take(): boolean;
+}
+
+/** Starts full with `burst`; one more every `everyMs`. */
+export function createRate(burst: number, everyMs: number, clock: Clock): Rate {
+  let left = burst;
+  let at = clock.monotonic();
+  return {
+    take() {
+      const now = clock.monotonic();
+      left = Math.min(burst, left + (now - at) / everyMs);
+      at = now;
+      if (left < 1) return false;
+      left -= 1;
+      return true;
+    },
+  };
+}

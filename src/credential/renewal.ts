@@ -1,0 +1,298 @@
+// The slow loop of one source: fetch under single flight, publish, refresh ahead, retry with backoff, end in time.
+import { fullJitterMs } from '../lib/backoff.ts';
+import type { Clock, Timer } from '../lib/clock.ts';
+import { CredentialError } from '../lib/errors.ts';
+import type { ForcedRefresh, Observer } from '../telemetry/observer.ts';
+import type { Credential, CredentialListener, SourceStatus, TokenSource } from './credential.ts';
+import { buildCredential, effectiveLifetimeMs, isUsable, refreshDelayMs, urgentMs } from './lifetime.ts';
+import type { Rate } from './rate.ts';
+import { createRefusals } from './refusals.ts';
+import { validateToken } from './token-syntax.ts';
+
+const FETCH_LIMIT_MS = 5_000;
+const BACKOFF = { baseMs: 250, maxMs: 30_000 };
+/** While nothing is left and somebody asks, so that a provider's return is seen within a second. */
+const PROBE_MS = 500;
+/** An asker of the last seconds still counts. */
+const ASKED_LATELY_MS = 5_000;
+/** Retry-After of a provider is honoured up to here while a credential lives, and up to the second with none left. */
+const MAX_RETRY_AFTER_MS = 300_000;
+const MAX_RETRY_AFTER_WITHOUT_MS = 30_000;
+
+export interface RenewalDeps {
+  readonly source: TokenSource;
+  readonly required: boolean;
+  readonly maxLifetimeMs: number | undefined;
+  readonly clock: Clock;
+  readonly observer: Observer;
+  readonly random: () => number;
+  readonly endpointRate: Rate;
+  /** Counts up over all sources. */
+  readonly nextGeneration: () => number;
+}
+
+export interface Renewal {
+  peek(): Credential | undefined;
+  get(timeoutMs: number, signal: AbortSignal | undefined): Promise<Credential>;
+  readonly failure: CredentialError | undefined;
+  readonly hadOne: boolean;
+  retryAfterMs(): number;
+  subscribe(listener: CredentialListener): () => void;
+  refused(generation: number, requestKey: string): ForcedRefresh;
+  status(): SourceStatus;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+export function createRenewal(deps: RenewalDeps): Renewal {
+  const { source, clock, observer, random } = deps;
+  const refusals = createRefusals(clock, deps.endpointRate);
+  const listeners = new Set<CredentialListener>();
+  let current: Credential | undefined;
+  let lifetimeMs = 0;
+  let failure: CredentialError | undefined;
+  let failures = 0;
+  let flight: Promise<Credential> | undefined;
+  let again = false;
+  let abort: AbortController | undefined;
+  let refreshTimer: Timer | undefined;
+  let refreshAt: number | undefined;
+  let expiryTimer: Timer | undefined;
+  let askedAt = Number.NEGATIVE_INFINITY;
+  let hadOne = false;
+  let running = false;
+  let unwatch: (() => void) | undefined;
+
+  function peek(): Credential | undefined {
+    if (current === undefined) return undefined;
+    if (isUsable(current, clock)) return current;
+    expire();
+    return undefined;
+  }
+
+  function expire(): void {
+    if (current === undefined) return;
+    const { generation } = current;
+    current = undefined;
+    expiryTimer?.cancel();
+    observer.credentialExpired(source.name, generation);
+    failure ??= new CredentialError('credential_expired', 'the credential ended', { retryable: true });
+    for (const listener of listeners) listener(undefined);
+    // Somebody may be waiting for what comes next.
+    if (running && flight === undefined) schedule(retryDelayMs());
+  }
+
+  function watchExpiry(): void {
+    expiryTimer?.cancel();
+    if (current === undefined || current.usableUntilMonotonic === Number.POSITIVE_INFINITY) return;
+    // At least once a minute, since the wall clock may jump ahead of the timer's.
+    const left = Math.min(
+      current.usableUntilMonotonic - clock.monotonic(),
+      current.usableUntil - clock.now(),
+      60_000,
+    );
+    expiryTimer = clock.setTimer(() => {
+      if (peek() !== undefined) watchExpiry();
+    }, left);
+  }
+
+  function schedule(delayMs: number): void {
+    refreshTimer?.cancel();
+    refreshTimer = undefined;
+    refreshAt = undefined;
+    if (!running || delayMs === Number.POSITIVE_INFINITY) return;
+    refreshAt = clock.now() + delayMs;
+    refreshTimer = clock.setTimer(() => void fetch(false).catch(() => {}), delayMs);
+  }
+
+  function fetch(forced: boolean): Promise<Credential> {
+    flight ??= fetchOnce(forced).finally(() => {
+      flight = undefined;
+      abort = undefined;
+      if (again && running) {
+        again = false;
+        void fetch(false).catch(() => {});
+      }
+    });
+    return flight;
+  }
+
+  async function fetchOnce(forced: boolean): Promise<Credential> {
+    refreshTimer?.cancel();
+    const controller = new AbortController();
+    abort = controller;
+    const limit = clock.setTimer(() => controller.abort(), FETCH_LIMIT_MS);
+    const startedAt = clock.monotonic();
+    try {
+      const issued = await Promise.race([source.issue(controller.signal), aborted(controller.signal)]);
+      validateToken(issued.value.reveal(), source.type);
+      const life = effectiveLifetimeMs(issued, deps.maxLifetimeMs);
+      if (!(life > 0)) {
+        throw new CredentialError('source_invalid_response', 'the credential has no life left', {
+          retryable: true,
+        });
+      }
+      observer.refreshEnded(source.name, 'ok', clock.monotonic() - startedAt, forced);
+      return publish(buildCredential(source.name, issued, life, deps.nextGeneration(), clock), life, forced);
+    } catch (error) {
+      throw failed(error, clock.monotonic() - startedAt, forced);
+    } finally {
+      limit.cancel();
+    }
+  }
+
+  function publish(credential: Credential, life: number, forced: boolean): Credential {
+    const unchanged = current !== undefined && current.value.reveal() === credential.value.reveal();
+    current = credential;
+    lifetimeMs = life;
+    failure = undefined;
+    failures = 0;
+    hadOne = true;
+    // The same value again is no new credential for the count of "refused for good".
+    refusals.published(forced && !unchanged);
+    observer.credentialPublished(source.name, credential.generation, credential.expiresAt);
+    schedule(refreshDelayMs(life, random));
+    watchExpiry();
+    for (const listener of listeners) listener(credential);
+    return credential;
+  }
+
+  function failed(error: unknown, durationMs: number, forced: boolean): CredentialError {
+    const known =
+      error instanceof CredentialError
+        ? error
+        : new CredentialError('source_unavailable', 'unexpected failure of the source', {
+            retryable: true,
+            cause: error,
+          });
+    if (known !== error) observer.unexpected(`source ${source.name}`, error);
+    failure = known;
+    const delayMs = retryDelayMs(known.retryAfterMs);
+    failures++;
+    observer.refreshEnded(source.name, known.code, durationMs, forced);
+    observer.refreshFailed(source.name, known.code, known.message, delayMs);
+    schedule(delayMs);
+    return known;
+  }
+
+  function retryDelayMs(retryAfterMs?: number): number {
+    const left = current === undefined ? 0 : Math.max(0, current.usableUntil - clock.now());
+    if (retryAfterMs !== undefined) {
+      return Math.min(
+        retryAfterMs,
+        left > 0 ? Math.min(MAX_RETRY_AFTER_MS, left / 3) : MAX_RETRY_AFTER_WITHOUT_MS,
+      );
+    }
+    if (left === 0) {
+      const asked =
+        listeners.size > 0 || clock.monotonic() - askedAt < ASKED_LATELY_MS || (deps.required && !hadOne);
+      // A refusal of the client will not mend within a second, but its secret file may; then watch() wakes us.
+      if (asked && failure?.retryable !== false) return PROBE_MS;
+      return Math.max(PROBE_MS, fullJitterMs(failures, BACKOFF, random));
+    }
+    const delay = Math.max(BACKOFF.baseMs / 2, fullJitterMs(failures, BACKOFF, random));
+    // The closer the end, the shorter the wait: an urgent one is never put off by more than a fifth of what is left.
+    return left <= urgentMs(lifetimeMs) ? Math.min(delay, Math.max(PROBE_MS, left / 5)) : delay;
+  }
+
+  function get(timeoutMs: number, signal: AbortSignal | undefined): Promise<Credential> {
+    const ready = peek();
+    if (ready !== undefined) return Promise.resolve(ready);
+    askedAt = clock.monotonic();
+    if (flight === undefined) {
+      // In a pause after a failure nobody waits: the answer is known. The pause is short while somebody asks.
+      if (refreshTimer !== undefined && failure !== undefined && failures > 0) {
+        const left = (refreshAt ?? 0) - clock.now();
+        if (left > PROBE_MS && failure.retryAfterMs === undefined && failure.retryable) schedule(PROBE_MS);
+        return Promise.reject(failure);
+      }
+    }
+    const shared = fetch(false);
+    return new Promise((resolve, reject) => {
+      const pending = () =>
+        reject(
+          new CredentialError('credential_pending', 'no credential within the wait', { retryable: true }),
+        );
+      const timer = clock.setTimer(pending, timeoutMs);
+      // One caller's going away never ends the fetch that others wait for.
+      signal?.addEventListener('abort', pending, { once: true });
+      shared.then(resolve, reject).finally(() => {
+        timer.cancel();
+        signal?.removeEventListener('abort', pending);
+      });
+    });
+  }
+
+  return {
+    peek,
+    get,
+    get failure() {
+      return failure;
+    },
+    get hadOne() {
+      return hadOne;
+    },
+    retryAfterMs() {
+      return Math.max(1_000, refreshAt === undefined ? 1_000 : refreshAt - clock.now());
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      listener(peek());
+      return () => void listeners.delete(listener);
+    },
+    refused(generation, requestKey) {
+      const outcome = ((): ForcedRefresh => {
+        if (current === undefined || current.generation !== generation) return 'stale';
+        const verdict = refusals.refused(current, requestKey);
+        if (verdict === 'refused_for_good') return verdict;
+        if (flight !== undefined) return 'joined';
+        if (verdict === 'limited') return 'limited';
+        void fetch(true).catch(() => {});
+        return 'started';
+      })();
+      observer.refreshForced(source.name, outcome);
+      return outcome;
+    },
+    status() {
+      return {
+        source: source.name,
+        type: source.type,
+        required: deps.required,
+        generation: peek()?.generation,
+        expiresAt: current?.expiresAt === Number.POSITIVE_INFINITY ? undefined : current?.expiresAt,
+        nextRefreshAt: refreshAt,
+        lastFailure: failure?.code,
+      };
+    },
+    start() {
+      running = true;
+      unwatch = source.watch?.(() => {
+        observer.secretChanged(source.name);
+        refusals.reset();
+        failures = 0;
+        // A fetch under way may have read the old file.
+        if (flight !== undefined) again = true;
+        else void fetch(false).catch(() => {});
+      });
+      void fetch(false).catch(() => {});
+    },
+    async stop() {
+      running = false;
+      unwatch?.();
+      refreshTimer?.cancel();
+      expiryTimer?.cancel();
+      abort?.abort();
+      await flight?.catch(() => {});
+      await source.close?.();
+    },
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const fail = () =>
+      reject(new CredentialError('source_timeout', 'no answer within 5 s', { retryable: true }));
+    if (signal.aborted) fail();
+    else signal.addEventListener('abort', fail, { once: true });
+  });
+}

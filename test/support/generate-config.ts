@@ -1,0 +1,69 @@
+// Configurations as objects for tests of the generator: only what a test is about is stated.
+import type { Config, HostPattern, OutboundConfig, PathRule } from '../../src/config/config.ts';
+
+/** `orders.prod`, `*.example.com`, each with `:port` or without. */
+export function hostPattern(text: string): HostPattern {
+  const [, wildcard, name, port] = /^(\*\.)?([^:]+)(?::(\d+))?$/.exec(text)!;
+  return {
+    name: name!,
+    wildcard: wildcard !== undefined,
+    port: port === undefined ? undefined : Number(port),
+  };
+}
+
+export interface PolicySketch {
+  readonly name: string;
+  readonly hosts: readonly string[];
+  readonly methods?: readonly string[];
+  readonly paths?: readonly PathRule[];
+  readonly source?: string;
+  readonly header?: string;
+  readonly prefix?: string;
+  readonly healOn?: OutboundConfig['healOn'];
+  readonly onFailure?: OutboundConfig['onFailure'];
+  readonly neverStale?: boolean;
+}
+
+export function outbound(sketch: PolicySketch): OutboundConfig {
+  return {
+    name: sketch.name,
+    match: { hosts: sketch.hosts.map(hostPattern), methods: sketch.methods, paths: sketch.paths },
+    inject: {
+      source: sketch.source ?? sketch.name,
+      header: sketch.header ?? 'authorization',
+      prefix: sketch.prefix ?? 'Bearer ',
+    },
+    healOn: sketch.healOn ?? '401',
+    onFailure: sketch.onFailure ?? 'deny',
+    neverStale: sketch.neverStale ?? false,
+  };
+}
+
+/** Sockets lie in `folder`. */
+export function configOf(
+  policies: readonly PolicySketch[],
+  patch: Partial<Config> = {},
+  folder = '/run/bearerd',
+): Config {
+  const socket = (name: string) =>
+    ({ kind: 'unix', path: `${folder}/${name}.sock`, mode: 0o660, group: undefined }) as const;
+  return {
+    version: 1,
+    mode: 'production',
+    listen: {
+      check: socket('check'),
+      xds: [{ listener: socket('xds'), sources: undefined }],
+      health: undefined,
+      admin: undefined,
+    },
+    sources: [],
+    outbound: policies.map(outbound),
+    unmatched: 'pass',
+    ambiguousPath: 'no_match',
+    maxWaitMs: 3_000,
+    limits: { credentialBytes: 16 << 20, forcedRefreshesPerHour: 120 },
+    feedback: { responseHeaders: ['www-authenticate', 'retry-after'] },
+    log: { level: 'info' },
+    ...patch,
+  };
+}

@@ -1,0 +1,117 @@
+// Which requests the generated routes hand to which policy, in both doors.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { generateEnvoy } from '../../../../src/doors/generate/generate.ts';
+import { configOf, type PolicySketch } from '../../../support/generate-config.ts';
+import { Bootstrap } from './envoy-router.ts';
+
+const policies: readonly PolicySketch[] = [
+  {
+    name: 'orders',
+    hosts: ['orders.prod.svc.cluster.local', 'orders.prod', '*.orders.example.com:8443'],
+    methods: ['GET', 'POST'],
+    paths: [{ kind: 'prefix', value: '/v1/' }],
+  },
+  { name: 'orders-rest', hosts: ['orders.prod'], source: 'other' },
+  { name: 'exact', hosts: ['exact.example.com'], paths: [{ kind: 'exact', value: '/a.b' }] },
+  { name: 'digits', hosts: ['exact.example.com'], paths: [{ kind: 'regex', value: '/n/[0-9]+' }] },
+  { name: 'special', hosts: ['one.wild.example.com'], paths: [{ kind: 'prefix', value: '/s' }] },
+  { name: 'wild', hosts: ['*.wild.example.com'] },
+  { name: 'plain-port', hosts: ['eighty.example.com:80'] },
+  { name: 'two-ports', hosts: ['ports.example.com:1', 'ports.example.com:2'] },
+];
+
+const table: readonly [request: string, policy: string | undefined][] = [
+  ['GET orders.prod /v1/', 'orders'],
+  ['GET orders.prod /v1', 'orders'],
+  ['POST ORDERS.prod.svc.cluster.LOCAL:9999 /v1/x?a=/b', 'orders'],
+  ['GET orders.prod. /v1/x', 'orders'],
+  ['DELETE orders.prod /v1/x', 'orders-rest'],
+  ['GET orders.prod /v10', 'orders-rest'],
+  ['GET orders.prod.svc.cluster.local /v10', undefined],
+  // An ambiguous path matches no path rule and no later rule of its host.
+  ['GET orders.prod /v1//x', undefined],
+  ['GET orders.prod /v10;a', undefined],
+  ['GET orders.prod /v1/../admin', undefined],
+  ['GET orders.prod /v1/..', undefined],
+  ['GET orders.prod /v1/%2Fx', undefined],
+  ['GET orders.prod /v1/%5cx', undefined],
+  ['GET orders.prod /v1\\x', undefined],
+  ['GET orders.prod /v1/x?y=//;%2f', 'orders'],
+  ['GET orders.prod /v1/..x', 'orders'],
+  ['GET a.orders.example.com:8443 /v1/x', 'orders'],
+  ['GET a.b.orders.example.com:8443 /v1/x', 'orders'],
+  ['GET a.orders.example.com /v1/x', undefined],
+  ['GET a.orders.example.com:84430 /v1/x', undefined],
+  ['GET orders.example.com:8443 /v1/x', undefined],
+  ['GET eviorders.example.com:8443 /v1/x', undefined],
+  ['GET exact.example.com /a.b', 'exact'],
+  ['GET exact.example.com /a.b?x', 'exact'],
+  ['GET exact.example.com /a-b', undefined],
+  ['GET exact.example.com /a.b/', undefined],
+  ['GET exact.example.com /n/12', 'digits'],
+  ['GET exact.example.com /n/12/x', undefined],
+  ['GET exact.example.com /n/x?/n/12', undefined],
+  ['GET one.wild.example.com /s/x', 'special'],
+  ['GET one.wild.example.com /t', 'wild'],
+  ['GET two.wild.example.com /s//x', 'wild'],
+  ['GET one.wild.example.com /s//x', undefined],
+  ['GET wild.example.com /', undefined],
+  ['GET eighty.example.com /', 'plain-port'],
+  ['GET eighty.example.com:80 /', 'plain-port'],
+  ['GET eighty.example.com:81 /', undefined],
+  ['GET ports.example.com:2 /', 'two-ports'],
+  ['GET ports.example.com /', undefined],
+  ['GET unknown.example.com /v1/x', undefined],
+];
+
+for (const door of ['check', 'push', 'both'] as const) {
+  describe(`routes of the ${door} door`, () => {
+    const bootstrap = new Bootstrap(generateEnvoy(configOf(policies), { door }));
+    for (const [request, policy] of table) {
+      const [method, authority, path] = request.split(' ') as [string, string, string];
+      test(`${request} ${policy === undefined ? 'gets no credential' : `gets that of ${policy}`}`, () => {
+        assert.equal(bootstrap.policyFor(method, authority, path), policy);
+      });
+    }
+  });
+}
+
+test('an ambiguous path is answered with 400 when the configuration says deny, in each door', () => {
+  for (const door of ['check', 'push', 'both'] as const) {
+    const yaml = generateEnvoy(configOf(policies, { ambiguousPath: 'deny' }), { door });
+    assert.equal(new Bootstrap(yaml).route('GET', 'orders.prod', '/v1//x')?.direct_response?.status, 400);
+  }
+});
+
+test('an ambiguous path is an ordinary one when the configuration says exact_bytes', () => {
+  for (const door of ['check', 'push', 'both'] as const) {
+    const yaml = generateEnvoy(configOf(policies, { ambiguousPath: 'exact_bytes' }), { door });
+    assert.equal(new Bootstrap(yaml).policyFor('GET', 'orders.prod', '/v1//x'), 'orders');
+  }
+});
+
+test('no domain stands in two virtual hosts, which Envoy would refuse', () => {
+  const mixed = configOf([
+    { name: 'a', hosts: ['x.y.svc.cluster.local', 'x.y'] },
+    { name: 'b', hosts: ['x.y'], source: 'b' },
+    { name: 'c', hosts: ['x.y.svc.cluster.local'], source: 'c' },
+  ]);
+  const bootstrap = new Bootstrap(generateEnvoy(mixed, { door: 'check' }));
+  const domains = bootstrap.virtualHosts.flatMap((v) => v.domains);
+  assert.deepEqual([...new Set(domains)].length, domains.length);
+  assert.equal(bootstrap.policyFor('GET', 'x.y', '/'), 'a');
+});
+
+test('a short form in one policy and the long form in another each keep to their own policy', () => {
+  const config = configOf([
+    { name: 'a', hosts: ['x.y.svc.cluster.local', 'x.y'], paths: [{ kind: 'prefix', value: '/a' }] },
+    { name: 'b', hosts: ['x.y'], source: 'b' },
+  ]);
+  for (const door of ['check', 'push'] as const) {
+    const bootstrap = new Bootstrap(generateEnvoy(config, { door }));
+    assert.equal(bootstrap.policyFor('GET', 'x.y', '/a'), 'a');
+    assert.equal(bootstrap.policyFor('GET', 'x.y', '/b'), 'b');
+    assert.equal(bootstrap.policyFor('GET', 'x.y.svc.cluster.local', '/b'), undefined);
+  }
+});
