@@ -21,7 +21,8 @@ const RESERVED = new Set([
 export function parseHeaderName(text: string): string {
   const name = text.toLowerCase();
   if (name.startsWith(':')) refuse(`a pseudo header cannot carry a credential, got "${text}"`);
-  if (!TOKEN.test(name)) refuse(`expected the name of a header, e.g. authorization or x-api-key, got "${text}"`);
+  if (!TOKEN.test(name))
+    refuse(`expected the name of a header, e.g. authorization or x-api-key, got "${text}"`);
   return name;
 }
 
@@ -29,7 +30,8 @@ export function parseHeaderName(text: string): string {
 export function parseInjectedHeader(text: string): string {
   const name = parseHeaderName(text);
   if (RESERVED.has(name)) refuse(`the header ${name} steers the connection and cannot carry a credential`);
-  if (name.startsWith('x-envoy-')) refuse('headers x-envoy-* steer Envoy itself and cannot carry a credential');
+  if (name.startsWith('x-envoy-'))
+    refuse('headers x-envoy-* steer Envoy itself and cannot carry a credential');
   return name;
 }
 

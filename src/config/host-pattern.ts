@@ -70,7 +70,9 @@ export function expandService(text: string): readonly HostPattern[] {
   const { name, wildcard, port } = parseHostPattern(text);
   const labels = name.split('.');
   if (wildcard || name.startsWith('[') || labels.length !== 2) {
-    refuse(`expected SERVICE.NAMESPACE, e.g. orders.prod or orders.prod:8080, got "${text}"; other names go under hosts`);
+    refuse(
+      `expected SERVICE.NAMESPACE, e.g. orders.prod or orders.prod:8080, got "${text}"; other names go under hosts`,
+    );
   }
   return ['', '.svc', '.svc.cluster.local'].map((suffix) => ({ name: `${name}${suffix}`, wildcard, port }));
 }

@@ -43,7 +43,9 @@ export function parseTcpOnly(text: string): TcpAddress {
 
 function parseUnix(text: string): UnixAddress {
   if (/^(unix-)?abstract:|^(unix:(\/\/)?)?@/.test(text)) {
-    refuse('abstract sockets have no file, so no permissions guard them; write unix:///run/bearerd/NAME.sock');
+    refuse(
+      'abstract sockets have no file, so no permissions guard them; write unix:///run/bearerd/NAME.sock',
+    );
   }
   if (text.startsWith('/')) refuse(`expected unix://${text} for a Unix socket`);
   const path = /^unix:\/\/(\/[^\0]*)$/.exec(text)?.[1];
@@ -52,7 +54,9 @@ function parseUnix(text: string): UnixAddress {
   }
   if (path.endsWith('/')) refuse(`expected the path of a socket, got the folder "${path}"`);
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
-    refuse(`the path of a socket has at most ${MAX_SOCKET_PATH_BYTES} bytes, this one has ${Buffer.byteLength(path)}`);
+    refuse(
+      `the path of a socket has at most ${MAX_SOCKET_PATH_BYTES} bytes, this one has ${Buffer.byteLength(path)}`,
+    );
   }
   return { kind: 'unix', path, mode: DEFAULT_SOCKET_MODE, group: undefined };
 }
@@ -63,7 +67,8 @@ function parseTcp(text: string): TcpAddress {
   if (!match) refuse(expected);
   const host = match[1] ?? match[2]!;
   const port = Number(match[3]);
-  if (host === '') refuse(`an address is missing before ":${port}", e.g. 127.0.0.1:${port} or 0.0.0.0:${port}`);
+  if (host === '')
+    refuse(`an address is missing before ":${port}", e.g. 127.0.0.1:${port} or 0.0.0.0:${port}`);
   const known = match[1] === undefined ? isIPv4(host) || host === 'localhost' : isIPv6(host);
   if (!known) refuse(`expected an IP address or localhost before the port, got "${text}"`);
   if (port > 65_535) refuse(`a port is at most 65535, got ${port}`);

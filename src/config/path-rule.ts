@@ -11,7 +11,9 @@ export function parsePathRule(kind: 'prefix' | 'exact', value: string): PathRule
   if (value.includes('?')) refuse('the query is never matched: leave out "?" and what follows it');
   if (value.includes('#')) refuse('a fragment is never sent: leave out "#" and what follows it');
   if (value.includes('*')) {
-    refuse(`"*" has no meaning in a path: "/v1/" covers everything below it, { regex: ... } the rest, got "${value}"`);
+    refuse(
+      `"*" has no meaning in a path: "/v1/" covers everything below it, { regex: ... } the rest, got "${value}"`,
+    );
   }
   return { kind, value };
 }
@@ -19,11 +21,14 @@ export function parsePathRule(kind: 'prefix' | 'exact', value: string): PathRule
 /** Throws Invalid. The expression must match the whole path. */
 export function parsePathRegex(value: string): PathRule {
   if (value === '') refuse('expected a regular expression, got an empty string');
-  if (value.length > MAX_REGEX_LENGTH) refuse(`a regular expression has at most ${MAX_REGEX_LENGTH} characters`);
+  if (value.length > MAX_REGEX_LENGTH)
+    refuse(`a regular expression has at most ${MAX_REGEX_LENGTH} characters`);
   try {
     RE2JS.compile(value);
   } catch (error) {
-    refuse(`not a regular expression of RE2 (no look-around, no back references): ${(error as Error).message}`);
+    refuse(
+      `not a regular expression of RE2 (no look-around, no back references): ${(error as Error).message}`,
+    );
   }
   return { kind: 'regex', value };
 }

@@ -9,7 +9,14 @@ import type { Path, YamlDocument } from './yaml-document.ts';
 type Issue = z.core.$ZodIssue;
 type AnySchema = z.core.$ZodTypes;
 
-const SECRET_KEYS = new Set<PropertyKey>(['client_secret', 'extra_params', 'inline', 'prefix', 'static', 'value']);
+const SECRET_KEYS = new Set<PropertyKey>([
+  'client_secret',
+  'extra_params',
+  'inline',
+  'prefix',
+  'static',
+  'value',
+]);
 
 /** `sources.orders.client_credentials.scope[0]` */
 export function pathText(path: Path): string {
@@ -51,10 +58,12 @@ function shapeProblem(document: YamlDocument, issue: Issue, above: Path): Config
     case 'invalid_value': {
       if (value === undefined) return at(`missing: ${issue.message}`, true);
       const expected = issue.message.startsWith('Invalid')
-        ? `expected ${issue.values.map(String).join(', ').replace(/, ([^,]*)$/, ' or $1')}`
+        ? `expected ${issue.values
+            .map(String)
+            .join(', ')
+            .replace(/, ([^,]*)$/, ' or $1')}`
         : issue.message;
-      const near =
-        typeof value === 'string' ? nearestWord(value, issue.values.map(String)) : undefined;
+      const near = typeof value === 'string' ? nearestWord(value, issue.values.map(String)) : undefined;
       return at(`${expected}, got ${described(value, path)}${near ? `; did you mean ${near}?` : ''}`);
     }
     case 'too_small':
@@ -124,7 +133,7 @@ function valueAt(value: unknown, path: Path): unknown {
 
 /** The keys that the schema knows at a path. */
 function keysAt(schema: AnySchema, path: Path): readonly string[] {
-  const { def } = schema;
+  const { def } = schema._zod;
   switch (def.type) {
     case 'optional':
     case 'default':
@@ -133,7 +142,7 @@ function keysAt(schema: AnySchema, path: Path): readonly string[] {
     case 'pipe':
       return keysAt(def.in as AnySchema, path);
     case 'union':
-      return def.options.flatMap((option) => keysAt(option as AnySchema, path));
+      return def.options.flatMap((option: unknown) => keysAt(option as AnySchema, path));
     case 'array':
       return path.length === 0 ? [] : keysAt(def.element as AnySchema, path.slice(1));
     case 'record':

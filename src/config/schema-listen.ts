@@ -14,7 +14,9 @@ import { parsed } from './schema-values.ts';
 const mode = parsed(
   z.string({
     error: ({ input }) =>
-      typeof input === 'number' ? 'expected octal digits in quotes, e.g. "0660": YAML reads a bare number' : undefined,
+      typeof input === 'number'
+        ? 'expected octal digits in quotes, e.g. "0660": YAML reads a bare number'
+        : undefined,
   }),
   parseSocketMode,
 )
@@ -33,7 +35,9 @@ function socket<T extends ListenAddress>(parse: (text: string) => T) {
   const object = parsed(z.strictObject({ address: parsed(text, parse), mode, group }), (value) =>
     withOwner(value.address, value.mode, value.group),
   );
-  return z.union([parsed(text, parse), object], { error: 'expected an address, or { address, mode, group }' });
+  return z.union([parsed(text, parse), object], {
+    error: 'expected an address, or { address, mode, group }',
+  });
 }
 
 function withOwner<T extends ListenAddress>(address: T, mode?: number, group?: string | number): T {
@@ -67,13 +71,9 @@ const xdsEntry = z.union(
 );
 
 export const xds = z
-  .union(
-    [
-      xdsEntry.transform((entry) => [entry]),
-      z.array(xdsEntry),
-    ],
-    { error: 'expected unix:///PATH, { address, mode, group, sources }, or a list of these' },
-  )
+  .union([xdsEntry.transform((entry) => [entry]), z.array(xdsEntry)], {
+    error: 'expected unix:///PATH, { address, mode, group, sources }, or a list of these',
+  })
   .describe(
     'Secrets (SDS) for the push door and the access logs that report refusals. Unix sockets only, one or a list; each may be an object { address, mode, group, sources }.',
   );
@@ -82,6 +82,6 @@ export const health = parsed(text, parseTcpOnly).describe(
   '/livez, /readyz and /metrics: ADDRESS:PORT, also 0.0.0.0. Nothing secret is served there.',
 );
 
-export const admin = socket((value) => parseUnixOnly(value, 'what it tells is for those who may open its socket')).describe(
-  'Status of sources and policies: unix:///PATH. Also { address, mode, group }.',
-);
+export const admin = socket((value) =>
+  parseUnixOnly(value, 'what it tells is for those who may open its socket'),
+).describe('Status of sources and policies: unix:///PATH. Also { address, mode, group }.');

@@ -25,11 +25,18 @@ const path = z.union(
       'Prefix at segment borders: /v1/ covers /v1 and /v1/orders, never /v10.',
     ),
     z
-      .strictObject({ exact: parsed(z.string(), (text) => parsePathRule('exact', text)).optional() , regex: parsed(z.string(), parsePathRegex).optional()})
+      .strictObject({
+        exact: parsed(z.string(), (text) => parsePathRule('exact', text)).optional(),
+        regex: parsed(z.string(), parsePathRegex).optional(),
+      })
       .meta({ minProperties: 1, maxProperties: 1 })
       .transform(({ exact, regex }, context) => {
         if ((exact === undefined) !== (regex === undefined)) return (exact ?? regex)!;
-        context.issues.push({ code: 'custom', message: 'expected exactly one of exact and regex', input: exact });
+        context.issues.push({
+          code: 'custom',
+          message: 'expected exactly one of exact and regex',
+          input: exact,
+        });
         return z.NEVER;
       }),
   ],
@@ -39,7 +46,11 @@ const path = z.union(
 const match = z
   .strictObject({
     hosts: z.array(host).min(1).optional().describe('Hosts as the app names them, without regard to case.'),
-    services: z.array(service).min(1).optional().describe('Services of Kubernetes, in all their short forms.'),
+    services: z
+      .array(service)
+      .min(1)
+      .optional()
+      .describe('Services of Kubernetes, in all their short forms.'),
     methods: z.array(method).min(1).optional().describe('Default: every method.'),
     paths: z
       .array(path)
@@ -68,10 +79,14 @@ const inject = z
     source: z.string().describe('Name of an entry of sources.'),
     header: parsed(z.string(), parseInjectedHeader)
       .prefault('authorization')
-      .describe('The header that carries the credential; takes the place of the app’s own. Default authorization.'),
+      .describe(
+        'The header that carries the credential; takes the place of the app’s own. Default authorization.',
+      ),
     prefix: parsed(z.string(), parsePrefix)
       .optional()
-      .describe('Put before the credential, verbatim. Default "Bearer " for the header authorization, else "".'),
+      .describe(
+        'Put before the credential, verbatim. Default "Bearer " for the header authorization, else "".',
+      ),
   })
   .describe('What is put on the request.')
   .transform(({ source, header, prefix }) => ({ source, header, prefix: prefix ?? defaultPrefix(header) }));

@@ -37,7 +37,9 @@ export function nameText(what: string) {
 }
 
 /** One text or a list of texts. */
-export const textOrList = z.union([z.string(), z.array(z.string())], { error: 'expected a text or a list of texts' });
+export const textOrList = z.union([z.string(), z.array(z.string())], {
+  error: 'expected a text or a list of texts',
+});
 
 /** JSON Schema of "exactly one of these keys". The check itself is `exactlyOne`. */
 export function oneOfKeys(...keys: readonly string[]) {

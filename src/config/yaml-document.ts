@@ -39,7 +39,11 @@ export function parseYaml(text: string, file: string): YamlDocument {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
-  const problem = (offset: number, message: string): ConfigProblem => ({ path: '', ...place(offset), message });
+  const problem = (offset: number, message: string): ConfigProblem => ({
+    path: '',
+    ...place(offset),
+    message,
+  });
 
   const faults = [...document.errors, ...document.warnings];
   if (faults.length > 0) {
@@ -49,7 +53,8 @@ export function parseYaml(text: string, file: string): YamlDocument {
     );
   }
   const root: Node | null = document.contents;
-  if (root === null) throw new ConfigError(file, [problem(0, 'the file is empty: expected version: 1 and more')]);
+  if (root === null)
+    throw new ConfigError(file, [problem(0, 'the file is empty: expected version: 1 and more')]);
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: MAX_ALIASES });

@@ -13,6 +13,8 @@ const FETCH_LIMIT_MS = 5_000;
 const BACKOFF = { baseMs: 250, maxMs: 30_000 };
 /** While nothing is left and somebody asks, so that a provider's return is seen within a second. */
 const PROBE_MS = 500;
+/** What the provider refused stays refused until somebody mends it; a changed secret file wakes us at once. */
+const REJECTED_MS = 30_000;
 /** An asker of the last seconds still counts. */
 const ASKED_LATELY_MS = 5_000;
 /** Retry-After of a provider is honoured up to here while a credential lives, and up to the second with none left. */
@@ -183,11 +185,11 @@ export function createRenewal(deps: RenewalDeps): Renewal {
         left > 0 ? Math.min(MAX_RETRY_AFTER_MS, left / 3) : MAX_RETRY_AFTER_WITHOUT_MS,
       );
     }
+    if (failure?.retryable === false) return REJECTED_MS * (1 + random() / 3);
     if (left === 0) {
       const asked =
         listeners.size > 0 || clock.monotonic() - askedAt < ASKED_LATELY_MS || (deps.required && !hadOne);
-      // A refusal of the client will not mend within a second, but its secret file may; then watch() wakes us.
-      if (asked && failure?.retryable !== false) return PROBE_MS;
+      if (asked) return PROBE_MS;
       return Math.max(PROBE_MS, fullJitterMs(failures, BACKOFF, random));
     }
     const delay = Math.max(BACKOFF.baseMs / 2, fullJitterMs(failures, BACKOFF, random));

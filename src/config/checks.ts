@@ -1,0 +1,128 @@
+// What spans several keys: references by name, settings that need each other, limits. The shape itself is the schema's.
+import type { ConfigProblem } from '../lib/errors.ts';
+import { nearestWord } from '../lib/suggestion.ts';
+import { listenAddressText } from './listen-address.ts';
+import { problemAt } from './problems.ts';
+import type { ConfigFile } from './schema.ts';
+import type { Path, YamlDocument } from './yaml-document.ts';
+
+/** Regular expressions cost time for every request of their host. */
+const MAX_REGEXES_PER_HOST = 100;
+
+type Report = (path: Path, message: string) => void;
+
+export function crossProblems(file: ConfigFile, document: YamlDocument): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const report: Report = (path, message) => problems.push(problemAt(document, path, message));
+  listeners(file, report);
+  secrets(file, report);
+  policies(file, report);
+  regexes(file, report);
+  return problems;
+}
+
+function listeners({ listen, sources, outbound, unmatched }: ConfigFile, report: Report): void {
+  if (listen.check === undefined && listen.xds.length === 0) {
+    report(['listen'], 'expected at least one of check and xds: without them Envoy has nothing to ask');
+  }
+  if (listen.check === undefined) {
+    if (unmatched === 'deny')
+      report(['unmatched'], 'deny needs listen.check: push never sees such a request');
+    outbound.forEach((policy, i) => {
+      if (policy.on_failure === 'pass') {
+        report(
+          ['outbound', i, 'on_failure'],
+          'pass needs listen.check: push ends a request without a credential',
+        );
+      }
+      if (policy.never_stale) {
+        report(
+          ['outbound', i, 'never_stale'],
+          'true needs listen.check: through push Envoy keeps a credential while bearerd is away',
+        );
+      }
+    });
+  }
+  const taken = new Map<string, string>();
+  const all: [Path, string][] = [
+    ...(listen.check ? [[['listen', 'check'], listenAddressText(listen.check)] as [Path, string]] : []),
+    ...listen.xds.map((x, i): [Path, string] => [['listen', 'xds', i], listenAddressText(x.listener)]),
+    ...(listen.health ? [[['listen', 'health'], listenAddressText(listen.health)] as [Path, string]] : []),
+    ...(listen.admin ? [[['listen', 'admin'], listenAddressText(listen.admin)] as [Path, string]] : []),
+  ];
+  for (const [path, address] of all) {
+    const first = taken.get(address);
+    if (first !== undefined && !address.endsWith(':0'))
+      report(path, `${address} is taken by ${first} already`);
+    else taken.set(address, path.slice(0, 2).join('.'));
+  }
+  listen.xds.forEach((entry, i) => {
+    entry.sources?.forEach((name, j) => {
+      if (!Object.hasOwn(sources, name)) {
+        report(['listen', 'xds', i, 'sources', j], unknownSource(name, Object.keys(sources)));
+      }
+    });
+  });
+}
+
+function secrets({ mode, sources }: ConfigFile, report: Report): void {
+  if (mode === 'development') return;
+  for (const [name, source] of Object.entries(sources)) {
+    const at: Path = ['sources', name];
+    const inline =
+      'a secret in the file itself needs mode: development; use { file: /path } or { env: NAME }';
+    if (source.static?.value.inline !== undefined) report([...at, 'static', 'value', 'inline'], inline);
+    const client = source.client_credentials;
+    if (client?.client_secret.inline !== undefined) {
+      report([...at, 'client_credentials', 'client_secret', 'inline'], inline);
+    }
+    for (const key of ['issuer', 'token_endpoint'] as const) {
+      if (client?.[key]?.startsWith('http:')) {
+        report(
+          [...at, 'client_credentials', key],
+          'expected https://; http to loopback needs mode: development',
+        );
+      }
+    }
+  }
+}
+
+function policies({ sources, outbound }: ConfigFile, report: Report): void {
+  const first = new Map<string, number>();
+  outbound.forEach((policy, i) => {
+    const before = first.get(policy.name);
+    if (before !== undefined) {
+      report(['outbound', i, 'name'], `the name ${policy.name} is taken by outbound[${before}] already`);
+    } else first.set(policy.name, i);
+    if (!Object.hasOwn(sources, policy.inject.source)) {
+      report(['outbound', i, 'inject', 'source'], unknownSource(policy.inject.source, Object.keys(sources)));
+    }
+  });
+}
+
+function regexes({ outbound }: ConfigFile, report: Report): void {
+  const count = new Map<string, number>();
+  const told = new Set<string>();
+  outbound.forEach((policy, i) => {
+    const here = policy.match.paths?.filter((path) => path.kind === 'regex').length ?? 0;
+    if (here === 0) return;
+    for (const { name, wildcard } of policy.match.hosts) {
+      const host = `${wildcard ? '*.' : ''}${name}`;
+      const sum = (count.get(host) ?? 0) + here;
+      count.set(host, sum);
+      if (sum > MAX_REGEXES_PER_HOST && !told.has(host)) {
+        told.add(host);
+        report(
+          ['outbound', i, 'match', 'paths'],
+          `more than ${MAX_REGEXES_PER_HOST} regular expressions for the host ${host}; use prefixes where they do`,
+        );
+      }
+    }
+  });
+}
+
+function unknownSource(name: string, known: readonly string[]): string {
+  const near = nearestWord(name, known);
+  if (near !== undefined) return `no source named "${name}"; did you mean ${near}?`;
+  return `no source named "${name}"; there ${known.length === 0 ? 'is none' : `are ${known.join(', ')}`}`;
+}

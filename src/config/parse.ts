@@ -1,0 +1,114 @@
+// Text to Config: the one place that translates the file's snake_case. Every problem at once, then frozen.
+import { dirname, resolve } from 'node:path';
+import { ConfigError } from '../lib/errors.ts';
+import { Secret } from '../lib/secret.ts';
+import { crossProblems } from './checks.ts';
+import type { Config, OutboundConfig, SecretRef, SourceConfig } from './config.ts';
+import { shapeProblems } from './problems.ts';
+import { type ConfigFile, configFile } from './schema.ts';
+import { parseYaml } from './yaml-document.ts';
+
+type FileSource = ConfigFile['sources'][string];
+type FileSecret = NonNullable<FileSource['static']>['value'];
+
+/** Relative paths inside are relative to `file`. Throws ConfigError with every problem. */
+export function parseConfig(text: string, file: string): Config {
+  const document = parseYaml(text, file);
+  const result = configFile.safeParse(document.value);
+  if (!result.success) throw new ConfigError(file, inOrder(shapeProblems(document, result.error.issues)));
+  const problems = crossProblems(result.data, document);
+  if (problems.length > 0) throw new ConfigError(file, inOrder(problems));
+  return deepFreeze(toConfig(result.data, dirname(resolve(file))));
+}
+
+function toConfig(file: ConfigFile, folder: string): Config {
+  const sources = Object.entries(file.sources).map(([name, source]) => toSource(name, source, folder));
+  return {
+    version: 1,
+    mode: file.mode,
+    listen: {
+      check: file.listen.check,
+      xds: file.listen.xds,
+      health: file.listen.health,
+      admin: file.listen.admin,
+    },
+    sources,
+    outbound: file.outbound.map((policy) => toOutbound(policy, sources)),
+    unmatched: file.unmatched,
+    ambiguousPath: file.ambiguous_path,
+    maxWaitMs: file.max_wait,
+    limits: {
+      credentialBytes: file.limits.credential_bytes,
+      forcedRefreshesPerHour: file.limits.forced_refreshes_per_hour,
+    },
+    feedback: { responseHeaders: file.feedback.response_headers },
+    log: { level: file.log.level },
+  };
+}
+
+function toSource(name: string, source: FileSource, folder: string): SourceConfig {
+  const base = { name, required: source.required, maxLifetimeMs: source.max_lifetime };
+  if (source.static) return { ...base, type: 'static', value: toSecretRef(source.static.value, folder) };
+  if (source.file) {
+    const { path, format, pointer } = source.file;
+    return {
+      ...base,
+      type: 'file',
+      path: resolve(folder, path),
+      format,
+      pointer: pointer ?? '/access_token',
+    };
+  }
+  const client = source.client_credentials!;
+  return {
+    ...base,
+    type: 'client_credentials',
+    issuer: client.issuer,
+    tokenEndpoint: client.token_endpoint,
+    clientId: client.client_id,
+    clientSecret: toSecretRef(client.client_secret, folder),
+    clientAuth: client.client_auth,
+    scope: client.scope,
+    audience: client.audience,
+    resource: client.resource,
+    extraParams: client.extra_params,
+    caFile: client.ca_file === undefined ? undefined : resolve(folder, client.ca_file),
+  };
+}
+
+function toSecretRef({ file, env, inline }: FileSecret, folder: string): SecretRef {
+  if (file !== undefined) return { from: 'file', path: resolve(folder, file) };
+  if (env !== undefined) return { from: 'env', name: env };
+  return { from: 'inline', value: new Secret(inline!) };
+}
+
+function toOutbound(
+  policy: ConfigFile['outbound'][number],
+  sources: readonly SourceConfig[],
+): OutboundConfig {
+  const { name, match, inject, heal_on, on_failure, never_stale } = policy;
+  // A static key or somebody else's file is not renewed by asking again.
+  const renewable = sources.find((source) => source.name === inject.source)?.type === 'client_credentials';
+  return {
+    name,
+    match,
+    inject,
+    healOn: heal_on ?? (renewable ? '401' : 'off'),
+    onFailure: on_failure,
+    neverStale: never_stale,
+  };
+}
+
+function inOrder<P extends { readonly line: number | undefined; readonly column: number | undefined }>(
+  problems: readonly P[],
+): P[] {
+  return [...problems].sort((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0));
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) deepFreeze(inner);
+  }
+  return value;
+}

@@ -1,0 +1,133 @@
+// HTTP to providers: bounded in time and size, no redirects, a private CA and a proxy where configured.
+import { readFileSync } from 'node:fs';
+import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
+import { CredentialError } from '../lib/errors.ts';
+import { retryAfterMs } from './retry-after.ts';
+
+const CONNECT_MS = 3_000;
+/** The store ends a whole fetch after 5 s; this is the bound of one call in it. */
+const CALL_MS = 5_000;
+const MAX_BODY_BYTES = 1 << 20;
+
+export interface ProviderHttp {
+  /** In the form that oauth4webapi calls. Rejects with CredentialError on 3xx, 429, 5xx and every fault of transport. */
+  fetch(url: string, init: FetchInit): Promise<Response>;
+  close(): Promise<void>;
+}
+
+export interface FetchInit {
+  readonly method: string;
+  readonly headers: Record<string, string>;
+  readonly body?: URLSearchParams | string | Uint8Array | null | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface HttpDeps {
+  readonly caFile: string | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Wall clock, for dates in Retry-After. */
+  readonly now: () => number;
+}
+
+export function createProviderHttp({ caFile, env, now }: HttpDeps): ProviderHttp {
+  let dispatcher: Dispatcher | undefined;
+  return {
+    async fetch(url, { method, headers, body, signal }) {
+      dispatcher ??= createDispatcher(caFile, env);
+      const reply = await request(url, {
+        method: method as 'GET',
+        headers,
+        ...(body === undefined || body === null
+          ? {}
+          : { body: body instanceof Uint8Array ? body : body.toString() }),
+        ...(signal === undefined ? {} : { signal }),
+        dispatcher,
+        headersTimeout: CALL_MS,
+        bodyTimeout: CALL_MS,
+      });
+      const { statusCode } = reply;
+      if (statusCode === 429 || statusCode >= 500) {
+        await reply.body.dump();
+        const wait = retryAfterMs(one(reply.headers['retry-after']), now());
+        throw new CredentialError('source_unavailable', `the provider answered ${statusCode}`, {
+          retryable: true,
+          ...(wait === undefined ? {} : { retryAfterMs: wait }),
+        });
+      }
+      if (statusCode >= 300 && statusCode < 400) {
+        await reply.body.dump();
+        throw invalid(
+          `the provider answered ${statusCode}: redirects are not followed, name the final address`,
+        );
+      }
+      const encoding = one(reply.headers['content-encoding']);
+      if (encoding !== undefined && encoding !== 'identity') {
+        reply.body.destroy();
+        throw invalid('the provider compressed its answer without being asked to');
+      }
+      const bytes = await readBody(reply.body);
+      const kept = new Headers();
+      for (const name of ['content-type', 'date', 'www-authenticate', 'cache-control', 'age']) {
+        const value = one(reply.headers[name]);
+        if (value !== undefined) kept.set(name, value);
+      }
+      return new Response(bytes.length === 0 ? null : bytes, { status: statusCode, headers: kept });
+    },
+    async close() {
+      await dispatcher?.destroy();
+    },
+  };
+}
+
+function createDispatcher(caFile: string | undefined, env: HttpDeps['env']): Dispatcher {
+  const ca = caFile === undefined ? undefined : readCa(caFile);
+  const tls = { ...(ca === undefined ? {} : { ca }), timeout: CONNECT_MS };
+  const proxy = env['HTTPS_PROXY'] || env['https_proxy'];
+  // Few connections: refreshes are rare and spread out.
+  const options = { connect: tls, connections: 8, keepAliveTimeout: 4_000 };
+  if (!proxy) return new Agent(options);
+  return new EnvHttpProxyAgent({
+    ...options,
+    // Plain http is for loopback in development only and goes direct.
+    httpProxy: '',
+    httpsProxy: proxy,
+    noProxy: env['NO_PROXY'] ?? env['no_proxy'] ?? '',
+    requestTls: tls,
+  });
+}
+
+function readCa(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new CredentialError(
+      'secret_unreadable',
+      `ca_file ${path} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown fault'}`,
+      { retryable: true },
+    );
+  }
+}
+
+async function readBody(
+  body: AsyncIterable<Buffer> & { destroy(): unknown },
+): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) {
+      body.destroy();
+      throw invalid(`the provider's answer is larger than ${MAX_BODY_BYTES} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return new Uint8Array(Buffer.concat(chunks));
+}
+
+function one(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value;
+}
+
+function invalid(message: string): CredentialError {
+  return new CredentialError('source_invalid_response', message, { retryable: true });
+}

@@ -1,0 +1,31 @@
+// From a source's configuration to its token source: one line a type.
+import type { SourceConfig } from '../config/config.ts';
+import type { TokenSource } from '../credential/credential.ts';
+import type { Clock } from '../lib/clock.ts';
+import { createClientCredentialsSource } from './client-credentials.ts';
+import { createFileSource } from './file.ts';
+import { createStaticSource } from './static.ts';
+
+export interface SourceDeps {
+  readonly clock: Clock;
+  /** For `env:` references and for HTTPS_PROXY and NO_PROXY. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+export function createTokenSource(config: SourceConfig, deps: SourceDeps): TokenSource {
+  switch (config.type) {
+    case 'client_credentials':
+      return createClientCredentialsSource(config, deps);
+    case 'static':
+      return createStaticSource(config, deps);
+    case 'file':
+      return createFileSource(config, deps);
+  }
+}
+
+/** Sources with the same endpoint share its limit of forced refreshes. */
+export function endpointOf(config: SourceConfig): string {
+  return config.type === 'client_credentials'
+    ? (config.issuer ?? config.tokenEndpoint!)
+    : `${config.type}:${config.name}`;
+}

@@ -1,0 +1,38 @@
+// How long a token of a provider lives, from expires_in (RFC 6749 section 5.1) and the token's own exp. The smaller one
+// counts, from the moment the request was sent.
+import { CredentialError } from '../lib/errors.ts';
+import { expiryOf } from './jwt-expiry.ts';
+
+/** expires_in is only RECOMMENDED; without it and without exp. */
+const DEFAULT_MS = 300_000;
+
+export interface TokenReply {
+  readonly accessToken: string;
+  /** As it stood in the JSON. */
+  readonly expiresIn: unknown;
+  /** The provider's clock (Date header), epoch ms; undefined = unknown. */
+  readonly providerNow: number | undefined;
+}
+
+/** Milliseconds. Throws CredentialError source_invalid_response; the 24 h cap is the store's. */
+export function lifetimeOf({ accessToken, expiresIn, providerNow }: TokenReply, now: number): number {
+  const told = expiresIn === undefined || expiresIn === null ? undefined : seconds(expiresIn) * 1_000;
+  const expiresAt = expiryOf(accessToken);
+  // exp is by the provider's clock, so its own Date is the better "now" where ours is off.
+  const own = expiresAt === undefined ? undefined : expiresAt - (providerNow ?? now);
+  if (own !== undefined && own <= 0) throw invalid('the token had expired when it came');
+  return Math.min(told ?? own ?? DEFAULT_MS, own ?? Number.POSITIVE_INFINITY);
+}
+
+/** Digits as text are taken too (Entra's v1 endpoint sends them); nothing else is guessed. */
+function seconds(value: unknown): number {
+  const number = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value;
+  if (typeof number !== 'number' || !Number.isFinite(number) || number <= 0) {
+    throw invalid('expires_in is not a positive number');
+  }
+  return number;
+}
+
+function invalid(message: string): CredentialError {
+  return new CredentialError('source_invalid_response', message, { retryable: true });
+}

@@ -1,0 +1,37 @@
+// Notices a changed file. By stat once a second and not by inotify: Kubernetes swaps the symbolic link `..data` two
+// levels above, network volumes send no events, and inotify instances are few on a crowded node.
+import { stat } from 'node:fs/promises';
+import type { Clock, Timer } from '../lib/clock.ts';
+
+const EVERY_MS = 1_000;
+
+/** Calls `changed` within about a second. A file that is away for a moment is no change. Returns the way to stop. */
+export function watchFile(path: string, clock: Clock, changed: () => void): () => void {
+  let timer: Timer | undefined;
+  let stopped = false;
+  let last: string | undefined;
+
+  async function look(): Promise<void> {
+    const now = await stat(path, { bigint: true }).then(
+      (s) => `${s.dev}:${s.ino}:${s.size}:${s.mtimeNs}:${s.ctimeNs}`,
+      () => undefined,
+    );
+    if (stopped) return;
+    if (now !== undefined) {
+      const before = last;
+      last = now;
+      if (before !== undefined && before !== now) changed();
+      // Away at the start and here now: the first fetch failed for it.
+      else if (before === undefined && missedAtStart) changed();
+    } else if (last === undefined) {
+      missedAtStart = true;
+    }
+    timer = clock.setTimer(() => void look(), EVERY_MS);
+  }
+  let missedAtStart = false;
+  void look();
+  return () => {
+    stopped = true;
+    timer?.cancel();
+  };
+}
