@@ -62,11 +62,14 @@ export class WireReader {
         this.#varint();
         return;
       case 1:
-        return this.#advance(8);
+        this.#advance(8);
+        return;
       case 2:
-        return this.#advance(this.#length());
+        this.#advance(this.#length());
+        return;
       case 5:
-        return this.#advance(4);
+        this.#advance(4);
+        return;
       default:
         throw new MalformedMessage(`wire type ${this.#type}`);
     }

@@ -1,0 +1,178 @@
+// Composition root: the only file that sees both the hot and the slow arm. No process state is touched here.
+import type { Config } from './config/config.ts';
+import type { CredentialStore } from './credential/credential.ts';
+import { createCredentialStore } from './credential/store.ts';
+import { CHECK_PATH, createCheck } from './doors/check/check.ts';
+import { createCarriedRing } from './doors/feedback/carried-ring.ts';
+import { createPushedSecrets } from './doors/push/pushed-secrets.ts';
+import type { Clock } from './lib/clock.ts';
+import { compilePolicies } from './policy/compile.ts';
+import type { PolicyTable } from './policy/policy.ts';
+import type { Front } from './server/front.ts';
+import { createGrpcHealth, HEALTH_CHECK_PATH } from './server/grpc-health.ts';
+import { createAdminServer, createHealthServer, type HttpServer } from './server/http.ts';
+import { createNodeFront } from './server/node-front.ts';
+import { createTokenSource, endpointOf } from './source/registry.ts';
+import { createLogObserver } from './telemetry/log-observer.ts';
+import { createLogger, type LogSink } from './telemetry/logger.ts';
+import { createMetrics } from './telemetry/metrics-observer.ts';
+import { createTeeObserver } from './telemetry/tee-observer.ts';
+
+export interface AppDeps {
+  readonly clock: Clock;
+  /** For `env:` references, HTTPS_PROXY and NO_PROXY. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** [0, 1), for jitter. */
+  readonly random: () => number;
+  /** Where log lines go. */
+  readonly log: LogSink;
+  readonly version: string;
+}
+
+/** As bound: `unix:///…` or `127.0.0.1:PORT`. */
+export interface Addresses {
+  readonly check: string | undefined;
+  readonly xds: readonly string[];
+  readonly health: string | undefined;
+  readonly admin: string | undefined;
+}
+
+export interface App {
+  /** Listens and begins to fetch. Rejects when an address cannot be had; nothing listens then. */
+  start(): Promise<Addresses>;
+  /** Lets calls in flight end, for `graceMs` (default 5000) at most. */
+  stop(graceMs?: number): Promise<void>;
+  readonly store: CredentialStore;
+  readonly policies: PolicyTable;
+}
+
+const GRACE_MS = 5_000;
+
+export async function createApp(config: Config, deps: AppDeps): Promise<App> {
+  const { clock, env, random, version } = deps;
+  const metrics = createMetrics(clock);
+  const observer = createTeeObserver(
+    createLogObserver(createLogger(config.log, deps.log), clock),
+    metrics.observer,
+  );
+  const policies = compilePolicies(config);
+  const store = createCredentialStore({
+    sources: config.sources.map((source) => ({
+      source: createTokenSource(source, { clock, env }),
+      required: source.required,
+      maxLifetimeMs: source.maxLifetimeMs,
+      endpoint: endpointOf(source),
+    })),
+    clock,
+    observer,
+    random,
+    forcedRefreshesPerHour: config.limits.forcedRefreshesPerHour,
+  });
+  const carried = createCarriedRing();
+  const secrets = createPushedSecrets({ store, policies, clock });
+  const startedAt = clock.now();
+  let stopping = false;
+
+  const check =
+    config.listen.check &&
+    createNodeFront(
+      new Map([
+        [CHECK_PATH, createCheck({ policies, store, observer, clock, maxWaitMs: config.maxWaitMs, carried })],
+        [HEALTH_CHECK_PATH, createGrpcHealth(() => !stopping && store.missing().length === 0)],
+      ]),
+      { observer, name: 'check', clock },
+    );
+  const xds = config.listen.xds.length === 0 ? [] : await createXds();
+  const health =
+    config.listen.health &&
+    createHealthServer(config.listen.health, {
+      missing: () => (stopping ? ['shutting down'] : store.missing()),
+      metrics: () => metrics.render(),
+      observer,
+    });
+  const admin = config.listen.admin && createAdminServer(config.listen.admin, { status, observer });
+
+  // grpc-js is 17 MB of resident memory (measured): loaded only where the push door or feedback is configured.
+  async function createXds(): Promise<Front[]> {
+    const [{ createStreamServer }, { createSecretDiscovery }, { createAccessLogService }] = await Promise.all(
+      [
+        import('./server/grpc-js.ts'),
+        import('./doors/push/secret-discovery.ts'),
+        import('./doors/feedback/access-log-service.ts'),
+      ],
+    );
+    return config.listen.xds.map(({ sources }, i) => {
+      const name = config.listen.xds.length === 1 ? 'xds' : `xds[${i}]`;
+      return createStreamServer({
+        name,
+        observer,
+        clock,
+        methods: [
+          ...createSecretDiscovery({
+            secrets,
+            observer,
+            name,
+            allowedSources: sources,
+          }),
+          createAccessLogService({
+            store,
+            policies,
+            acknowledgements: secrets,
+            carried,
+            observer,
+            clock,
+            name,
+          }),
+        ],
+      });
+    });
+  }
+
+  function status(): object {
+    return {
+      version,
+      mode: config.mode,
+      startedAt: new Date(startedAt).toISOString(),
+      missing: store.missing(),
+      sources: store.status(),
+      policies: policies.policies.map(({ name, source, header, healOn, onFailure }) => ({
+        name,
+        source,
+        header,
+        healOn,
+        onFailure,
+      })),
+    };
+  }
+
+  const fronts = (): Front[] => [...(check ? [check] : []), ...xds];
+  const pages = (): HttpServer[] => [health, admin].filter((server) => server !== undefined);
+
+  async function stop(graceMs = GRACE_MS): Promise<void> {
+    stopping = true;
+    await Promise.all(fronts().map((front) => front.drain(graceMs)));
+    secrets.close();
+    await store.stop();
+    await Promise.all(pages().map((server) => server.stop()));
+  }
+
+  return {
+    store,
+    policies,
+    async start() {
+      store.start();
+      try {
+        return {
+          check: check && (await check.listen(config.listen.check!)),
+          xds: await Promise.all(xds.map((server, i) => server.listen(config.listen.xds[i]!.listener))),
+          health: await health?.start(),
+          admin: await admin?.start(),
+        };
+      } catch (error) {
+        await stop(0);
+        throw error;
+      }
+    },
+    stop,
+  };
+}

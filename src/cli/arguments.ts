@@ -1,0 +1,50 @@
+// Command lines of verbs: flags with values and positionals, with suggestions for what was mistyped.
+import { parseArgs } from 'node:util';
+import { nearestWord } from '../lib/suggestion.ts';
+import { UsageError } from './command.ts';
+
+export interface Arguments {
+  readonly flags: Readonly<Record<string, string | undefined>>;
+  readonly positionals: readonly string[];
+}
+
+/** Throws UsageError. `flags` take a value each. */
+export function parseArguments(args: readonly string[], flags: readonly string[]): Arguments {
+  const { tokens } = parseArgs({
+    args: [...args],
+    options: Object.fromEntries(flags.map((name) => [name, { type: 'string' as const }])),
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const found: Record<string, string> = {};
+  const positionals: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === 'positional') positionals.push(token.value);
+    if (token.kind !== 'option') continue;
+    if (!flags.includes(token.name)) {
+      const near = nearestWord(token.name, flags);
+      throw new UsageError(`unknown option ${token.rawName}${near ? `; did you mean --${near}?` : ''}`);
+    }
+    if (token.value === undefined) throw new UsageError(`--${token.name} needs a value`);
+    if (found[token.name] !== undefined) throw new UsageError(`--${token.name} stands there twice`);
+    found[token.name] = token.value;
+  }
+  return { flags: found, positionals };
+}
+
+/** Throws UsageError. */
+export function required({ flags }: Arguments, name: string): string {
+  const value = flags[name];
+  if (value === undefined) throw new UsageError(`--${name} is missing`);
+  return value;
+}
+
+/** Throws UsageError. */
+export function oneOf<T extends string>(name: string, value: string, known: readonly T[]): T {
+  if ((known as readonly string[]).includes(value)) return value as T;
+  const near = nearestWord(value, known);
+  throw new UsageError(
+    `--${name} is one of ${known.join(', ')}, got "${value}"${near ? `; did you mean ${near}?` : ''}`,
+  );
+}

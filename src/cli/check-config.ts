@@ -1,0 +1,26 @@
+// bearerd check-config FILE: every problem at once, nothing started.
+import { loadConfig } from '../config/load.ts';
+import { parseArguments } from './arguments.ts';
+import { type Command, UsageError } from './command.ts';
+
+export const checkConfig: Command = {
+  help: `Usage: bearerd check-config FILE
+
+Reads the configuration and reports every problem at once, each as FILE:LINE:COLUMN: path: what was expected.
+Secrets are not read and nothing is fetched. Exit code 0 = no problem, 1 = problems.
+`,
+  async run(args, { out }) {
+    const { positionals } = parseArguments(args, []);
+    const [file, ...rest] = positionals;
+    if (file === undefined || rest.length > 0) throw new UsageError('expected one FILE');
+    const { sources, outbound } = await loadConfig(file);
+    out(
+      `${file}: ok, ${counted(sources.length, 'source')}, ${counted(outbound.length, 'policy', 'policies')}\n`,
+    );
+    return 0;
+  },
+};
+
+function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}

@@ -1,0 +1,20 @@
+// What a verb gets and gives. Verbs return their exit code and never end the process.
+
+export interface CommandContext {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly version: string;
+  out(text: string): void;
+  err(text: string): void;
+  /** Aborted when the process is asked to end. */
+  readonly ended: AbortSignal;
+}
+
+export interface Command {
+  readonly help: string;
+  run(args: readonly string[], context: CommandContext): Promise<number>;
+}
+
+/** A wrong command line: printed with the verb's help, exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}

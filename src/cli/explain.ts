@@ -1,0 +1,82 @@
+// bearerd explain: what would happen to one request, without sending it and without a token.
+import type { Config } from '../config/config.ts';
+import { loadConfig } from '../config/load.ts';
+import { pushRefusals } from '../doors/generate/push-refusals.ts';
+import { compilePolicies } from '../policy/compile.ts';
+import { parseArguments, required } from './arguments.ts';
+import { type Command, UsageError } from './command.ts';
+
+export const explain: Command = {
+  help: `Usage: bearerd explain --config FILE METHOD URL
+
+Tells which policy, source and door serve a request as the app sends it, and which headers it gets. Nothing is fetched
+and no token is shown.
+
+Example: bearerd explain --config bearerd.yaml GET http://orders.prod.svc.cluster.local/v1/orders
+`,
+  async run(args, { out }) {
+    const parsed = parseArguments(args, ['config']);
+    const [method, url, ...rest] = parsed.positionals;
+    if (method === undefined || url === undefined || rest.length > 0)
+      throw new UsageError('expected METHOD URL');
+    // Not by the URL class: it would tidy the path that is to be judged.
+    const match = /^(https?):\/\/([^/?#]+)([^#]*)/.exec(url);
+    if (!match) throw new UsageError(`expected a URL such as http://orders.prod/v1/orders, got "${url}"`);
+    const config = await loadConfig(required(parsed, 'config'));
+    const [, scheme, host, path] = match as unknown as [string, string, string, string];
+    out(explanation(config, method.toUpperCase(), scheme, host, path === '' ? '/' : path));
+    return 0;
+  },
+};
+
+function explanation(config: Config, method: string, scheme: string, host: string, path: string): string {
+  const table = compilePolicies(config);
+  const found = table.match(host, method, path, scheme);
+  const lines: [string, string][] = [['request', `${method} ${scheme}://${host}${path.split('?', 1)[0]}`]];
+  if (found === 'ambiguous_path') {
+    lines.push(['decision', '400: two parsers may read this path differently (ambiguous_path: deny)']);
+  } else if (found === undefined) {
+    lines.push(['policy', 'none matches']);
+    lines.push([
+      'decision',
+      config.unmatched === 'deny' ? '403 (unmatched: deny)' : 'passes as it is (unmatched: pass)',
+    ]);
+  } else {
+    const policy = config.outbound[found.index]!;
+    const source = config.sources.find(({ name }) => name === found.source)!;
+    const refusals = pushRefusals(config, policy);
+    lines.push(['policy', `${found.name} (outbound[${found.index}])`]);
+    lines.push(['source', `${found.source} (${source.type})`]);
+    lines.push([
+      'header',
+      `${found.header}: ${found.prefix}[credential of ${found.source}]; the app's own is replaced`,
+    ]);
+    lines.push([
+      'check door',
+      config.listen.check ? 'serves it, one call a request' : 'not available: listen.check is missing',
+    ]);
+    if (refusals.length === 0) {
+      lines.push(['push door', `serves it as secret "${found.secretName}", no call a request`]);
+      lines.push([
+        '',
+        'while bearerd is away Envoy goes on sending the last credential, even past its expiry',
+      ]);
+    } else {
+      for (const [i, reason] of refusals.entries()) lines.push([i === 0 ? 'push door' : '', `no: ${reason}`]);
+    }
+    lines.push(['heal_on', healing(found.healOn)]);
+    lines.push([
+      'on_failure',
+      found.onFailure === 'deny'
+        ? 'deny: without a credential 503 with Retry-After and a reason'
+        : "pass: without a credential the request goes on, the app's own header removed",
+    ]);
+  }
+  return lines.map(([key, value]) => `${key.padEnd(11)} ${value}\n`).join('');
+}
+
+function healing(healOn: '401' | 'invalid_token' | 'off'): string {
+  if (healOn === 'off') return 'off: refusals renew nothing';
+  const what = healOn === '401' ? '401 or gRPC UNAUTHENTICATED' : 'a challenge with error="invalid_token"';
+  return `${what} renews the credential; push retries the same request, check heals the next one`;
+}

@@ -1,0 +1,81 @@
+// bearerd generate envoy: Envoy's side of a configuration.
+import { readFile, writeFile } from 'node:fs/promises';
+import { parse } from 'yaml';
+import { parseListenAddress } from '../config/listen-address.ts';
+import { loadConfig } from '../config/load.ts';
+import { generateEnvoy } from '../doors/generate/generate.ts';
+import { GenerateError } from '../doors/generate/problems.ts';
+import type { Upstreams } from '../doors/generate/upstreams.ts';
+import type { TcpAddress } from '../lib/address.ts';
+import { oneOf, parseArguments, required } from './arguments.ts';
+import { type Command, UsageError } from './command.ts';
+
+export const generate: Command = {
+  help: `Usage: bearerd generate envoy --config FILE --door check|push|both [options]
+
+Writes the Envoy configuration for the policies of FILE: a whole bootstrap to try, or the pieces to paste into yours.
+
+Options:
+  --config FILE      configuration of bearerd
+  --door DOOR        check (ext_authz, one call a request), push (SDS, no call), or both: each policy by push where
+                     Envoy can decide alone, by check otherwise
+  --form FORM        bootstrap (default) or pieces
+  --listen ADDRESS   where Envoy takes the requests of the app, default 127.0.0.1:10000
+  --upstreams FILE   where hosts really are, YAML: HOST: { address, port, tls: { ca, cert, key, sni } }; the host "*" is
+                     for requests without a policy. Default: each host by DNS, TLS outside the cluster
+  --output FILE      default: standard output
+
+Exit code 0 = written, 1 = the door cannot serve something; each is named with the way out.
+`,
+  async run(args, { out, err }) {
+    const parsed = parseArguments(args, ['config', 'door', 'form', 'listen', 'upstreams', 'output']);
+    if (parsed.positionals.join(' ') !== 'envoy') throw new UsageError('expected "generate envoy"');
+    const door = oneOf('door', required(parsed, 'door'), ['check', 'push', 'both']);
+    const form = oneOf('form', parsed.flags['form'] ?? 'bootstrap', ['bootstrap', 'pieces']);
+    const listen = parseListen(parsed.flags['listen']);
+    const config = await loadConfig(required(parsed, 'config'));
+    const upstreams = await readUpstreams(parsed.flags['upstreams']);
+    let text: string;
+    try {
+      text = generateEnvoy(config, { door, form, upstreams, ...(listen ? { listen } : {}) });
+    } catch (error) {
+      if (!(error instanceof GenerateError)) throw error;
+      err(error.problems.map((problem) => `${problem}\n`).join(''));
+      return 1;
+    }
+    const file = parsed.flags['output'];
+    if (file === undefined) out(text);
+    else await writeFile(file, text);
+    return 0;
+  },
+};
+
+function parseListen(text: string | undefined): TcpAddress | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const address = parseListenAddress(text);
+    if (address.kind === 'tcp') return address;
+  } catch {
+    // told below
+  }
+  throw new UsageError(`--listen takes ADDRESS:PORT, got "${text}"`);
+}
+
+async function readUpstreams(file: string | undefined): Promise<Upstreams> {
+  if (file === undefined) return {};
+  const value: unknown = parse(await readFile(file, 'utf8'));
+  if (typeof value !== 'object' || value === null)
+    throw new UsageError(`${file}: expected HOST: { address, port }`);
+  for (const [host, upstream] of Object.entries(value as Record<string, Record<string, unknown>>)) {
+    const at = `${file}: ${host}`;
+    if (typeof upstream?.['address'] !== 'string') throw new UsageError(`${at}.address: expected a text`);
+    const { port, tls } = upstream;
+    if (!Number.isInteger(port)) throw new UsageError(`${at}.port: expected a port from 1 to 65535`);
+    const unknown = Object.keys(upstream).find((key) => !['address', 'port', 'tls'].includes(key));
+    if (unknown !== undefined) throw new UsageError(`${at}: unknown key "${unknown}"`);
+    if (tls === undefined) continue;
+    if (typeof (tls as { ca?: unknown } | null)?.ca !== 'string')
+      throw new UsageError(`${at}.tls.ca: expected a file`);
+  }
+  return value as Upstreams;
+}

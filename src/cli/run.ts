@@ -1,0 +1,68 @@
+// The command line: finds the verb, prints help, turns errors into messages and exit codes.
+import { ConfigError } from '../lib/errors.ts';
+import { nearestWord } from '../lib/suggestion.ts';
+import { type Command, type CommandContext, UsageError } from './command.ts';
+
+// Loaded when asked for: `serve` should not pay memory for the other verbs, nor they for it.
+const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import('./serve.ts')).serve,
+  'check-config': async () => (await import('./check-config.ts')).checkConfig,
+  schema: async () => (await import('./schema.ts')).schema,
+  explain: async () => (await import('./explain.ts')).explain,
+  generate: async () => (await import('./generate-envoy.ts')).generate,
+};
+
+const HELP = `bearerd puts the right credential on requests that leave through Envoy.
+
+Usage: bearerd VERB [options]
+
+  serve --config FILE                              run the sidecar
+  check-config FILE                                report every problem of a configuration, start nothing
+  schema                                           print the JSON Schema of the configuration, for editors
+  explain --config FILE METHOD URL                 tell what happens to a request: policy, source, door, headers
+  generate envoy --config FILE --door DOOR         write Envoy's side: check, push or both
+
+  VERB --help      the options of a verb
+  --version        the version
+`;
+
+/** Exit code: 0 = done, 1 = the answer is no, 2 = wrong command line. */
+export async function runCommandLine(args: readonly string[], context: CommandContext): Promise<number> {
+  const [verb, ...rest] = args;
+  if (verb === '--version' || verb === '-v') {
+    context.out(`${context.version}\n`);
+    return 0;
+  }
+  if (verb === '--help' || verb === '-h' || verb === 'help') {
+    context.out(HELP);
+    return 0;
+  }
+  if (verb === undefined) {
+    context.err(HELP);
+    return 2;
+  }
+  if (!Object.hasOwn(VERBS, verb)) {
+    const near = nearestWord(verb, Object.keys(VERBS));
+    context.err(`bearerd: unknown verb "${verb}"${near ? `; did you mean ${near}?` : ''}\n\n${HELP}`);
+    return 2;
+  }
+  const command = await VERBS[verb]!();
+  if (rest.includes('--help') || rest.includes('-h')) {
+    context.out(command.help);
+    return 0;
+  }
+  try {
+    return await command.run(rest, context);
+  } catch (error) {
+    if (error instanceof UsageError) {
+      context.err(`bearerd ${verb}: ${error.message}\n\n${command.help}`);
+      return 2;
+    }
+    if (error instanceof ConfigError) {
+      const { configErrorText } = await import('./config-errors.ts');
+      context.err(configErrorText(error));
+      return 1;
+    }
+    throw error;
+  }
+}
