@@ -12,7 +12,7 @@ export const CHECK_CLUSTER = 'bearerd_check';
 const WAIT_SHARE = 0.7;
 
 export function checkFilter(config: Config): object {
-  const timeout = `${Math.ceil(config.maxWaitMs / WAIT_SHARE / 100) / 10}s`;
+  const timeout = `${Math.ceil(Math.round(config.maxWaitMs / WAIT_SHARE) / 100) / 10}s`;
   return {
     name: FILTER,
     disabled:

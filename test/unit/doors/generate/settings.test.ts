@@ -155,7 +155,7 @@ describe('the push door', () => {
       common_config.custom_tags.map((t: { tag: string }) => t.tag),
       ['bearerd.source', 'bearerd.policy'],
     );
-    assert.deepEqual(additional_response_headers_to_log, ['www-authenticate', 'retry-after']);
+    assert.deepEqual(additional_response_headers_to_log, ['grpc-status', 'www-authenticate', 'retry-after']);
     const [status, grpc] = log.filter.or_filter.filters;
     assert.equal(status.status_code_filter.comparison.value.default_value, 401);
     assert.deepEqual(grpc.grpc_status_filter.statuses, ['UNAUTHENTICATED']);

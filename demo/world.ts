@@ -1,0 +1,189 @@
+// All parts of the story, each a real one: identity provider, upstream over mTLS, Envoy, bearerd as its own process.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseConfig } from '../src/config/parse.ts';
+import { generateEnvoy } from '../src/doors/generate/generate.ts';
+import { type EnvoyVersion, type StartedEnvoy, startEnvoy } from '../test/support/envoy.ts';
+import { type StartedProcess, startProcess } from '../test/support/process.ts';
+import { createAuthority } from './certificates.ts';
+import { type IdentityProvider, startIdentityProvider } from './identity-provider.ts';
+import { startUpstream, type Upstream } from './upstream.ts';
+
+export const ORDERS = 'orders.example.com';
+/** A host without a policy. */
+export const OPEN = 'open.example.com';
+const CLIENT = {
+  clientId: 'checkout',
+  clientSecret: 'demo+secret/with:marks',
+  audience: 'orders',
+  scope: 'orders.read',
+};
+
+export interface WorldOptions {
+  readonly version?: EnvoyVersion;
+  /** Lines of the policy `orders` beside name, match and inject, e.g. `heal_on: invalid_token`. */
+  readonly policy?: string;
+  readonly methods?: string;
+  readonly paths?: string;
+  /** Top-level lines, e.g. `max_wait: 500ms`. */
+  readonly settings?: string;
+  readonly lifetimeSeconds?: number;
+  /** The provider is away at first. */
+  readonly providerDown?: boolean;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: string;
+  readonly ms: number;
+}
+
+export interface World {
+  readonly folder: string;
+  readonly configFile: string;
+  readonly provider: IdentityProvider;
+  readonly upstream: Upstream;
+  startBearerd(): Promise<StartedProcess>;
+  startEnvoy(door: 'check' | 'push' | 'both'): Promise<GatedEnvoy>;
+  readyz(): Promise<number>;
+  metrics(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+export interface GatedEnvoy {
+  readonly envoy: StartedEnvoy;
+  readonly url: string;
+  /** A plain request as the existing service sends it: no auth code, only a Host. */
+  send(path: string, options?: SendOptions): Promise<Answer>;
+}
+
+export interface SendOptions {
+  readonly host?: string;
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export async function createWorld(options: WorldOptions = {}): Promise<World> {
+  const folder = await mkdtemp(join(tmpdir(), 'bearerd-world-'));
+  const provider = await startIdentityProvider({
+    ...CLIENT,
+    ...(options.lifetimeSeconds === undefined ? {} : { lifetimeSeconds: options.lifetimeSeconds }),
+  });
+  const authority = await createAuthority(folder);
+  const upstream = await startUpstream({
+    certificate: await authority.issue('api', 'server'),
+    clientCa: authority.ca,
+    jwks: provider.jwks,
+    issuer: provider.issuer,
+    audience: CLIENT.audience,
+    scope: CLIENT.scope,
+  });
+  const client = await authority.issue('checkout', 'client');
+  if (options.providerDown) await provider.stop();
+
+  await writeFile(join(folder, 'secret'), `${CLIENT.clientSecret}\n`, { mode: 0o600 });
+  const configFile = join(folder, 'bearerd.yaml');
+  const text = configText(folder, provider.issuer, options);
+  await writeFile(configFile, text);
+  const config = parseConfig(text, configFile);
+  const stops: (() => Promise<unknown>)[] = [() => upstream.stop(), () => provider.stop()];
+  let healthUrl = '';
+
+  const tls = { ca: authority.ca, cert: client.cert, key: client.key, sni: 'api' };
+  const there = { address: '127.0.0.1', port: upstream.port, tls };
+
+  return {
+    folder,
+    configFile,
+    provider,
+    upstream,
+    async startBearerd() {
+      const bearerd = await startProcess(
+        process.execPath,
+        [join(import.meta.dirname, '../bin/bearerd.js'), 'serve', '--config', configFile],
+        { name: 'bearerd' },
+      );
+      stops.push(() => bearerd.stop());
+      const [, address] = await bearerd.waitForOutput(
+        /"listener":"health","state":"listening","address":"([^"]+)"/,
+      );
+      healthUrl = `http://${address}`;
+      return bearerd;
+    },
+    async startEnvoy(door) {
+      const bootstrap = generateEnvoy(config, {
+        door,
+        listen: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+        upstreams: { [ORDERS]: there, '*': there },
+      });
+      const envoy = await startEnvoy({
+        config: bootstrap,
+        ...(options.version === undefined ? {} : { version: options.version }),
+      });
+      stops.push(() => envoy.stop());
+      const [listener] = (await envoy.admin('/listeners')).split('::');
+      const port = await envoy.listenerPort(listener!);
+      return { envoy, url: `http://127.0.0.1:${port}`, send: (path, sent) => send(port, path, sent) };
+    },
+    readyz: async () => (await fetch(`${healthUrl}/readyz`)).status,
+    metrics: async () => (await fetch(`${healthUrl}/metrics`)).text(),
+    async stop() {
+      for (const stop of stops.reverse()) await stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function configText(folder: string, issuer: string, options: WorldOptions): string {
+  return `version: 1
+mode: development   # http to a provider on loopback
+listen:
+  check: unix://${folder}/check.sock
+  xds: unix://${folder}/xds.sock
+  health: 127.0.0.1:0
+  admin: unix://${folder}/admin.sock
+sources:
+  orders:
+    required: true
+    client_credentials:
+      issuer: ${issuer}
+      client_id: ${CLIENT.clientId}
+      client_secret: { file: ${folder}/secret }
+      scope: [${CLIENT.scope}]
+outbound:
+  - name: orders
+    match:
+      hosts: [${ORDERS}]
+      methods: ${options.methods ?? '[GET, POST]'}
+      paths: ${options.paths ?? '[/v1/, /login, /always-401]'}
+    inject: { source: orders }
+${options.policy === undefined ? '' : `    ${options.policy}\n`}${options.settings ?? ''}
+`;
+}
+
+function send(port: number, path: string, { host = ORDERS, method = 'GET', headers = {} }: SendOptions = {}) {
+  const begun = performance.now();
+  return new Promise<Answer>((resolve, reject) => {
+    const outgoing = request(
+      { host: '127.0.0.1', port, path, method, headers: { host, ...headers } },
+      (incoming) => {
+        const chunks: Buffer[] = [];
+        incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+        incoming.on('end', () =>
+          resolve({
+            status: incoming.statusCode!,
+            headers: incoming.headers,
+            body: Buffer.concat(chunks).toString('utf8'),
+            ms: performance.now() - begun,
+          }),
+        );
+      },
+    );
+    outgoing.setTimeout(15_000, () => outgoing.destroy(new Error('no answer within 15 s')));
+    outgoing.on('error', reject);
+    outgoing.end();
+  });
+}
