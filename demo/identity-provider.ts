@@ -63,6 +63,8 @@ export async function startIdentityProvider(options: IdentityProviderOptions): P
       },
     ],
     jwks: { keys: [{ ...(await exportJWK(privateKey)), ...common }] } as never,
+    // Its notices about defaults are for production.
+    ttl: { ClientCredentials: options.lifetimeSeconds ?? 600 },
     scopes: [options.scope],
     features: {
       devInteractions: { enabled: false },

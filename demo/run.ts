@@ -1,0 +1,132 @@
+// npm run demo: the whole story with real parts, exit 0 when everything was as told. `--keep` leaves it running.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { createAccount } from './account.ts';
+import { type Answer, createWorld, type GatedEnvoy, ORDERS } from './world.ts';
+
+const { values } = parseArgs({ options: { keep: { type: 'boolean', default: false } } });
+const account = createAccount(process.stdout);
+
+/** A step of the closing table. */
+interface Shown {
+  readonly what: string;
+  readonly requests: number;
+  readonly tokenCalls: number;
+  readonly failures: number;
+}
+
+const shown: Shown[] = [];
+let parts: Awaited<ReturnType<typeof createWorld>> | undefined;
+
+try {
+  await tell();
+} catch (error) {
+  account.line(`the demo failed: ${(error as Error).message}`);
+  process.exitCode = 1;
+} finally {
+  if (!(values.keep && process.exitCode === undefined)) await parts?.stop();
+}
+
+async function tell(): Promise<void> {
+  account.title('bearerd: an existing service without auth code calls an API that demands mTLS and a JWT');
+  account.progress('fetching Envoy, once');
+  const world = await createWorld();
+  parts = world;
+  let bearerd = await world.startBearerd();
+  while ((await world.readyz()) !== 200) await sleep(20);
+  const check = await world.startEnvoy('check');
+  const push = await world.startEnvoy('push');
+  account.line(`identity provider ${world.provider.issuer}, upstream https on port ${world.upstream.port},`);
+  account.line(
+    `Envoy ${check.envoy.version} with the check door ${check.url} and with the push door ${push.url}`,
+  );
+
+  async function step(what: string, expected: number, run: () => Promise<readonly Answer[]>): Promise<void> {
+    const before = world.provider.tokenCalls;
+    account.step(what);
+    const answers = await run();
+    const wrong = answers.filter(({ status }) => status !== expected);
+    const tokenCalls = world.provider.tokenCalls - before;
+    shown.push({ what, requests: answers.length, tokenCalls, failures: wrong.length });
+    account.line(
+      `${answers.length} requests, ${answers.length - wrong.length} answered ${expected}, token calls: ${tokenCalls}`,
+    );
+    if (wrong.length > 0) throw new Error(`${what}: answered ${wrong[0]!.status}: ${wrong[0]!.body.trim()}`);
+  }
+  const one = async (door: GatedEnvoy, path = '/v1/orders') => {
+    const answer = await door.send(path);
+    account.line(
+      `GET http://${ORDERS}${path}, no auth header → ${answer.status} in ${answer.ms.toFixed(1)} ms`,
+    );
+    if (answer.status === 200) account.line(`the upstream received ${answer.body.trim()}`);
+    return [answer];
+  };
+  const many = async (door: GatedEnvoy, count: number) => {
+    const answers: Answer[] = [];
+    for (let i = 0; i < count; i++) {
+      answers.push(await door.send('/v1/orders'));
+      if (i % 10 === 9) account.progress(`${i + 1} of ${count}`);
+    }
+    return answers;
+  };
+
+  await step('the check door: Envoy asks bearerd about each request', 200, () => one(check));
+  await step('the push door: Envoy has the credential and asks nobody', 200, () => one(push));
+  await step('100 requests, no further token call', 200, () => many(push, 100));
+  if (world.provider.tokenCalls !== 1)
+    throw new Error(`${world.provider.tokenCalls} token calls instead of one`);
+
+  await sleep(200);
+  await step('the token is revoked at the upstream; the same request is healed', 200, async () => {
+    const refusedBefore = world.upstream.refused;
+    world.upstream.revoke();
+    const answers = await one(push);
+    account.line(
+      `inside Envoy the upstream refused ${world.upstream.refused - refusedBefore} attempt(s); the app saw none`,
+    );
+    return answers;
+  });
+
+  await step('the identity provider is stopped; requests go on', 200, async () => {
+    await world.provider.stop();
+    return [...(await many(check, 50)), ...(await many(push, 50))];
+  });
+  await step('bearerd is killed; the push door goes on', 200, async () => {
+    bearerd.child.kill('SIGKILL');
+    await bearerd.exited;
+    return many(push, 50);
+  });
+  await step('meanwhile the check door fails closed', 503, () => one(check));
+  await step('bearerd and the provider are back', 200, async () => {
+    await world.provider.start();
+    bearerd = await world.startBearerd();
+    const begun = performance.now();
+    while ((await world.readyz()) !== 200) await sleep(20);
+    account.line(`a credential again ${(performance.now() - begun).toFixed(0)} ms after the start`);
+    // Envoy connects again by its own back-off.
+    for (let i = 0; i < 100 && (await check.send('/v1/orders')).status !== 200; i++) await sleep(50);
+    return [...(await one(check)), ...(await one(push))];
+  });
+
+  account.title('Shown');
+  account.table([
+    ['what', 'requests', 'token calls', 'failures'],
+    ...shown.map(({ what, ...row }) => [what, ...Object.values(row).map(String)]),
+  ]);
+  if (world.upstream.doubled > 0) throw new Error('a request had two Authorization headers');
+  if (values.keep) {
+    account.title('Left running; end it with Ctrl-C. Try:');
+    account.line(`curl -i -H 'Host: ${ORDERS}' ${push.url}/v1/orders    (push door)`);
+    account.line(`curl -i -H 'Host: ${ORDERS}' ${check.url}/v1/orders    (check door)`);
+    account.line(`curl --unix-socket ${world.folder}/admin.sock http://admin/status`);
+    account.line(`configuration: ${world.configFile}`);
+    await new Promise((resolve) => {
+      process.once('SIGINT', resolve);
+      process.once('SIGTERM', resolve);
+      setInterval(() => {}, 60_000);
+    });
+    await world.stop();
+    process.exit(0);
+  }
+}

@@ -1,0 +1,91 @@
+// The provider or bearerd away: what still serves, what answers 503, and how soon it is over.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createWorld, OPEN } from '../../demo/world.ts';
+
+for (const door of ['check', 'push'] as const) {
+  test(`${door}: with the provider down at start, other routes serve within 2 s and ours recover within 1 s`, async (t) => {
+    const world = await createWorld({ providerDown: true });
+    t.after(() => world.stop());
+    await world.startBearerd();
+    assert.equal(await world.readyz(), 503);
+    const begun = performance.now();
+    const { send } = await world.startEnvoy(door);
+    const other = await send('/open', { host: OPEN });
+    const otherMs = performance.now() - begun;
+    assert.equal(other.status, 200);
+    t.diagnostic(`other routes served after ${otherMs.toFixed(0)} ms (at most 2000)`);
+    assert.ok(otherMs <= 2_000, `${otherMs} ms`);
+
+    const ours = await send('/v1/orders');
+    assert.equal(ours.status, 503, ours.body);
+    assert.ok(Number(ours.headers['retry-after']) >= 1, 'Retry-After');
+    assert.match(ours.body, /source_unavailable|no_credential|credential/);
+    assert.equal(world.upstream.refused, 0, 'nothing reaches the upstream');
+
+    // Somebody goes on asking, as apps do.
+    await world.provider.start();
+    const back = performance.now();
+    let answer = await send('/v1/orders');
+    while (answer.status !== 200 && performance.now() - back < 5_000) {
+      await sleep(20);
+      answer = await send('/v1/orders');
+    }
+    const recoveredMs = performance.now() - back;
+    t.diagnostic(`recovered ${recoveredMs.toFixed(0)} ms after the provider's return (at most 1000)`);
+    assert.equal(answer.status, 200);
+    assert.ok(recoveredMs <= 1_000, `${recoveredMs} ms`);
+    assert.equal(await world.readyz(), 200);
+  });
+}
+
+test('a killed bearerd: check answers 503 on its own routes only, push goes on, and both are whole after the restart', async (t) => {
+  const world = await createWorld();
+  t.after(() => world.stop());
+  const bearerd = await world.startBearerd();
+  const check = await world.startEnvoy('check');
+  const push = await world.startEnvoy('push');
+  assert.equal((await check.send('/v1/orders')).status, 200);
+  assert.equal((await push.send('/v1/orders')).status, 200);
+
+  bearerd.child.kill('SIGKILL');
+  await bearerd.exited;
+  assert.equal((await check.send('/v1/orders')).status, 503);
+  assert.equal((await check.send('/open', { host: OPEN })).status, 200);
+  for (let i = 0; i < 50; i++) assert.equal((await push.send('/v1/orders')).status, 200);
+
+  await world.startBearerd();
+  const back = performance.now();
+  let answer = await check.send('/v1/orders');
+  while (answer.status !== 200 && performance.now() - back < 10_000) {
+    await sleep(50);
+    answer = await check.send('/v1/orders');
+  }
+  assert.equal(answer.status, 200);
+  assert.equal((await push.send('/v1/orders')).status, 200);
+});
+
+test('a provider that goes away is not noticed while the token lives', async (t) => {
+  const world = await createWorld();
+  t.after(() => world.stop());
+  await world.startBearerd();
+  const { send } = await world.startEnvoy('check');
+  assert.equal((await send('/v1/orders')).status, 200);
+  await world.provider.stop();
+  for (let i = 0; i < 100; i++) assert.equal((await send('/v1/orders')).status, 200);
+  assert.equal(world.upstream.refused, 0);
+});
+
+test('no token and no secret is in the log, the metrics or the admin page', async (t) => {
+  const world = await createWorld();
+  t.after(() => world.stop());
+  const bearerd = await world.startBearerd();
+  const { send } = await world.startEnvoy('push');
+  await send('/v1/orders');
+  world.upstream.revoke();
+  await send('/v1/orders');
+  const told = bearerd.output() + (await world.metrics());
+  assert.match(told, /credential published/);
+  assert.doesNotMatch(told, /eyJ|demo\+secret|\/v1\/orders/);
+});
