@@ -1,7 +1,6 @@
 // Limits of renewals that refused requests ask for, of one source. Without them an upstream that always says 401 would
 // turn every request into a token call.
 import type { Clock } from '../lib/clock.ts';
-import type { Credential } from './credential.ts';
 import { createRate, type Rate } from './rate.ts';
 
 const FIRST_IN_MS = 60_000;
@@ -12,11 +11,11 @@ const REFUSED_AT_ONCE_MS = 2_000;
 const DIFFERENT_REQUESTS = 3;
 const IN_A_ROW = 3;
 
-export type RefusalOutcome = 'allowed' | 'limited' | 'refused_for_good';
-
 export interface Refusals {
-  /** A request that certainly carried `current` was refused. */
-  refused(current: Credential, requestKey: string): RefusalOutcome;
+  /** A request that certainly carried the current credential was refused. Whether that is for good by now. */
+  counted(requestKey: string): boolean;
+  /** Whether a renewal may start now; if so it is charged. */
+  allowed(): boolean;
   /** A new credential is out; `forced` = because of a refusal. */
   published(forced: boolean): void;
   /** A changed secret file gives a fresh chance. */
@@ -36,21 +35,22 @@ export function createRefusals(clock: Clock, endpoint: Rate): Refusals {
   const keys = new Set<string>();
 
   return {
-    refused(_current, requestKey) {
-      const now = clock.monotonic();
-      if (now - publishedAt <= REFUSED_AT_ONCE_MS && currentIsForced && keys.size < DIFFERENT_REQUESTS) {
+    counted(requestKey) {
+      const soon = clock.monotonic() - publishedAt <= REFUSED_AT_ONCE_MS;
+      if (soon && currentIsForced && keys.size < DIFFERENT_REQUESTS) {
         keys.add(requestKey);
         if (keys.size === DIFFERENT_REQUESTS) inARow++;
       }
       if (inARow >= IN_A_ROW) forGood = true;
-      if (forGood) return 'refused_for_good';
-      if (now - lastForcedAt >= FIRST_IN_MS) {
-        if (!endpoint.take()) return 'limited';
-      } else if (!repeats.take() || !perSource.take() || !endpoint.take()) {
-        return 'limited';
-      }
+      return forGood;
+    },
+    allowed() {
+      const now = clock.monotonic();
+      const isFirst = now - lastForcedAt >= FIRST_IN_MS;
+      if (!isFirst && !(repeats.take() && perSource.take())) return false;
+      if (!endpoint.take()) return false;
       lastForcedAt = now;
-      return 'allowed';
+      return true;
     },
     published(forced) {
       // One that lived longer than the window, or was not refused by three requests, ends the row.

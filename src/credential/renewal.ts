@@ -245,10 +245,10 @@ export function createRenewal(deps: RenewalDeps): Renewal {
     refused(generation, requestKey) {
       const outcome = ((): ForcedRefresh => {
         if (current === undefined || current.generation !== generation) return 'stale';
-        const verdict = refusals.refused(current, requestKey);
-        if (verdict === 'refused_for_good') return verdict;
+        if (refusals.counted(requestKey)) return 'refused_for_good';
+        // Before the limits: of a hundred requests refused during one fetch only the first is charged.
         if (flight !== undefined) return 'joined';
-        if (verdict === 'limited') return 'limited';
+        if (!refusals.allowed()) return 'limited';
         void fetch(true).catch(() => {});
         return 'started';
       })();
