@@ -1,6 +1,16 @@
 // The file as text: YAML (and so JSON) to plain values, and from a path inside it back to line and column.
 // Messages never quote the file: what stands at a broken place may be a secret.
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+  type YAMLError,
+} from 'yaml';
 import { ConfigError, type ConfigProblem } from '../lib/errors.ts';
 
 export type Path = readonly PropertyKey[];
@@ -45,13 +55,16 @@ export function parseYaml(text: string, file: string): YamlDocument {
     message,
   });
 
-  const faults = [...document.errors, ...document.warnings];
-  if (faults.length > 0) {
-    throw new ConfigError(
-      file,
-      faults.map((fault) => problem(fault.pos[0], messageOf(fault, text))),
-    );
-  }
+  const faults = [...document.errors, ...document.warnings].map((fault) =>
+    problem(fault.pos[0], messageOf(fault, text)),
+  );
+  visit(document, {
+    Alias(_, node) {
+      // `hosts: [*.example.com]` is an alias to YAML.
+      if (node.resolve(document) === undefined) faults.push(problem(node.range?.[0] ?? 0, UNQUOTED_STAR));
+    },
+  });
+  if (faults.length > 0) throw new ConfigError(file, faults);
   const root: Node | null = document.contents;
   if (root === null)
     throw new ConfigError(file, [problem(0, 'the file is empty: expected version: 1 and more')]);
@@ -99,9 +112,10 @@ export function parseYaml(text: string, file: string): YamlDocument {
   };
 }
 
+const UNQUOTED_STAR = 'a value that starts with * must be in quotes, e.g. "*.example.com"';
+
 function messageOf(fault: YAMLError, text: string): string {
-  // `hosts: [*.example.com]` is an alias to YAML.
-  if (text[fault.pos[0]] === '*') return 'a value that starts with * must be in quotes, e.g. "*.example.com"';
+  if (text[fault.pos[0]] === '*') return UNQUOTED_STAR;
   return MESSAGES[fault.code] ?? 'this is not YAML';
 }
 

@@ -257,7 +257,12 @@ describe('the text', () => {
     const whole = parse(generateEnvoy(config, { door: 'push' })).static_resources;
     const pieces = parseAllDocuments(generateEnvoy(config, { door: 'push', form: 'pieces' }));
     assert.equal(pieces.length, 4);
-    for (const piece of pieces) assert.ok('commentBefore' in piece && piece.commentBefore);
+    for (const piece of pieces) {
+      assert.ok(
+        ('commentBefore' in piece && piece.commentBefore) ||
+          ('contents' in piece && piece.contents?.commentBefore),
+      );
+    }
     const [ours, upstreams, manager, routes] = pieces.map((piece) => piece.toJS());
     assert.deepEqual([...ours.clusters, ...upstreams.clusters], whole.clusters);
     const { route_config, local_reply_config } = whole.listeners[0].filter_chains[0].filters[0].typed_config;

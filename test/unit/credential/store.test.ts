@@ -1,0 +1,293 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Credential, IssuedToken, TokenSource } from '../../../src/credential/credential.ts';
+import { createCredentialStore } from '../../../src/credential/store.ts';
+import { CredentialError } from '../../../src/lib/errors.ts';
+import { Secret } from '../../../src/lib/secret.ts';
+import { nullObserver } from '../../../src/telemetry/observer.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
+
+const MINUTE = 60_000;
+const LIFE = 10 * MINUTE;
+
+/** A provider that answers as it is told to. */
+function scripted(clock: FakeClock) {
+  const calls: number[] = [];
+  let answer = async (n: number): Promise<IssuedToken> => ({
+    value: new Secret(`token-${n}`),
+    lifetimeMs: LIFE,
+  });
+  let changed = () => {};
+  const source: TokenSource = {
+    name: 'orders',
+    type: 'client_credentials',
+    issue() {
+      calls.push(clock.monotonic());
+      return answer(calls.length);
+    },
+    watch(listener) {
+      changed = listener;
+      return () => {};
+    },
+  };
+  return {
+    source,
+    calls,
+    answerWith: (next: (n: number) => Promise<IssuedToken>) => {
+      answer = next;
+    },
+    fail: (error: CredentialError) => {
+      answer = () => Promise.reject(error);
+    },
+    changeSecret: () => changed(),
+  };
+}
+
+function setup(options: { required?: boolean } = {}) {
+  const clock = new FakeClock();
+  const provider = scripted(clock);
+  const store = createCredentialStore({
+    sources: [
+      {
+        source: provider.source,
+        required: options.required ?? true,
+        maxLifetimeMs: undefined,
+        endpoint: 'idp',
+      },
+    ],
+    clock,
+    observer: nullObserver,
+    random: () => 0.5,
+    forcedRefreshesPerHour: 120,
+  });
+  return { clock, provider, store };
+}
+
+const away = new CredentialError('source_unavailable', 'away', { retryable: true });
+
+describe('a live credential', () => {
+  test('a thousand askers of an empty cache cost one token call', async () => {
+    const { provider, store } = setup();
+    const all = await Promise.all(Array.from({ length: 1_000 }, () => store.get('orders', 1_000)));
+    assert.equal(new Set(all.map((credential) => credential.generation)).size, 1);
+    assert.equal(provider.calls.length, 1);
+  });
+
+  test('is renewed at 50 to 70 % of its life, while the old one is served', async () => {
+    const { clock, provider, store } = setup();
+    store.start();
+    await settle();
+    await clock.advance(LIFE * 0.59);
+    assert.equal(provider.calls.length, 1);
+    await clock.advance(LIFE * 0.02);
+    assert.equal(provider.calls.length, 2);
+    assert.equal(store.peek('orders')?.value.reveal(), 'token-2');
+  });
+
+  test('ends 10 s before its time when it cannot be renewed, and never later', async () => {
+    const { clock, provider, store } = setup();
+    store.start();
+    await settle();
+    provider.fail(away);
+    await clock.advance(LIFE - 10_001);
+    assert.ok(store.peek('orders'));
+    await clock.advance(1);
+    assert.equal(store.peek('orders'), undefined);
+  });
+
+  test('ends by the wall clock when that is ahead, and by the monotonic one when the wall clock was set back', async () => {
+    const ahead = setup();
+    await ahead.store.get('orders', 1_000);
+    ahead.clock.setWall(ahead.clock.now() + LIFE);
+    assert.equal(ahead.store.peek('orders'), undefined);
+
+    const back = setup();
+    await back.store.get('orders', 1_000);
+    back.provider.fail(away);
+    back.clock.setWall(back.clock.now() - 3_600_000);
+    await back.clock.advance(LIFE);
+    assert.equal(back.store.peek('orders'), undefined);
+  });
+
+  test('subscribers are told of each new one and of its end', async () => {
+    const { clock, provider, store } = setup();
+    const told: (number | undefined)[] = [];
+    store.subscribe('orders', (credential: Credential | undefined) => told.push(credential?.generation));
+    store.start();
+    await settle();
+    provider.fail(away);
+    await clock.advance(LIFE);
+    assert.deepEqual(told, [undefined, 1, undefined]);
+  });
+});
+
+describe('a provider that is away', () => {
+  test('is asked at most every 30 s on average while a credential lives', async () => {
+    const { clock, provider, store } = setup();
+    store.start();
+    await settle();
+    provider.fail(away);
+    await clock.advance(LIFE - 61_000);
+    assert.ok(provider.calls.length < 40, `${provider.calls.length} calls`);
+  });
+
+  test('is noticed within a second of its return while somebody asks', async () => {
+    const { clock, provider, store } = setup();
+    provider.fail(away);
+    store.start();
+    await settle();
+    for (let i = 0; i < 50; i++) {
+      await store.get('orders', 100).catch(() => {});
+      await clock.advance(200);
+    }
+    provider.answerWith(async () => ({ value: new Secret('back'), lifetimeMs: LIFE }));
+    await clock.advance(1_000);
+    assert.equal(store.peek('orders')?.value.reveal(), 'back');
+  });
+
+  test('Retry-After is honoured', async () => {
+    const { clock, provider, store } = setup();
+    provider.fail(
+      new CredentialError('source_unavailable', '429', { retryable: true, retryAfterMs: 20_000 }),
+    );
+    store.start();
+    await settle();
+    await clock.advance(19_000);
+    assert.equal(provider.calls.length, 1);
+    await clock.advance(1_500);
+    assert.equal(provider.calls.length, 2);
+  });
+
+  test('a refused client is not asked again for 30 s, but at once when its secret file changes', async () => {
+    const { clock, provider, store } = setup();
+    provider.fail(new CredentialError('source_rejected', 'invalid_client', { retryable: false }));
+    store.start();
+    await settle();
+    await clock.advance(29_000);
+    assert.equal(provider.calls.length, 1);
+    provider.answerWith(async () => ({ value: new Secret('new'), lifetimeMs: LIFE }));
+    provider.changeSecret();
+    await settle();
+    assert.equal(store.peek('orders')?.value.reveal(), 'new');
+  });
+
+  test('an asker waits no longer than it said, and its leaving ends nobody else’s fetch', async () => {
+    const { clock, provider, store } = setup();
+    let finish = (_: IssuedToken) => {};
+    provider.answerWith(() => new Promise((resolve) => (finish = resolve)));
+    const short = store.get('orders', 100);
+    const long = store.get('orders', 3_000);
+    const refused = assert.rejects(short, { code: 'credential_pending' });
+    await clock.advance(100);
+    await refused;
+    finish({ value: new Secret('late'), lifetimeMs: LIFE });
+    assert.equal((await long).value.reveal(), 'late');
+  });
+
+  test('silence ends after 5 s as source_timeout', async () => {
+    const { clock, provider, store } = setup();
+    provider.answerWith(() => new Promise(() => {}));
+    store.start();
+    await clock.advance(5_001);
+    assert.equal(store.failure('orders')?.code, 'source_timeout');
+  });
+});
+
+describe('what a provider answers', () => {
+  for (const [what, value] of [
+    ['a line break', 'a\r\nx-admin: 1'],
+    ['a space', 'a b'],
+    ['nothing', ''],
+    ['20 kB', 'a'.repeat(20_000)],
+    ['non-ASCII', 'tökén'],
+  ] as const) {
+    test(`a token with ${what} is refused and the old one stays`, async () => {
+      const { clock, provider, store } = setup();
+      store.start();
+      await settle();
+      provider.answerWith(async () => ({ value: new Secret(value), lifetimeMs: LIFE }));
+      await clock.advance(LIFE * 0.65);
+      assert.equal(store.failure('orders')?.code, 'source_invalid_response');
+      assert.equal(store.peek('orders')?.value.reveal(), 'token-1');
+    });
+  }
+
+  test('a life of years is cut to 24 hours', async () => {
+    const { clock, provider, store } = setup();
+    provider.answerWith(async () => ({ value: new Secret('t'), lifetimeMs: 1e15 }));
+    const credential = await store.get('orders', 1_000);
+    assert.equal(credential.expiresAt - clock.now(), 86_400_000);
+  });
+});
+
+describe('refused by an upstream', () => {
+  test('a hundred refusals of one generation start one renewal, and the next revocations are renewed too', async () => {
+    const { clock, provider, store } = setup();
+    await store.get('orders', 1_000);
+    // Found under load: every refusal was charged, so that the second revocation met used-up limits.
+    for (let revocation = 0; revocation < 4; revocation++) {
+      const { generation } = store.peek('orders')!;
+      let finish = () => {};
+      provider.answerWith(
+        (n) =>
+          new Promise(
+            (resolve) => (finish = () => resolve({ value: new Secret(`t${n}`), lifetimeMs: LIFE })),
+          ),
+      );
+      await clock.advance(2_500);
+      const outcomes = Array.from({ length: 100 }, (_, i) => store.refused('orders', generation, `r${i}`));
+      assert.deepEqual(outcomes.slice(0, 2), ['started', 'joined']);
+      finish();
+      await settle();
+      assert.equal(store.refused('orders', generation, 'late'), 'stale');
+    }
+    assert.equal(provider.calls.length, 5);
+  });
+
+  test('an upstream that always refuses gets five renewals at once and then one in 30 s', async () => {
+    const { clock, provider, store } = setup();
+    await store.get('orders', 1_000);
+    const outcomes: string[] = [];
+    for (let i = 0; i < 12; i++) {
+      outcomes.push(store.refused('orders', store.peek('orders')!.generation, 'the same request'));
+      await settle();
+    }
+    assert.deepEqual(
+      outcomes.map((o) => o === 'started'),
+      [true, true, true, true, true, true, false, false, false, false, false, false],
+    );
+    await clock.advance(31_000);
+    assert.equal(store.refused('orders', store.peek('orders')!.generation, 'x'), 'started');
+    assert.ok(provider.calls.length <= 8);
+  });
+
+  test('three new ones in a row, each refused at once for three requests, are refused for good; it stays in use', async () => {
+    const { provider, store } = setup();
+    store.start();
+    await settle();
+    let last = '';
+    for (let round = 0; round < 6 && last !== 'refused_for_good'; round++) {
+      const { generation } = store.peek('orders')!;
+      for (const key of ['a', 'b', 'c']) last = store.refused('orders', generation, key);
+      await settle();
+    }
+    assert.equal(last, 'refused_for_good');
+    assert.ok(store.peek('orders'));
+    provider.changeSecret();
+    await settle();
+    assert.equal(store.refused('orders', store.peek('orders')!.generation, 'a'), 'started');
+  });
+});
+
+test('readiness names required sources until their first credential, and then never again', async () => {
+  const { clock, provider, store } = setup();
+  assert.deepEqual(store.missing(), ['orders']);
+  store.start();
+  await settle();
+  provider.fail(away);
+  await clock.advance(LIFE * 2);
+  assert.equal(store.peek('orders'), undefined);
+  assert.deepEqual(store.missing(), []);
+  await store.stop();
+  assert.equal(clock.pendingTimers, 0);
+});
