@@ -1,5 +1,6 @@
 // HTTP to providers: bounded in time and size, no redirects, a private CA and a proxy where configured.
 import { readFileSync } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
 import { CredentialError } from '../lib/errors.ts';
 import { retryAfterMs } from './retry-after.ts';
@@ -47,7 +48,7 @@ export function createProviderHttp({ caFile, env, now }: HttpDeps): ProviderHttp
       });
       const { statusCode } = reply;
       if (statusCode === 429 || statusCode >= 500) {
-        await reply.body.dump();
+        discard(reply.body);
         const wait = retryAfterMs(one(reply.headers['retry-after']), now());
         throw new CredentialError('source_unavailable', `the provider answered ${statusCode}`, {
           retryable: true,
@@ -55,14 +56,14 @@ export function createProviderHttp({ caFile, env, now }: HttpDeps): ProviderHttp
         });
       }
       if (statusCode >= 300 && statusCode < 400) {
-        await reply.body.dump();
+        discard(reply.body);
         throw invalid(
           `the provider answered ${statusCode}: redirects are not followed, name the final address`,
         );
       }
       const encoding = one(reply.headers['content-encoding']);
       if (encoding !== undefined && encoding !== 'identity') {
-        reply.body.destroy();
+        discard(reply.body);
         throw invalid('the provider compressed its answer without being asked to');
       }
       const bytes = await readBody(reply.body);
@@ -122,6 +123,12 @@ async function readBody(
     chunks.push(chunk);
   }
   return new Uint8Array(Buffer.concat(chunks));
+}
+
+/** An unread body that is dropped ends as an error of its own, which nobody else would listen to. */
+function discard(body: Readable): void {
+  body.on('error', () => {});
+  body.destroy();
 }
 
 function one(value: string | string[] | undefined): string | undefined {
