@@ -30,6 +30,8 @@ export interface WorldOptions {
   /** Top-level lines, e.g. `max_wait: 500ms`. */
   readonly settings?: string;
   readonly lifetimeSeconds?: number;
+  /** Where requests of the policy go instead, in plain text, e.g. a gRPC server. */
+  readonly upstreamPort?: number;
   /** The provider is away at first. */
   readonly providerDown?: boolean;
 }
@@ -117,7 +119,11 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       const bootstrap = generateEnvoy(config, {
         door,
         listen: { kind: 'tcp', host: '127.0.0.1', port: 0 },
-        upstreams: { [ORDERS]: there, '*': there },
+        upstreams: {
+          [ORDERS]:
+            options.upstreamPort === undefined ? there : { address: '127.0.0.1', port: options.upstreamPort },
+          '*': there,
+        },
       });
       const envoy = await startEnvoy({
         config: bootstrap,
