@@ -1,0 +1,76 @@
+// The command line as its user calls it: the launcher and the bundle.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { startProcess } from '../../support/process.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'bearerd-cli-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+async function bearerd(...args: string[]) {
+  const process_ = await startProcess(process.execPath, ['bin/bearerd.js', ...args], { name: 'bearerd' });
+  const { code } = await process_.exited;
+  return { code, output: process_.output() };
+}
+
+function file(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+test('help, version and a mistyped verb', async () => {
+  assert.match(
+    (await bearerd('--help')).output,
+    /serve[\s\S]*check-config[\s\S]*explain[\s\S]*generate envoy/,
+  );
+  assert.match((await bearerd('--version')).output, /^\d+\.\d+\.\d+\n$/);
+  const wrong = await bearerd('serv');
+  assert.equal(wrong.code, 2);
+  assert.match(wrong.output, /did you mean serve\?/);
+  const flag = await bearerd('serve', '--confg', 'x');
+  assert.equal(flag.code, 2);
+  assert.match(flag.output, /did you mean --config\?/);
+});
+
+test('check-config tells every problem with its place and ends with 1', async () => {
+  const bad = await bearerd('check-config', file('bad.yaml', 'version: 2\nlisten: { chek: unix:///x }\n'));
+  assert.equal(bad.code, 1);
+  assert.match(
+    bad.output,
+    /bad\.yaml:1:10: version: .*\n.*bad\.yaml:2:11: listen\.chek: .*did you mean check/,
+  );
+  assert.equal((await bearerd('check-config', 'envoy/bearerd.yaml')).code, 0);
+  assert.match((await bearerd('check-config', join(folder, 'none'))).output, /no such file/);
+});
+
+test('explain tells policy, source, doors and header, and no token', async () => {
+  const url = 'http://orders.prod.svc.cluster.local/v1/x?secret=1';
+  const { code, output } = await bearerd('explain', '--config', 'envoy/bearerd.yaml', 'get', url);
+  assert.equal(code, 0);
+  assert.match(output, /policy +orders[\s\S]*header +authorization: Bearer \[credential of orders\]/);
+  assert.match(output, /goes on sending the last credential, even past its expiry/);
+  assert.doesNotMatch(output, /secret=1/);
+  const none = await bearerd('explain', '--config', 'envoy/bearerd.yaml', 'GET', 'http://other/');
+  assert.match(none.output, /none matches[\s\S]*passes as it is/);
+});
+
+test('serve listens, runs with small heap limits, ends well on SIGTERM, and names an address that is taken', async (t) => {
+  const config = file(
+    'ok.yaml',
+    `version: 1\nlisten: { check: "unix://${folder}/check.sock", health: "127.0.0.1:0" }\n`,
+  );
+  const begun = performance.now();
+  const first = await startProcess(process.execPath, ['bin/bearerd.js', 'serve', '--config', config]);
+  t.after(() => first.stop());
+  await first.waitForOutput(/"listener":"health","state":"listening"/);
+  t.diagnostic(`listening after ${(performance.now() - begun).toFixed(0)} ms`);
+  const { readFileSync } = await import('node:fs');
+  assert.match(readFileSync(`/proc/${first.pid}/cmdline`, 'utf8'), /--max-semi-space-size=4/);
+  const second = await bearerd('serve', '--config', config);
+  assert.equal(second.code, 1);
+  assert.match(second.output, /cannot start: .*check\.sock/);
+  assert.equal((await first.stop()).code, 0);
+});
