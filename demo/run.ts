@@ -34,7 +34,7 @@ async function tell(): Promise<void> {
   const world = await createWorld();
   parts = world;
   let bearerd = await world.startBearerd();
-  while ((await world.readyz()) !== 200) await sleep(20);
+  await world.ready();
   const check = await world.startEnvoy('check');
   const push = await world.startEnvoy('push');
   account.line(`identity provider ${world.provider.issuer}, upstream https on port ${world.upstream.port},`);
@@ -102,7 +102,7 @@ async function tell(): Promise<void> {
     await world.provider.start();
     bearerd = await world.startBearerd();
     const begun = performance.now();
-    while ((await world.readyz()) !== 200) await sleep(20);
+    await world.ready();
     account.line(`a credential again ${(performance.now() - begun).toFixed(0)} ms after the start`);
     // Envoy connects again by its own back-off.
     for (let i = 0; i < 100 && (await check.send('/v1/orders')).status !== 200; i++) await sleep(50);

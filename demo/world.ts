@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseConfig } from '../src/config/parse.ts';
 import { generateEnvoy } from '../src/doors/generate/generate.ts';
 import { type EnvoyVersion, type StartedEnvoy, startEnvoy } from '../test/support/envoy.ts';
@@ -51,6 +52,8 @@ export interface World {
   startBearerd(): Promise<StartedProcess>;
   startEnvoy(door: 'check' | 'push' | 'both'): Promise<GatedEnvoy>;
   readyz(): Promise<number>;
+  /** Resolves once bearerd has its credentials. */
+  ready(): Promise<void>;
   metrics(): Promise<string>;
   stop(): Promise<void>;
 }
@@ -94,6 +97,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const stops: (() => Promise<unknown>)[] = [() => upstream.stop(), () => provider.stop()];
   let healthUrl = '';
 
+  const readyz = async () => (await fetch(`${healthUrl}/readyz`)).status;
   const tls = { ca: authority.ca, cert: client.cert, key: client.key, sni: 'api' };
   const there = { address: '127.0.0.1', port: upstream.port, tls };
 
@@ -130,17 +134,25 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
         ...(options.version === undefined ? {} : { version: options.version }),
       });
       stops.push(() => envoy.stop());
-      const [listener] = (await envoy.admin('/listeners')).split('::');
-      const port = await envoy.listenerPort(listener!);
-      return { envoy, url: `http://127.0.0.1:${port}`, send: (path, sent) => send(port, path, sent) };
+      return gated(envoy);
     },
-    readyz: async () => (await fetch(`${healthUrl}/readyz`)).status,
+    readyz,
+    async ready() {
+      while ((await readyz()) !== 200) await sleep(20);
+    },
     metrics: async () => (await fetch(`${healthUrl}/metrics`)).text(),
     async stop() {
       for (const stop of stops.reverse()) await stop();
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** An Envoy with one listener, and requests to it. */
+export async function gated(envoy: StartedEnvoy): Promise<GatedEnvoy> {
+  const [listener] = (await envoy.admin('/listeners')).split('::');
+  const port = await envoy.listenerPort(listener!);
+  return { envoy, url: `http://127.0.0.1:${port}`, send: (path, sent) => send(port, path, sent) };
 }
 
 function configText(folder: string, issuer: string, options: WorldOptions): string {

@@ -57,12 +57,14 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   );
   const policies = compilePolicies(config);
   const store = createCredentialStore({
-    sources: config.sources.map((source) => ({
-      source: createTokenSource(source, { clock, env }),
-      required: source.required,
-      maxLifetimeMs: source.maxLifetimeMs,
-      endpoint: endpointOf(source),
-    })),
+    sources: await Promise.all(
+      config.sources.map(async (source) => ({
+        source: await createTokenSource(source, { clock, env }),
+        required: source.required,
+        maxLifetimeMs: source.maxLifetimeMs,
+        endpoint: endpointOf(source),
+      })),
+    ),
     clock,
     observer,
     random,

@@ -1,7 +1,7 @@
 // bearerd generate envoy: Envoy's side of a configuration.
 import { readFile, writeFile } from 'node:fs/promises';
 import { parse } from 'yaml';
-import { parseListenAddress } from '../config/listen-address.ts';
+import { parseTcpOnly } from '../config/listen-address.ts';
 import { loadConfig } from '../config/load.ts';
 import { generateEnvoy } from '../doors/generate/generate.ts';
 import { GenerateError } from '../doors/generate/problems.ts';
@@ -53,12 +53,10 @@ Exit code 0 = written, 1 = the door cannot serve something; each is named with t
 function parseListen(text: string | undefined): TcpAddress | undefined {
   if (text === undefined) return undefined;
   try {
-    const address = parseListenAddress(text);
-    if (address.kind === 'tcp') return address;
+    return parseTcpOnly(text);
   } catch {
-    // told below
+    throw new UsageError(`--listen takes ADDRESS:PORT, got "${text}"`);
   }
-  throw new UsageError(`--listen takes ADDRESS:PORT, got "${text}"`);
 }
 
 async function readUpstreams(file: string | undefined): Promise<Upstreams> {

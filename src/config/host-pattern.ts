@@ -76,8 +76,3 @@ export function expandService(text: string): readonly HostPattern[] {
   }
   return ['', '.svc', '.svc.cluster.local'].map((suffix) => ({ name: `${name}${suffix}`, wildcard, port }));
 }
-
-/** The pattern as it may stand in the file. */
-export function hostPatternText({ name, wildcard, port }: HostPattern): string {
-  return `${wildcard ? '*.' : ''}${name}${port === undefined ? '' : `:${port}`}`;
-}

@@ -201,13 +201,11 @@ export function createRenewal(deps: RenewalDeps): Renewal {
     const ready = peek();
     if (ready !== undefined) return Promise.resolve(ready);
     askedAt = clock.monotonic();
-    if (flight === undefined) {
-      // In a pause after a failure nobody waits: the answer is known. The pause is short while somebody asks.
-      if (refreshTimer !== undefined && failure !== undefined && failures > 0) {
-        const left = (refreshAt ?? 0) - clock.now();
-        if (left > PROBE_MS && failure.retryAfterMs === undefined && failure.retryable) schedule(PROBE_MS);
-        return Promise.reject(failure);
-      }
+    // In a pause after a failure nobody waits: the answer is known. The pause is short while somebody asks.
+    if (flight === undefined && refreshTimer !== undefined && failure !== undefined && failures > 0) {
+      const left = (refreshAt ?? 0) - clock.now();
+      if (left > PROBE_MS && failure.retryAfterMs === undefined && failure.retryable) schedule(PROBE_MS);
+      return Promise.reject(failure);
     }
     const shared = fetch(false);
     return new Promise((resolve, reject) => {

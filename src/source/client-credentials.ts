@@ -4,7 +4,7 @@ import type { SourceConfig } from '../config/config.ts';
 import type { TokenSource } from '../credential/credential.ts';
 import { CredentialError } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
-import { toCredentialError } from './errors.ts';
+import { invalidResponse, toCredentialError } from './errors.ts';
 import { createProviderHttp, type FetchInit } from './http.ts';
 import type { SourceDeps } from './registry.ts';
 import { createSecretReader } from './secret-ref.ts';
@@ -49,9 +49,7 @@ export function createClientCredentialsSource(config: Config, { clock, env }: So
     }
     const server = await oauth.processDiscoveryResponse(issuer, reply);
     if (server.token_endpoint === undefined) {
-      throw new CredentialError('source_invalid_response', 'the issuer names no token_endpoint', {
-        retryable: true,
-      });
+      throw invalidResponse('the issuer names no token_endpoint');
     }
     metadata = { server, at: clock.monotonic() };
     return server;
@@ -78,9 +76,7 @@ export function createClientCredentialsSource(config: Config, { clock, env }: So
       .catch(() => undefined);
     const token = await oauth.processClientCredentialsResponse(server, client, reply);
     if (token.token_type !== 'bearer') {
-      throw new CredentialError('source_invalid_response', 'the token_type is not Bearer', {
-        retryable: true,
-      });
+      throw invalidResponse('the token_type is not Bearer');
     }
     const told = lifetimeOf(
       {

@@ -10,6 +10,11 @@ const TIMEOUTS = new Set([
   'ETIMEDOUT',
 ]);
 
+/** The answer (of a provider or a file) is no usable token. */
+export function invalidResponse(message: string, cause?: unknown): CredentialError {
+  return new CredentialError('source_invalid_response', message, { retryable: true, cause });
+}
+
 export function toCredentialError(error: unknown): CredentialError {
   if (error instanceof CredentialError) return error;
   if (error instanceof ResponseBodyError) {
@@ -36,14 +41,7 @@ export function toCredentialError(error: unknown): CredentialError {
   }
   // What oauth4webapi refuses to read has a code of its own.
   if (code === undefined || code.startsWith('OAUTH_')) {
-    return new CredentialError(
-      'source_invalid_response',
-      `the answer is no token response (${code ?? name})`,
-      {
-        retryable: true,
-        cause: error,
-      },
-    );
+    return invalidResponse(`the answer is no token response (${code ?? name})`, error);
   }
   return new CredentialError('source_unavailable', `the provider cannot be reached (${code})`, {
     retryable: true,

@@ -1,8 +1,8 @@
 // A token in a file that somebody else renews, e.g. a projected service account token. Its own `exp` bounds its life.
 import type { SourceConfig } from '../config/config.ts';
 import type { TokenSource } from '../credential/credential.ts';
-import { CredentialError } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
+import { invalidResponse } from './errors.ts';
 import { pointed } from './json-pointer.ts';
 import { expiryOf } from './jwt-expiry.ts';
 import type { SourceDeps } from './registry.ts';
@@ -13,8 +13,7 @@ type FileConfig = Extract<SourceConfig, { type: 'file' }>;
 
 export function createFileSource(config: FileConfig, { clock }: SourceDeps): TokenSource {
   const { name, path, format, pointer } = config;
-  const invalid = (message: string) =>
-    new CredentialError('source_invalid_response', `${path}: ${message}`, { retryable: true });
+  const invalid = (message: string) => invalidResponse(`${path}: ${message}`);
 
   async function read(): Promise<string> {
     const text = await readSecretFile(path);

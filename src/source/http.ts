@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
 import { CredentialError } from '../lib/errors.ts';
+import { invalidResponse } from './errors.ts';
 import { retryAfterMs } from './retry-after.ts';
 
 const CONNECT_MS = 3_000;
@@ -57,14 +58,14 @@ export function createProviderHttp({ caFile, env, now }: HttpDeps): ProviderHttp
       }
       if (statusCode >= 300 && statusCode < 400) {
         discard(reply.body);
-        throw invalid(
+        throw invalidResponse(
           `the provider answered ${statusCode}: redirects are not followed, name the final address`,
         );
       }
       const encoding = one(reply.headers['content-encoding']);
       if (encoding !== undefined && encoding !== 'identity') {
         discard(reply.body);
-        throw invalid('the provider compressed its answer without being asked to');
+        throw invalidResponse('the provider compressed its answer without being asked to');
       }
       const bytes = await readBody(reply.body);
       const kept = new Headers();
@@ -118,7 +119,7 @@ async function readBody(
     size += chunk.length;
     if (size > MAX_BODY_BYTES) {
       body.destroy();
-      throw invalid(`the provider's answer is larger than ${MAX_BODY_BYTES} bytes`);
+      throw invalidResponse(`the provider's answer is larger than ${MAX_BODY_BYTES} bytes`);
     }
     chunks.push(chunk);
   }
@@ -133,8 +134,4 @@ function discard(body: Readable): void {
 
 function one(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;
-}
-
-function invalid(message: string): CredentialError {
-  return new CredentialError('source_invalid_response', message, { retryable: true });
 }

@@ -1,6 +1,6 @@
 // How long a token of a provider lives, from expires_in (RFC 6749 section 5.1) and the token's own exp. The smaller one
 // counts, from the moment the request was sent.
-import { CredentialError } from '../lib/errors.ts';
+import { invalidResponse } from './errors.ts';
 import { expiryOf } from './jwt-expiry.ts';
 
 /** expires_in is only RECOMMENDED; without it and without exp. */
@@ -20,7 +20,7 @@ export function lifetimeOf({ accessToken, expiresIn, providerNow }: TokenReply, 
   const expiresAt = expiryOf(accessToken);
   // exp is by the provider's clock, so its own Date is the better "now" where ours is off.
   const own = expiresAt === undefined ? undefined : expiresAt - (providerNow ?? now);
-  if (own !== undefined && own <= 0) throw invalid('the token had expired when it came');
+  if (own !== undefined && own <= 0) throw invalidResponse('the token had expired when it came');
   return Math.min(told ?? own ?? DEFAULT_MS, own ?? Number.POSITIVE_INFINITY);
 }
 
@@ -28,11 +28,7 @@ export function lifetimeOf({ accessToken, expiresIn, providerNow }: TokenReply, 
 function seconds(value: unknown): number {
   const number = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value;
   if (typeof number !== 'number' || !Number.isFinite(number) || number <= 0) {
-    throw invalid('expires_in is not a positive number');
+    throw invalidResponse('expires_in is not a positive number');
   }
   return number;
-}
-
-function invalid(message: string): CredentialError {
-  return new CredentialError('source_invalid_response', message, { retryable: true });
 }

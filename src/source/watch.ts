@@ -10,6 +10,7 @@ export function watchFile(path: string, clock: Clock, changed: () => void): () =
   let timer: Timer | undefined;
   let stopped = false;
   let last: string | undefined;
+  let looked = false;
 
   async function look(): Promise<void> {
     const now = await stat(path, { bigint: true }).then(
@@ -18,17 +19,13 @@ export function watchFile(path: string, clock: Clock, changed: () => void): () =
     );
     if (stopped) return;
     if (now !== undefined) {
-      const before = last;
+      // Also when it was away at the first look: the first fetch failed for it.
+      if (looked && now !== last) changed();
       last = now;
-      if (before !== undefined && before !== now) changed();
-      // Away at the start and here now: the first fetch failed for it.
-      else if (before === undefined && missedAtStart) changed();
-    } else if (last === undefined) {
-      missedAtStart = true;
     }
+    looked = true;
     timer = clock.setTimer(() => void look(), EVERY_MS);
   }
-  let missedAtStart = false;
   void look();
   return () => {
     stopped = true;

@@ -1,14 +1,13 @@
 // A plain request leaves through real Envoy with a live token on it, through both doors, on three versions.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { createWorld, OPEN, type SendOptions } from '../../demo/world.ts';
+import { OPEN, type SendOptions } from '../../demo/world.ts';
 import { TESTED_ENVOYS } from '../support/envoy.ts';
+import { startedWorld } from '../support/world.ts';
 
 for (const version of TESTED_ENVOYS) {
   test(`Envoy ${version}: both doors put the token on, once, in place of the app's own value`, async (t) => {
-    const world = await createWorld({ version });
-    t.after(() => world.stop());
-    await world.startBearerd();
+    const world = await startedWorld(t, { version });
     for (const door of ['check', 'push'] as const) {
       const { send } = await world.startEnvoy(door);
       const plain = await send('/v1/orders');
@@ -45,9 +44,7 @@ const TABLE: readonly (readonly [string, string, SendOptions, boolean])[] = [
 describe('one table of requests through both doors', () => {
   for (const door of ['check', 'push'] as const) {
     test(`${door}: the same requests get the credential`, async (t) => {
-      const world = await createWorld({ paths: '[/open/v1/]' });
-      t.after(() => world.stop());
-      await world.startBearerd();
+      const world = await startedWorld(t, { paths: '[/open/v1/]' });
       const { send } = await world.startEnvoy(door);
       // The first injected one also waits for the first token.
       await send('/open/v1/');

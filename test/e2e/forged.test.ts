@@ -4,16 +4,15 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
-import { createWorld, ORDERS } from '../../demo/world.ts';
+import { gated, ORDERS } from '../../demo/world.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { generateEnvoy } from '../../src/doors/generate/generate.ts';
 import { startEnvoy } from '../support/envoy.ts';
+import { startedWorld } from '../support/world.ts';
 
 test('a Check from a route without a mark draws no token, whatever Host the app sent', async (t) => {
-  const world = await createWorld({ paths: '[/open/v1/]' });
-  t.after(() => world.stop());
-  await world.startBearerd();
-  while ((await world.readyz()) !== 200) await sleep(20);
+  const world = await startedWorld(t, { paths: '[/open/v1/]' });
+  await world.ready();
   const config = parseConfig(readFileSync(world.configFile, 'utf8'), world.configFile);
   const there = { address: '127.0.0.1', port: 1 };
   // An operator who switched the filter on everywhere and left the mark away: the passthrough route of a mesh.
@@ -43,35 +42,20 @@ test('a Check from a route without a mark draws no token, whatever Host the app 
   manager.route_config.virtual_hosts = [echo];
   const envoy = await startEnvoy({ config: stringify(bootstrap) });
   t.after(() => envoy.stop());
-  const [listener] = (await envoy.admin('/listeners')).split('::');
-  const port = await envoy.listenerPort(listener!);
-  const { request } = await import('node:http');
-  const seen = await new Promise<{ status: number; authorization: unknown }>((resolve, reject) => {
-    const outgoing = request(
-      { host: '127.0.0.1', port, path: '/open/v1/x', headers: { host: ORDERS } },
-      (incoming) => {
-        incoming.resume();
-        incoming.on('end', () =>
-          resolve({ status: incoming.statusCode!, authorization: incoming.headers['x-seen'] }),
-        );
-      },
-    );
-    outgoing.on('error', reject);
-    outgoing.end();
-  });
+  const { send } = await gated(envoy);
+  const seen = await send('/open/v1/x');
+  const authorization = seen.headers['x-seen'];
   assert.equal(seen.status, 200);
   assert.ok(
-    seen.authorization === undefined || seen.authorization === '-' || seen.authorization === '',
-    String(seen.authorization),
+    authorization === undefined || authorization === '-' || authorization === '',
+    String(authorization),
   );
   assert.match(await world.metrics(), /reason="unmarked"[^\n]* 1/);
 });
 
 test('fifty callers with one constant x-request-id: each revocation costs one renewal and no more', async (t) => {
-  const world = await createWorld();
-  t.after(() => world.stop());
-  await world.startBearerd();
-  while ((await world.readyz()) !== 200) await sleep(20);
+  const world = await startedWorld(t);
+  await world.ready();
   const { send } = await world.startEnvoy('check');
   const headers = { 'x-request-id': 'always-the-same' };
   const all = (path: string) =>

@@ -11,7 +11,8 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
-import { createWorld, ORDERS } from '../../demo/world.ts';
+import { ORDERS } from '../../demo/world.ts';
+import { startedWorld } from '../support/world.ts';
 
 const PATH = '/v1/Echo';
 const same = (bytes: Buffer) => bytes;
@@ -54,10 +55,8 @@ test('a real grpc-js upstream answering UNAUTHENTICATED is healed inside the cal
     ),
   );
   t.after(() => server.forceShutdown());
-  const world = await createWorld({ upstreamPort: port });
-  t.after(() => world.stop());
-  await world.startBearerd();
-  while ((await world.readyz()) !== 200) await sleep(20);
+  const world = await startedWorld(t, { upstreamPort: port });
+  await world.ready();
   const { url } = await world.startEnvoy('push');
   const client = new Client(url.replace('http://', ''), credentials.createInsecure(), {
     'grpc.default_authority': ORDERS,

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Answer, createWorld, type GatedEnvoy } from '../../demo/world.ts';
+import type { Answer, GatedEnvoy } from '../../demo/world.ts';
+import { startedWorld } from '../support/world.ts';
 
 /** Sends at a steady rate; every answer is kept. */
 async function load(
@@ -29,9 +30,7 @@ function statuses(answers: readonly Answer[]): Record<string, number> {
 
 for (const version of ['1.40.0', '1.36.2'] as const) {
   test(`Envoy ${version}: the refused request itself is answered 200 after one renewal`, async (t) => {
-    const world = await createWorld({ version });
-    t.after(() => world.stop());
-    await world.startBearerd();
+    const world = await startedWorld(t, { version });
     const { send } = await world.startEnvoy('push');
     assert.equal((await send('/v1/orders')).status, 200);
     await sleep(200); // Envoy's acknowledgement must be older than 50 ms
@@ -45,10 +44,8 @@ for (const version of ['1.40.0', '1.36.2'] as const) {
 
 for (const run of [1, 2, 3]) {
   test(`300 requests/s for 10 s, four revocations, provider answering in 100 ms, run ${run}: nothing but 200`, async (t) => {
-    const world = await createWorld();
-    t.after(() => world.stop());
-    await world.startBearerd();
-    while ((await world.readyz()) !== 200) await sleep(20);
+    const world = await startedWorld(t);
+    await world.ready();
     world.provider.delayMs = 100;
     const { send } = await world.startEnvoy('push');
     assert.equal((await send('/v1/orders')).status, 200);
@@ -74,9 +71,7 @@ for (const run of [1, 2, 3]) {
 }
 
 test('through the check door the next request is healed', async (t) => {
-  const world = await createWorld();
-  t.after(() => world.stop());
-  await world.startBearerd();
+  const world = await startedWorld(t);
   const { send } = await world.startEnvoy('check');
   assert.equal((await send('/v1/orders')).status, 200);
   world.upstream.revoke();
@@ -92,9 +87,7 @@ test('through the check door the next request is healed', async (t) => {
 });
 
 test('heal_on: invalid_token: a wrong password at a login endpoint is asked once and renews nothing', async (t) => {
-  const world = await createWorld({ policy: 'heal_on: invalid_token' });
-  t.after(() => world.stop());
-  await world.startBearerd();
+  const world = await startedWorld(t, { policy: 'heal_on: invalid_token' });
   const { send } = await world.startEnvoy('push');
   assert.equal((await send('/v1/orders')).status, 200);
   await sleep(200);
@@ -110,9 +103,7 @@ test('heal_on: invalid_token: a wrong password at a login endpoint is asked once
 });
 
 test('heal_on: 401: one path that always answers 401 harms none of 300 requests/s to others', async (t) => {
-  const world = await createWorld();
-  t.after(() => world.stop());
-  await world.startBearerd();
+  const world = await startedWorld(t);
   const { send } = await world.startEnvoy('push');
   assert.equal((await send('/v1/orders')).status, 200);
   await sleep(200);

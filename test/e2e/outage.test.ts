@@ -3,12 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createWorld, OPEN } from '../../demo/world.ts';
+import { startedWorld } from '../support/world.ts';
 
 for (const door of ['check', 'push'] as const) {
   test(`${door}: with the provider down at start, other routes serve within 2 s and ours recover within 1 s`, async (t) => {
-    const world = await createWorld({ providerDown: true });
-    t.after(() => world.stop());
-    await world.startBearerd();
+    const world = await startedWorld(t, { providerDown: true });
     assert.equal(await world.readyz(), 503);
     const begun = performance.now();
     const { send } = await world.startEnvoy(door);
@@ -67,9 +66,7 @@ test('a killed bearerd: check answers 503 on its own routes only, push goes on, 
 });
 
 test('a provider that goes away is not noticed while the token lives', async (t) => {
-  const world = await createWorld();
-  t.after(() => world.stop());
-  await world.startBearerd();
+  const world = await startedWorld(t);
   const { send } = await world.startEnvoy('check');
   assert.equal((await send('/v1/orders')).status, 200);
   await world.provider.stop();

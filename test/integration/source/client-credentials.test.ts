@@ -60,7 +60,7 @@ const json = (
 };
 
 async function issue(patch = {}) {
-  const source = sourceOf(patch);
+  const source = await sourceOf(patch);
   try {
     return await source.issue(AbortSignal.timeout(5_000));
   } finally {
@@ -187,7 +187,7 @@ describe('answers of a provider in trouble', () => {
 
   test('silence ends with the caller’s signal as source_timeout', async () => {
     reply = () => {};
-    const source = sourceOf();
+    const source = await sourceOf();
     await assert.rejects(source.issue(AbortSignal.timeout(100)), { code: 'source_timeout' });
     await source.close?.();
   });
