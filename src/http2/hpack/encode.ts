@@ -8,7 +8,9 @@ export function encodeHeaders(fields: readonly (readonly [name: string, value: s
 }
 
 function encodeField(name: string, value: string): Buffer {
-  const whole = STATIC_TABLE.findIndex((entry) => entry.name === name && entry.value.equals(Buffer.from(value)));
+  const whole = STATIC_TABLE.findIndex(
+    (entry) => entry.name === name && entry.value.equals(Buffer.from(value)),
+  );
   if (whole !== -1) return encodeInteger(0x80, 7, whole + 1);
   const named = STATIC_TABLE.findIndex((entry) => entry.name === name);
   return Buffer.concat([

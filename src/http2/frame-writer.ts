@@ -1,0 +1,86 @@
+// Frames on their way out: gathered while one read is worked off, then written at once.
+import type { Duplex } from 'node:stream';
+import { Flag, FRAME_HEADER_BYTES, FrameType } from './frames.ts';
+
+const SCRATCH_BYTES = 64 << 10;
+
+// One scratch for all connections: a turn belongs to one of them, and whoever comes while another's frames stand in it
+// writes those out first.
+const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+let used = 0;
+let owner: FrameWriter | undefined;
+
+export class FrameWriter {
+  readonly #socket: Duplex;
+
+  constructor(socket: Duplex) {
+    this.#socket = socket;
+  }
+
+  /** Head, body in two parts and trailers of a whole answer; each must fit into one frame. */
+  answer(id: number, head: Uint8Array, lead: Uint8Array, body: Uint8Array, trailers: Uint8Array): void {
+    const size = lead.length + body.length;
+    this.#room(3 * FRAME_HEADER_BYTES + head.length + size + trailers.length);
+    frameHeader(head.length, FrameType.HEADERS, Flag.END_HEADERS, id);
+    put(head);
+    frameHeader(size, FrameType.DATA, Flag.NONE, id);
+    put(lead);
+    put(body);
+    frameHeader(trailers.length, FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, id);
+    put(trailers);
+  }
+
+  /** One frame with a payload that fits into it. */
+  frame(type: number, flags: number, id: number, payload: Uint8Array): void {
+    this.#room(FRAME_HEADER_BYTES + payload.length);
+    frameHeader(payload.length, type, flags, id);
+    put(payload);
+  }
+
+  /** A frame whose payload is one or two 32-bit numbers. */
+  numbers(type: number, id: number, first: number, second?: number): void {
+    this.#room(FRAME_HEADER_BYTES + 8);
+    frameHeader(second === undefined ? 4 : 8, type, Flag.NONE, id);
+    used = scratch.writeUInt32BE(first, used);
+    if (second !== undefined) used = scratch.writeUInt32BE(second, used);
+  }
+
+  /**
+   * Everything gathered, in one write of an exact-size copy: from the buffer pool when it is small. Taking a fresh large
+   * buffer for every write instead costs a quarter of the calls a second.
+   */
+  flush(): void {
+    if (owner !== this || used === 0) return;
+    const bytes = Buffer.allocUnsafe(used);
+    scratch.copy(bytes, 0, 0, used);
+    used = 0;
+    if (this.#socket.writable) this.#socket.write(bytes);
+  }
+
+  #room(bytes: number): void {
+    if (owner !== this) {
+      owner?.flush();
+      owner = this;
+    }
+    if (used + bytes > SCRATCH_BYTES) this.flush();
+  }
+}
+
+function frameHeader(length: number, type: number, flags: number, id: number): void {
+  const at = used;
+  scratch[at] = length >>> 16;
+  scratch[at + 1] = length >>> 8;
+  scratch[at + 2] = length;
+  scratch[at + 3] = type;
+  scratch[at + 4] = flags;
+  scratch[at + 5] = id >>> 24;
+  scratch[at + 6] = id >>> 16;
+  scratch[at + 7] = id >>> 8;
+  scratch[at + 8] = id;
+  used = at + FRAME_HEADER_BYTES;
+}
+
+function put(bytes: Uint8Array): void {
+  scratch.set(bytes, used);
+  used += bytes.length;
+}
