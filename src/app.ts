@@ -8,10 +8,10 @@ import { createPushedSecrets } from './doors/push/pushed-secrets.ts';
 import type { Clock } from './lib/clock.ts';
 import { compilePolicies } from './policy/compile.ts';
 import type { PolicyTable } from './policy/policy.ts';
-import type { Front } from './server/front.ts';
+import type { Front, UnaryMethods } from './server/front.ts';
 import { createGrpcHealth, HEALTH_CHECK_PATH } from './server/grpc-health.ts';
 import { createAdminServer, createHealthServer, type HttpServer } from './server/http.ts';
-import { createNodeFront } from './server/node-front.ts';
+import { createRawFront } from './server/raw-front.ts';
 import { createTokenSource, endpointOf } from './source/registry.ts';
 import { createLogObserver } from './telemetry/log-observer.ts';
 import { createLogger, type LogSink } from './telemetry/logger.ts';
@@ -75,15 +75,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   const startedAt = clock.now();
   let stopping = false;
 
-  const check =
-    config.listen.check &&
-    createNodeFront(
-      new Map([
-        [CHECK_PATH, createCheck({ policies, store, observer, clock, maxWaitMs: config.maxWaitMs, carried })],
-        [HEALTH_CHECK_PATH, createGrpcHealth(() => !stopping && store.missing().length === 0)],
-      ]),
-      { observer, name: 'check', clock },
-    );
+  const check = config.listen.check && (await createCheckFront(config.listen.check.front));
   const xds = config.listen.xds.length === 0 ? [] : await createXds();
   const health =
     config.listen.health &&
@@ -93,6 +85,17 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       observer,
     });
   const admin = config.listen.admin && createAdminServer(config.listen.admin, { status, observer });
+
+  async function createCheckFront(front: 'raw' | 'node'): Promise<Front> {
+    const methods: UnaryMethods = new Map([
+      [CHECK_PATH, createCheck({ policies, store, observer, clock, maxWaitMs: config.maxWaitMs, carried })],
+      [HEALTH_CHECK_PATH, createGrpcHealth(() => !stopping && store.missing().length === 0)],
+    ]);
+    const options = { observer, name: 'check', clock };
+    if (front === 'raw') return createRawFront(methods, { ...options, random });
+    const { createNodeFront } = await import('./server/node-front.ts');
+    return createNodeFront(methods, options);
+  }
 
   // grpc-js is 17 MB of resident memory (measured): loaded only where the push door or feedback is configured.
   async function createXds(): Promise<Front[]> {
@@ -165,7 +168,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       store.start();
       try {
         return {
-          check: check && (await check.listen(config.listen.check!)),
+          check: check && (await check.listen(config.listen.check!.listener)),
           xds: await Promise.all(xds.map((server, i) => server.listen(config.listen.xds[i]!.listener))),
           health: await health?.start(),
           admin: await admin?.start(),

@@ -45,7 +45,9 @@ function listeners({ listen, sources, outbound, unmatched }: ConfigFile, report:
   }
   const taken = new Map<string, string>();
   const all: [Path, string][] = [
-    ...(listen.check ? [[['listen', 'check'], listenAddressText(listen.check)] as [Path, string]] : []),
+    ...(listen.check
+      ? [[['listen', 'check'], listenAddressText(listen.check.listener)] as [Path, string]]
+      : []),
     ...listen.xds.map((x, i): [Path, string] => [['listen', 'xds', i], listenAddressText(x.listener)]),
     ...(listen.health ? [[['listen', 'health'], listenAddressText(listen.health)] as [Path, string]] : []),
     ...(listen.admin ? [[['listen', 'admin'], listenAddressText(listen.admin)] as [Path, string]] : []),

@@ -19,11 +19,17 @@ export interface Config {
 }
 
 export interface ListenConfig {
-  readonly check: ListenAddress | undefined;
+  readonly check: CheckListenConfig | undefined;
   /** SDS and access-log feedback. Unix sockets only: any process of the pod could read tokens over TCP. */
   readonly xds: readonly XdsListenConfig[];
   readonly health: TcpAddress | undefined;
   readonly admin: UnixAddress | undefined;
+}
+
+export interface CheckListenConfig {
+  readonly listener: ListenAddress;
+  /** Which server answers: our own HTTP/2, or Node's. Default raw. */
+  readonly front: 'raw' | 'node';
 }
 
 export interface XdsListenConfig {

@@ -46,9 +46,23 @@ function withOwner<T extends ListenAddress>(address: T, mode?: number, group?: s
   return address;
 }
 
-export const check = socket(parseUnixOrLoopback).describe(
-  'ext_authz of Envoy: unix:///PATH, or TCP on loopback. Also { address, mode, group }.',
-);
+const front = z
+  .enum(['raw', 'node'])
+  .default('raw')
+  .describe("The server: raw is bearerd's own HTTP/2, node is Node's, at four times the cost. Default raw.");
+
+export const check = z
+  .union(
+    [
+      parsed(text, parseUnixOrLoopback).transform((listener) => ({ listener, front: 'raw' as const })),
+      parsed(z.strictObject({ address: parsed(text, parseUnixOrLoopback), mode, group, front }), (value) => ({
+        listener: withOwner(value.address, value.mode, value.group),
+        front: value.front,
+      })),
+    ],
+    { error: 'expected an address, or { address, mode, group, front }' },
+  )
+  .describe('ext_authz of Envoy: unix:///PATH, or TCP on loopback. Also { address, mode, group, front }.');
 
 const TOKENS_OVER_TCP = 'over TCP any process of the pod could read tokens';
 const parseXds = (value: string): UnixAddress => parseUnixOnly(value, TOKENS_OVER_TCP);

@@ -51,7 +51,7 @@ export function configOf(
     version: 1,
     mode: 'production',
     listen: {
-      check: socket('check'),
+      check: { listener: socket('check'), front: 'raw' },
       xds: [{ listener: socket('xds'), sources: undefined }],
       health: undefined,
       admin: undefined,

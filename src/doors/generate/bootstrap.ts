@@ -82,7 +82,7 @@ export function buildParts({ config, plan, listen, upstreams }: Parts): BuiltPar
       ...(passthrough ? [passthroughCluster(PASSTHROUGH_CLUSTER, upstreams['*'])] : []),
     ],
     bearerdClusters: [
-      ...(check ? [bearerdCluster(CHECK_CLUSTER, config.listen.check!)] : []),
+      ...(check ? [bearerdCluster(CHECK_CLUSTER, config.listen.check!.listener)] : []),
       ...config.listen.xds.map((x, index) => bearerdCluster(xdsCluster(index), x.listener)),
     ],
   };

@@ -30,7 +30,7 @@ export function generateEnvoy(config: Config, options: GenerateOptions): string 
   if (needsCheck && door !== 'push' && config.listen.check === undefined) {
     problems.push('listen.check is missing: the check door needs an address');
   }
-  if (needsCheck && config.listen.check?.kind === 'tcp' && config.listen.check.port === 0) {
+  if (needsCheck && config.listen.check?.listener.kind === 'tcp' && config.listen.check.listener.port === 0) {
     problems.push('listen.check has port 0: Envoy has to be told a fixed one');
   }
   if (config.listen.xds.length === 0 && door !== 'push') {

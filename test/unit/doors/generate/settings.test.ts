@@ -227,7 +227,7 @@ describe('what cannot be generated', () => {
       /^listen\.check is missing/,
     );
     const random = configOf([orders], {
-      listen: { ...listen, check: { kind: 'tcp', host: '127.0.0.1', port: 0 } },
+      listen: { ...listen, check: { listener: { kind: 'tcp', host: '127.0.0.1', port: 0 }, front: 'raw' } },
     });
     assert.match(problemsOf(() => generateEnvoy(random, { door: 'check' }))[0]!, /^listen\.check has port 0/);
   });
