@@ -15,6 +15,8 @@ export interface CheckRequest {
 }
 
 const reader = new WireReader();
+const METHODS = ['GET', 'POST'];
+const SCHEMES = ['http', 'https'];
 
 /** Throws MalformedMessage. */
 export function parseCheckRequest(bytes: Uint8Array): CheckRequest {
@@ -61,7 +63,7 @@ function readHttp(into: CheckRequest): void {
   while (reader.next()) {
     switch (reader.field) {
       case 2:
-        into.method = reader.string();
+        into.method = reader.oneOf(METHODS);
         break;
       case 3:
         readHeader(into);
@@ -73,7 +75,7 @@ function readHttp(into: CheckRequest): void {
         into.host = reader.string();
         break;
       case 6:
-        into.scheme = reader.string();
+        into.scheme = reader.oneOf(SCHEMES);
         break;
       case 13:
         readHeaderMap(into);
@@ -90,7 +92,7 @@ function readHeader(into: CheckRequest): void {
   const outer = reader.enter();
   let wanted = false;
   while (reader.next()) {
-    if (reader.field === 1) wanted = reader.string() === 'x-request-id';
+    if (reader.field === 1) wanted = reader.is('x-request-id');
     else if (reader.field === 2 && wanted) into.requestId = reader.string();
     else reader.skip();
   }
@@ -108,7 +110,7 @@ function readHeaderMap(into: CheckRequest): void {
     const header = reader.enter();
     let wanted = false;
     while (reader.next()) {
-      if (reader.field === 1) wanted = reader.string() === 'x-request-id';
+      if (reader.field === 1) wanted = reader.is('x-request-id');
       else if ((reader.field === 2 || reader.field === 3) && wanted)
         into.requestId = reader.string() || into.requestId;
       else reader.skip();
@@ -121,14 +123,14 @@ function readHeaderMap(into: CheckRequest): void {
 // AttributeContext.context_extensions: map<string, string>
 function readExtension(into: CheckRequest): void {
   const outer = reader.enter();
-  let key = '';
+  let isPolicy = false;
   let value = '';
   while (reader.next()) {
-    if (reader.field === 1) key = reader.string();
+    if (reader.field === 1) isPolicy = reader.is('policy');
     else if (reader.field === 2) value = reader.string();
     else reader.skip();
   }
-  if (key === 'policy') into.mark = value;
+  if (isPolicy) into.mark = value;
   reader.leave(outer);
 }
 
