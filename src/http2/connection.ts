@@ -3,13 +3,16 @@
 import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '../lib/clock.ts';
 import { ErrorCode, Http2Error } from './errors.ts';
+import { Floods } from './floods.ts';
+import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
-import { Flag, FRAME_HEADER_BYTES, FrameType, MAX_31_BITS, MAX_FRAME_BYTES, PREFACE } from './frames.ts';
+import { Flag, FrameType, MAX_31_BITS } from './frames.ts';
 import { HeadCache, type KnownHead } from './head-cache.ts';
+import { HeaderAssembly } from './header-assembly.ts';
 import { HpackDecoder } from './hpack/decoder.ts';
 import { encodeHeaders } from './hpack/encode.ts';
 import { Keepalive } from './keepalive.ts';
-import { type Limits, RateLimit } from './limits.ts';
+import type { Limits } from './limits.ts';
 import { areTrailers, parseRequestHead } from './request-head.ts';
 import type { Service } from './service.ts';
 import { encodeSettings, PeerSettings } from './settings.ts';
@@ -47,16 +50,7 @@ const HEADERS_TOO_LARGE = encodeHeaders([[':status', '431']]);
 /** For the peer to read a GOAWAY before the socket is taken from under it. */
 const LINGER_MS = 1_000;
 
-/** A header block that came in several frames. */
-interface OpenBlock {
-  readonly id: number;
-  readonly ended: boolean;
-  readonly dependsOn: number;
-  readonly parts: Buffer[];
-  bytes: number;
-}
-
-class ServerConnection implements Connection, StreamOwner {
+class ServerConnection implements Connection, StreamOwner, FrameSink {
   readonly writer: FrameWriter;
   sendWindow = DEFAULT_WINDOW_BYTES;
 
@@ -66,13 +60,11 @@ class ServerConnection implements Connection, StreamOwner {
   readonly #limits: Limits;
   readonly #peer = new PeerSettings();
   readonly #hpack = new HpackDecoder(HEADER_TABLE_BYTES);
+  readonly #reader = new FrameReader();
+  readonly #assembly: HeaderAssembly;
   readonly #heads = new HeadCache();
+  readonly #floods: Floods;
   readonly #keepalive: Keepalive;
-  readonly #resets: RateLimit;
-  readonly #refusals: RateLimit;
-  readonly #pings: RateLimit;
-  readonly #settings: RateLimit;
-  readonly #empty: RateLimit;
 
   readonly #streams = new Map<number, Stream>();
   readonly #history = new StreamHistory();
@@ -82,11 +74,7 @@ class ServerConnection implements Connection, StreamOwner {
   /** Streams above it came after our GOAWAY. */
   #acceptUpTo = MAX_31_BITS;
 
-  #prefaceBytes = 0;
   #settled = false;
-  /** The beginning of a frame whose rest has not come yet. */
-  #rest: Buffer | undefined;
-  #block: OpenBlock | undefined;
   #receiveWindow: number;
   #waitingBytes = 0;
 
@@ -106,11 +94,8 @@ class ServerConnection implements Connection, StreamOwner {
     this.#limits = limits;
     this.#receiveWindow = limits.connectionWindowBytes;
     this.writer = new FrameWriter(socket);
-    this.#resets = new RateLimit(limits.maxResets, clock);
-    this.#refusals = new RateLimit(limits.maxRefused, clock);
-    this.#pings = new RateLimit(limits.maxPings, clock);
-    this.#settings = new RateLimit(limits.maxSettings, clock);
-    this.#empty = new RateLimit(limits.maxEmptyFrames, clock);
+    this.#assembly = new HeaderAssembly(limits);
+    this.#floods = new Floods(limits, clock);
     this.#keepalive = new Keepalive(
       {
         heard: () => {
@@ -255,13 +240,7 @@ class ServerConnection implements Connection, StreamOwner {
     this.#heard = true;
     this.#reading = true;
     try {
-      let data = this.#prefaceBytes < PREFACE.length ? this.#preface(chunk) : chunk;
-      if (this.#rest !== undefined) {
-        data = Buffer.concat([this.#rest, data]);
-        this.#rest = undefined;
-      }
-      const at = this.#frames(data);
-      if (at < data.length && !this.#over) this.#rest = data.subarray(at);
+      this.#reader.read(chunk, this);
     } catch (error) {
       if (!(error instanceof Http2Error)) {
         this.destroy();
@@ -274,43 +253,15 @@ class ServerConnection implements Connection, StreamOwner {
     this.#flush();
   }
 
-  /** Returns what follows the preface in `chunk`. */
-  #preface(chunk: Buffer): Buffer {
-    const size = Math.min(PREFACE.length - this.#prefaceBytes, chunk.length);
-    for (let i = 0; i < size; i++) {
-      if (chunk[i] !== PREFACE[this.#prefaceBytes + i]) {
-        throw new Http2Error(ErrorCode.PROTOCOL_ERROR, 'no HTTP/2 preface', 'bad_preface');
-      }
-    }
-    this.#prefaceBytes += size;
-    return chunk.subarray(size);
+  get over(): boolean {
+    return this.#over;
   }
 
-  /** Works off every whole frame; returns where the first one begins that is not whole. */
-  #frames(data: Buffer): number {
-    let at = 0;
-    while (data.length - at >= FRAME_HEADER_BYTES) {
-      const length = (data[at]! << 16) | (data[at + 1]! << 8) | data[at + 2]!;
-      if (length > MAX_FRAME_BYTES) throw new Http2Error(ErrorCode.FRAME_SIZE_ERROR, 'frame above 16 KiB');
-      const start = at + FRAME_HEADER_BYTES;
-      const end = start + length;
-      if (end > data.length) break;
-      const id =
-        ((data[at + 5]! & 0x7f) << 24) | (data[at + 6]! << 16) | (data[at + 7]! << 8) | data[at + 8]!;
-      this.#frame(data[at + 3]!, data[at + 4]!, id, data, start, end);
-      at = end;
-      if (this.#over) break;
-    }
-    return at;
-  }
-
-  #frame(type: number, flags: number, id: number, data: Buffer, start: number, end: number): void {
+  frame(type: number, flags: number, id: number, data: Buffer, start: number, end: number): void {
     if (!this.#settled && type !== FrameType.SETTINGS) {
       throw new Http2Error(ErrorCode.PROTOCOL_ERROR, 'the first frame is not SETTINGS', 'bad_preface');
     }
-    if (this.#block !== undefined && (type !== FrameType.CONTINUATION || id !== this.#block.id)) {
-      throw new Http2Error(ErrorCode.PROTOCOL_ERROR, 'another frame inside a header block');
-    }
+    this.#assembly.expect(type, id);
     switch (type) {
       case FrameType.DATA:
         return this.#data(flags, id, data, start, end);
@@ -335,7 +286,7 @@ class ServerConnection implements Connection, StreamOwner {
       case FrameType.PUSH_PROMISE:
         throw new Http2Error(ErrorCode.PROTOCOL_ERROR, 'PUSH_PROMISE from a client');
       default: // section 4.1: an unknown one is ignored
-        if (end === start) this.#take(this.#empty, 'empty_frames');
+        if (end === start) this.#floods.empty();
     }
   }
 
@@ -366,7 +317,7 @@ class ServerConnection implements Connection, StreamOwner {
     if (stream.receiveWindow < 0) return this.#resetFor(stream, ErrorCode.FLOW_CONTROL_ERROR);
     const ended = (flags & Flag.END_STREAM) !== 0;
     if (!ended) {
-      if (bodyStart === bodyEnd) this.#take(this.#empty, 'empty_frames');
+      if (bodyStart === bodyEnd) this.#floods.empty();
       if (stream.receiveWindow < streamWindowBytes >> 1) {
         this.writer.numbers(FrameType.WINDOW_UPDATE, id, streamWindowBytes - stream.receiveWindow);
         stream.receiveWindow = streamWindowBytes;
@@ -403,24 +354,17 @@ class ServerConnection implements Connection, StreamOwner {
       this.#headerBlock(id, ended, dependsOn, data, blockStart, blockEnd);
       return;
     }
-    const part = Buffer.from(data.subarray(blockStart, blockEnd));
-    this.#block = { id, ended, dependsOn, parts: [part], bytes: part.length };
+    this.#assembly.begin({ id, ended, dependsOn }, data.subarray(blockStart, blockEnd));
   }
 
   #continuation(flags: number, data: Buffer, start: number, end: number): void {
-    const block = this.#block;
-    if (block === undefined) throw new Http2Error(ErrorCode.PROTOCOL_ERROR, 'CONTINUATION without HEADERS');
-    block.parts.push(Buffer.from(data.subarray(start, end)));
-    block.bytes += end - start;
-    const { maxHeaderListBytes, maxHeaderFrames } = this.#limits;
-    // The block cannot be skipped: the table would be out of step. So the connection ends (section 10.5.1).
-    if (block.bytes > maxHeaderListBytes || block.parts.length > maxHeaderFrames) {
-      throw new Http2Error(ErrorCode.ENHANCE_YOUR_CALM, 'header block too large', 'continuation_flood');
-    }
+    this.#assembly.add(data.subarray(start, end));
     if ((flags & Flag.END_HEADERS) === 0) return;
-    this.#block = undefined;
-    const whole = Buffer.concat(block.parts);
-    this.#headerBlock(block.id, block.ended, block.dependsOn, whole, 0, whole.length);
+    const {
+      start: { id, ended, dependsOn },
+      block,
+    } = this.#assembly.end();
+    this.#headerBlock(id, ended, dependsOn, block, 0, block.length);
   }
 
   #headerBlock(
@@ -506,7 +450,7 @@ class ServerConnection implements Connection, StreamOwner {
 
   #priority(id: number, data: Buffer, start: number, end: number): void {
     if (id === 0) throw new Http2Error(ErrorCode.PROTOCOL_ERROR, 'PRIORITY on stream 0');
-    this.#take(this.#pings, 'priority_flood');
+    this.#floods.ping();
     const code =
       end - start !== 5
         ? ErrorCode.FRAME_SIZE_ERROR
@@ -529,7 +473,7 @@ class ServerConnection implements Connection, StreamOwner {
     this.#history.reset(id, 'peer');
     stream.abandon();
     // Not when the answer was on its way or the deadline had passed: Envoy resets streams in both cases all day long.
-    if (!stream.handler.cancelled(stream)) this.#take(this.#resets, 'rapid_reset');
+    if (!stream.handler.cancelled(stream)) this.#floods.reset();
     if (this.#draining) this.#closeWhenDone();
   }
 
@@ -542,7 +486,7 @@ class ServerConnection implements Connection, StreamOwner {
       return;
     }
     if ((end - start) % 6 !== 0) throw wrongSize();
-    this.#take(this.#settings, 'settings_flood');
+    this.#floods.settings();
     const before = this.#peer.initialWindowBytes;
     this.#peer.update(data, start, end);
     const change = this.#peer.initialWindowBytes - before;
@@ -564,7 +508,7 @@ class ServerConnection implements Connection, StreamOwner {
     onConnection(id);
     if (end - start !== 8) throw wrongSize();
     if ((flags & Flag.ACK) === 0) {
-      this.#take(this.#pings, 'ping_flood');
+      this.#floods.ping();
       this.writer.frame(FrameType.PING, Flag.ACK, 0, data.subarray(start, end));
     } else if (this.#draining && DRAIN_PING.equals(data.subarray(start, end))) {
       this.#lastCall();
@@ -603,7 +547,7 @@ class ServerConnection implements Connection, StreamOwner {
     stream.reset(code);
     this.#history.reset(stream.id, 'us');
     stream.handler.cancelled(stream);
-    this.#take(this.#refusals, 'stream_errors');
+    this.#floods.streamError();
   }
 
   /** A stream that never came to be. */
@@ -612,24 +556,20 @@ class ServerConnection implements Connection, StreamOwner {
     this.#lastId = id;
     this.#history.reset(id, 'us');
     this.writer.numbers(FrameType.RST_STREAM, id, code);
-    this.#take(this.#refusals, 'stream_errors');
+    this.#floods.streamError();
   }
 
   /** A frame for a stream that has ended. */
   #onClosed(id: number): void {
     if (this.#history.resetBy(id) === 'us') return;
     this.writer.numbers(FrameType.RST_STREAM, id, ErrorCode.STREAM_CLOSED);
-    this.#take(this.#refusals, 'stream_errors');
+    this.#floods.streamError();
   }
 
   #notIdle(id: number): void {
     if (id === 0 || (id & 1) === 0 || id > this.#lastId) {
       throw new Http2Error(ErrorCode.PROTOCOL_ERROR, 'a frame for a stream that is idle, or for none');
     }
-  }
-
-  #take(limit: RateLimit, fault: string): void {
-    if (!limit.take()) throw new Http2Error(ErrorCode.ENHANCE_YOUR_CALM, 'too many of one kind', fault);
   }
 }
 
