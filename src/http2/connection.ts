@@ -13,11 +13,10 @@ import { HpackDecoder } from './hpack/decoder.ts';
 import { encodeHeaders } from './hpack/encode.ts';
 import { Keepalive } from './keepalive.ts';
 import type { Limits } from './limits.ts';
+import { DEFAULT_WINDOW_BYTES, OpenStreams } from './open-streams.ts';
 import { areTrailers, parseRequestHead } from './request-head.ts';
 import type { Service } from './service.ts';
 import { encodeSettings, PeerSettings } from './settings.ts';
-import { Stream, type StreamOwner } from './stream.ts';
-import { StreamHistory } from './stream-history.ts';
 
 export interface ConnectionOptions {
   readonly limits: Limits;
@@ -42,7 +41,6 @@ export function createConnection(socket: Duplex, service: Service, options: Conn
 }
 
 const HEADER_TABLE_BYTES = 4_096; // the default, about which nothing needs to be said
-const DEFAULT_WINDOW_BYTES = 65_535;
 const NO_BYTES = Buffer.alloc(0);
 const DRAIN_PING = Buffer.from('draining', 'latin1');
 const KEEPALIVE_PING = Buffer.from('are you?', 'latin1');
@@ -50,11 +48,9 @@ const HEADERS_TOO_LARGE = encodeHeaders([[':status', '431']]);
 /** For the peer to read a GOAWAY before the socket is taken from under it. */
 const LINGER_MS = 1_000;
 
-class ServerConnection implements Connection, StreamOwner, FrameSink {
-  readonly writer: FrameWriter;
-  sendWindow = DEFAULT_WINDOW_BYTES;
-
+class ServerConnection implements Connection, FrameSink {
   readonly #socket: Duplex;
+  readonly #writer: FrameWriter;
   readonly #service: Service;
   readonly #options: ConnectionOptions;
   readonly #limits: Limits;
@@ -66,17 +62,9 @@ class ServerConnection implements Connection, StreamOwner, FrameSink {
   readonly #floods: Floods;
   readonly #keepalive: Keepalive;
 
-  readonly #streams = new Map<number, Stream>();
-  readonly #history = new StreamHistory();
-  /** Streams that wait for a window. */
-  readonly #blocked = new Set<Stream>();
-  #lastId = 0;
-  /** Streams above it came after our GOAWAY. */
-  #acceptUpTo = MAX_31_BITS;
-
+  readonly #streams: OpenStreams;
   #settled = false;
   #receiveWindow: number;
-  #waitingBytes = 0;
 
   #reading = false;
   #flushPlanned = false;
@@ -93,9 +81,18 @@ class ServerConnection implements Connection, StreamOwner, FrameSink {
     this.#options = options;
     this.#limits = limits;
     this.#receiveWindow = limits.connectionWindowBytes;
-    this.writer = new FrameWriter(socket);
+    this.#writer = new FrameWriter(socket);
     this.#assembly = new HeaderAssembly(limits);
     this.#floods = new Floods(limits, clock);
+    this.#streams = new OpenStreams({
+      writer: this.#writer,
+      peer: this.#peer,
+      limits,
+      floods: this.#floods,
+      onFault: options.onFault,
+      onWritten: () => this.#written(),
+      onEnded: () => this.#draining && this.#closeWhenDone(),
+    });
     this.#keepalive = new Keepalive(
       {
         heard: () => {
@@ -105,7 +102,7 @@ class ServerConnection implements Connection, StreamOwner, FrameSink {
         },
         busy: () => this.#streams.size > 0,
         ping: () => {
-          this.writer.frame(FrameType.PING, Flag.NONE, 0, KEEPALIVE_PING);
+          this.#writer.frame(FrameType.PING, Flag.NONE, 0, KEEPALIVE_PING);
           this.#flush();
         },
         drain: () => this.drain(),
@@ -122,30 +119,12 @@ class ServerConnection implements Connection, StreamOwner, FrameSink {
     socket.on('error', () => {}); // 'close' follows
     socket.once('end', () => this.#closed());
     socket.once('close', () => this.#closed());
-    this.writer.frame(FrameType.SETTINGS, Flag.NONE, 0, encodeSettings(limits));
-    this.writer.numbers(FrameType.WINDOW_UPDATE, 0, limits.connectionWindowBytes - DEFAULT_WINDOW_BYTES);
+    this.#writer.frame(FrameType.SETTINGS, Flag.NONE, 0, encodeSettings(limits));
+    this.#writer.numbers(FrameType.WINDOW_UPDATE, 0, limits.connectionWindowBytes - DEFAULT_WINDOW_BYTES);
     this.#flush();
   }
 
-  // ---- of the streams ----
-
-  get maxFrameBytes(): number {
-    return this.#peer.maxFrameBytes;
-  }
-
-  queued(stream: Stream, waiting: number): void {
-    this.#waitingBytes += waiting;
-    if (waiting > 0) this.#blocked.add(stream);
-  }
-
-  ended(stream: Stream): void {
-    this.#streams.delete(stream.id);
-    if (this.#blocked.size > 0) this.#blocked.delete(stream);
-    if (!stream.remoteEnded) this.#history.reset(stream.id, 'us');
-    if (this.#draining) this.#closeWhenDone();
-  }
-
-  written(): void {
+  #written(): void {
     if (this.#reading || this.#flushPlanned) return;
     this.#flushPlanned = true;
     // After all promises of this turn: a thousand calls that waited for one token are answered in one write.
@@ -161,8 +140,8 @@ class ServerConnection implements Connection, StreamOwner, FrameSink {
     if (this.#over || this.#draining) return;
     this.#draining = true;
     // Section 6.8: first without a last stream, since requests may be on their way; the PING's answer comes after them.
-    this.writer.numbers(FrameType.GOAWAY, 0, MAX_31_BITS, ErrorCode.NO_ERROR);
-    this.writer.frame(FrameType.PING, Flag.NONE, 0, DRAIN_PING);
+    this.#writer.numbers(FrameType.GOAWAY, 0, MAX_31_BITS, ErrorCode.NO_ERROR);
+    this.#writer.frame(FrameType.PING, Flag.NONE, 0, DRAIN_PING);
     this.#linger = this.#options.clock.setTimer(() => this.#lastCall(), LINGER_MS);
     this.#flush();
   }
@@ -174,23 +153,23 @@ class ServerConnection implements Connection, StreamOwner, FrameSink {
 
   /** What is open now is answered, what comes from now on is refused. */
   #lastCall(): void {
-    if (this.#over || this.#acceptUpTo !== MAX_31_BITS) return;
-    this.#acceptUpTo = this.#lastId;
-    this.writer.numbers(FrameType.GOAWAY, 0, this.#lastId, ErrorCode.NO_ERROR);
+    if (this.#over || this.#streams.acceptUpTo !== MAX_31_BITS) return;
+    this.#streams.acceptUpTo = this.#streams.lastId;
+    this.#writer.numbers(FrameType.GOAWAY, 0, this.#streams.lastId, ErrorCode.NO_ERROR);
     this.#flush();
     this.#closeWhenDone();
   }
 
   #closeWhenDone(): void {
-    if (this.#acceptUpTo === MAX_31_BITS || this.#streams.size > 0 || this.#over) return;
+    if (this.#streams.acceptUpTo === MAX_31_BITS || this.#streams.size > 0 || this.#over) return;
     this.#flush();
     this.#end();
   }
 
   #fail(error: Http2Error): void {
     this.#options.onFault(error.fault);
-    this.writer.numbers(FrameType.GOAWAY, 0, this.#lastId, error.code);
-    this.writer.flush();
+    this.#writer.numbers(FrameType.GOAWAY, 0, this.#streams.lastId, error.code);
+    this.#writer.flush();
     this.#end();
   }
 
@@ -200,14 +179,14 @@ class ServerConnection implements Connection, StreamOwner, FrameSink {
     this.#socket.end();
     this.#linger?.cancel();
     this.#linger = this.#options.clock.setTimer(() => this.destroy(), LINGER_MS);
-    this.#abandonAll();
+    this.#streams.abandonAll();
   }
 
   #closed(): void {
     this.#over = true;
     this.#linger?.cancel();
     this.#keepalive.stop();
-    this.#abandonAll();
+    this.#streams.abandonAll();
     if (this.#socket.destroyed && !this.#gone) {
       this.#gone = true;
       this.#options.onClose();
@@ -215,19 +194,12 @@ class ServerConnection implements Connection, StreamOwner, FrameSink {
   }
   #gone = false;
 
-  #abandonAll(): void {
-    const open = [...this.#streams.values()];
-    this.#streams.clear();
-    this.#blocked.clear();
-    for (const stream of open) {
-      stream.abandon();
-      stream.handler.cancelled(stream);
-    }
-  }
-
   #flush(): void {
-    this.writer.flush();
-    if (this.#socket.writableLength + this.#waitingBytes > this.#limits.maxOutputBytes && !this.#over) {
+    this.#writer.flush();
+    if (
+      this.#socket.writableLength + this.#streams.waitingBytes > this.#limits.maxOutputBytes &&
+      !this.#over
+    ) {
       this.#options.onFault('slow_reader');
       this.destroy();
     }
@@ -295,7 +267,6 @@ class ServerConnection implements Connection, StreamOwner, FrameSink {
   #data(flags: number, id: number, data: Buffer, start: number, end: number): void {
     const size = end - start;
     const stream = this.#streams.get(id);
-    if (stream === undefined) this.#notIdle(id);
     const bodyEnd = (flags & Flag.PADDED) === 0 ? end : end - padding(data, start, end);
     const bodyStart = (flags & Flag.PADDED) === 0 ? start : start + 1;
 
@@ -307,26 +278,26 @@ class ServerConnection implements Connection, StreamOwner, FrameSink {
     // whole would stop all of them for good.
     const { connectionWindowBytes, streamWindowBytes } = this.#limits;
     if (this.#receiveWindow < connectionWindowBytes >> 1) {
-      this.writer.numbers(FrameType.WINDOW_UPDATE, 0, connectionWindowBytes - this.#receiveWindow);
+      this.#writer.numbers(FrameType.WINDOW_UPDATE, 0, connectionWindowBytes - this.#receiveWindow);
       this.#receiveWindow = connectionWindowBytes;
     }
-    if (stream === undefined) return this.#onClosed(id);
-    if (stream.remoteEnded) return this.#resetFor(stream, ErrorCode.STREAM_CLOSED);
+    if (stream === undefined) return this.#streams.dataAfterEnd(id);
+    if (stream.remoteEnded) return this.#streams.reset(stream, ErrorCode.STREAM_CLOSED);
 
     stream.receiveWindow -= size;
-    if (stream.receiveWindow < 0) return this.#resetFor(stream, ErrorCode.FLOW_CONTROL_ERROR);
+    if (stream.receiveWindow < 0) return this.#streams.reset(stream, ErrorCode.FLOW_CONTROL_ERROR);
     const ended = (flags & Flag.END_STREAM) !== 0;
     if (!ended) {
       if (bodyStart === bodyEnd) this.#floods.empty();
       if (stream.receiveWindow < streamWindowBytes >> 1) {
-        this.writer.numbers(FrameType.WINDOW_UPDATE, id, streamWindowBytes - stream.receiveWindow);
+        this.#writer.numbers(FrameType.WINDOW_UPDATE, id, streamWindowBytes - stream.receiveWindow);
         stream.receiveWindow = streamWindowBytes;
       }
     }
     if (stream.missing !== -1) {
       stream.missing -= bodyEnd - bodyStart;
       if (stream.missing < 0 || (ended && stream.missing !== 0)) {
-        return this.#resetFor(stream, ErrorCode.PROTOCOL_ERROR); // section 8.1.1: content-length
+        return this.#streams.reset(stream, ErrorCode.PROTOCOL_ERROR); // section 8.1.1: content-length
       }
     }
     stream.remoteEnded = ended;
@@ -375,72 +346,43 @@ class ServerConnection implements Connection, StreamOwner, FrameSink {
     start: number,
     end: number,
   ): void {
-    if (id > this.#lastId && dependsOn !== id) {
+    if (id > this.#streams.lastId && dependsOn !== id) {
       const known = this.#heads.find(data, start, end);
       if (known !== undefined) return this.#open(id, ended, known);
     }
     const block = data.subarray(start, end);
     const decoded = this.#hpack.decode(block, this.#limits.maxHeaderListBytes);
     if (!decoded.unchanged) this.#heads.clear();
-    if (id <= this.#lastId) return this.#trailers(id, ended, decoded.fields);
-    if (dependsOn === id) return this.#refuse(id, ErrorCode.PROTOCOL_ERROR); // section 5.3.1 of RFC 7540
+    if (id <= this.#streams.lastId) return this.#trailers(id, ended, decoded.fields);
+    if (dependsOn === id) return this.#streams.refuse(id, ErrorCode.PROTOCOL_ERROR); // section 5.3.1 of RFC 7540
     if (decoded.tooLarge) {
-      const stream = this.#create(id, { handler: TOO_LARGE, contentLength: -1 });
+      const stream = this.#streams.create(id, { handler: TOO_LARGE, contentLength: -1 });
       if (stream === undefined) return;
       stream.remoteEnded = ended;
       this.#options.onFault('header_list_too_large');
       return stream.respondHead(HEADERS_TOO_LARGE);
     }
     const head = parseRequestHead(decoded.fields);
-    if (head === undefined) return this.#refuse(id, ErrorCode.PROTOCOL_ERROR);
+    if (head === undefined) return this.#streams.refuse(id, ErrorCode.PROTOCOL_ERROR);
     const known = { handler: this.#service.route(head), contentLength: head.contentLength };
     if (decoded.unchanged) this.#heads.keep(block, known);
     this.#open(id, ended, known);
   }
 
   #open(id: number, ended: boolean, head: KnownHead): void {
-    const stream = this.#create(id, head);
+    const stream = this.#streams.create(id, head);
     if (stream === undefined) return;
     stream.remoteEnded = ended;
-    if (ended && head.contentLength > 0) return this.#resetFor(stream, ErrorCode.PROTOCOL_ERROR);
+    if (ended && head.contentLength > 0) return this.#streams.reset(stream, ErrorCode.PROTOCOL_ERROR);
     head.handler.open(stream, ended);
-  }
-
-  /** Undefined: refused, and the peer knows. */
-  #create(id: number, head: KnownHead): Stream | undefined {
-    if (id > this.#acceptUpTo || this.#streams.size >= this.#limits.maxStreams) {
-      this.#refuse(id, ErrorCode.REFUSED_STREAM);
-      if (id <= this.#acceptUpTo) this.#options.onFault('too_many_streams');
-      return undefined;
-    }
-    this.#history.opened(id, this.#lastId);
-    this.#lastId = id;
-    const stream = new Stream(
-      this,
-      id,
-      head.handler,
-      this.#peer.initialWindowBytes,
-      this.#limits.streamWindowBytes,
-      head.contentLength,
-    );
-    this.#streams.set(id, stream);
-    return stream;
   }
 
   #trailers(id: number, ended: boolean, fields: Parameters<typeof areTrailers>[0]): void {
     const stream = this.#streams.get(id);
-    if (stream === undefined) {
-      const resetBy = this.#history.resetBy(id);
-      if (resetBy === 'us') return; // was on its way
-      if (resetBy === 'peer') return this.#onClosed(id);
-      if (this.#history.wasSkipped(id)) {
-        throw new Http2Error(ErrorCode.PROTOCOL_ERROR, 'stream identifiers must grow'); // section 5.1.1
-      }
-      throw new Http2Error(ErrorCode.STREAM_CLOSED, 'HEADERS on a closed stream');
-    }
-    if (stream.remoteEnded) return this.#resetFor(stream, ErrorCode.STREAM_CLOSED);
+    if (stream === undefined) return this.#streams.headersAfterEnd(id);
+    if (stream.remoteEnded) return this.#streams.reset(stream, ErrorCode.STREAM_CLOSED);
     if (!ended || !areTrailers(fields) || stream.missing > 0) {
-      return this.#resetFor(stream, ErrorCode.PROTOCOL_ERROR);
+      return this.#streams.reset(stream, ErrorCode.PROTOCOL_ERROR);
     }
     stream.remoteEnded = true;
     stream.handler.data(stream, NO_BYTES, 0, 0, true);
@@ -458,23 +400,16 @@ class ServerConnection implements Connection, StreamOwner, FrameSink {
           ? ErrorCode.PROTOCOL_ERROR
           : undefined;
     if (code === undefined) return;
-    const stream = this.#streams.get(id);
-    if (stream !== undefined) return this.#resetFor(stream, code);
     // A stream that is idle cannot be reset (section 6.4), and one that is closed has nothing to lose.
-    if (id > this.#lastId) throw new Http2Error(code, 'PRIORITY with an error on an idle stream');
+    if (id > this.#streams.lastId) throw new Http2Error(code, 'PRIORITY with an error on an idle stream');
+    const stream = this.#streams.get(id);
+    if (stream !== undefined) this.#streams.reset(stream, code);
   }
 
   #rstStream(id: number, size: number): void {
     if (size !== 4) throw wrongSize();
     const stream = this.#streams.get(id);
-    if (stream === undefined) return this.#notIdle(id);
-    this.#streams.delete(id);
-    this.#blocked.delete(stream);
-    this.#history.reset(id, 'peer');
-    stream.abandon();
-    // Not when the answer was on its way or the deadline had passed: Envoy resets streams in both cases all day long.
-    if (!stream.handler.cancelled(stream)) this.#floods.reset();
-    if (this.#draining) this.#closeWhenDone();
+    if (stream !== undefined) this.#streams.resetByPeer(stream);
   }
 
   #applySettings(flags: number, id: number, data: Buffer, start: number, end: number): void {
@@ -490,18 +425,12 @@ class ServerConnection implements Connection, StreamOwner, FrameSink {
     const before = this.#peer.initialWindowBytes;
     this.#peer.update(data, start, end);
     const change = this.#peer.initialWindowBytes - before;
-    this.writer.frame(FrameType.SETTINGS, Flag.ACK, 0, NO_BYTES);
+    this.#writer.frame(FrameType.SETTINGS, Flag.ACK, 0, NO_BYTES);
     if (!this.#settled) {
       this.#settled = true;
       this.#keepalive.opened();
     }
-    if (change === 0) return;
-    // Section 6.9.2: it holds for the streams that are open, and may take a window below zero.
-    for (const stream of this.#streams.values()) {
-      stream.sendWindow += change;
-      if (stream.sendWindow > MAX_31_BITS) throw windowOverflow();
-    }
-    this.#unblock();
+    if (change !== 0) this.#streams.changeWindows(change);
   }
 
   #ping(flags: number, id: number, data: Buffer, start: number, end: number): void {
@@ -509,7 +438,7 @@ class ServerConnection implements Connection, StreamOwner, FrameSink {
     if (end - start !== 8) throw wrongSize();
     if ((flags & Flag.ACK) === 0) {
       this.#floods.ping();
-      this.writer.frame(FrameType.PING, Flag.ACK, 0, data.subarray(start, end));
+      this.#writer.frame(FrameType.PING, Flag.ACK, 0, data.subarray(start, end));
     } else if (this.#draining && DRAIN_PING.equals(data.subarray(start, end))) {
       this.#lastCall();
     }
@@ -520,56 +449,14 @@ class ServerConnection implements Connection, StreamOwner, FrameSink {
     const increment = data.readUInt32BE(start) & MAX_31_BITS;
     if (id === 0) {
       if (increment === 0) throw new Http2Error(ErrorCode.PROTOCOL_ERROR, 'WINDOW_UPDATE of 0');
-      this.sendWindow += increment;
-      if (this.sendWindow > MAX_31_BITS) throw windowOverflow();
-      return this.#unblock();
+      return this.#streams.grow(increment);
     }
     const stream = this.#streams.get(id);
-    if (stream === undefined) return this.#notIdle(id);
-    if (increment === 0) return this.#resetFor(stream, ErrorCode.PROTOCOL_ERROR);
+    if (stream === undefined) return;
+    if (increment === 0) return this.#streams.reset(stream, ErrorCode.PROTOCOL_ERROR);
     stream.sendWindow += increment;
-    if (stream.sendWindow > MAX_31_BITS) return this.#resetFor(stream, ErrorCode.FLOW_CONTROL_ERROR);
+    if (stream.sendWindow > MAX_31_BITS) return this.#streams.reset(stream, ErrorCode.FLOW_CONTROL_ERROR);
     stream.drain();
-  }
-
-  #unblock(): void {
-    for (const stream of this.#blocked) {
-      if (this.sendWindow <= 0) return;
-      stream.drain();
-      if (stream.waiting === 0) this.#blocked.delete(stream);
-    }
-  }
-
-  // ---- errors of one stream ----
-
-  /** A stream error of an open stream: its handler hears of it as of a reset by the peer. */
-  #resetFor(stream: Stream, code: ErrorCode): void {
-    stream.reset(code);
-    this.#history.reset(stream.id, 'us');
-    stream.handler.cancelled(stream);
-    this.#floods.streamError();
-  }
-
-  /** A stream that never came to be. */
-  #refuse(id: number, code: ErrorCode): void {
-    this.#history.opened(id, this.#lastId);
-    this.#lastId = id;
-    this.#history.reset(id, 'us');
-    this.writer.numbers(FrameType.RST_STREAM, id, code);
-    this.#floods.streamError();
-  }
-
-  /** A frame for a stream that has ended. */
-  #onClosed(id: number): void {
-    if (this.#history.resetBy(id) === 'us') return;
-    this.writer.numbers(FrameType.RST_STREAM, id, ErrorCode.STREAM_CLOSED);
-    this.#floods.streamError();
-  }
-
-  #notIdle(id: number): void {
-    if (id === 0 || (id & 1) === 0 || id > this.#lastId) {
-      throw new Http2Error(ErrorCode.PROTOCOL_ERROR, 'a frame for a stream that is idle, or for none');
-    }
   }
 }
 
@@ -581,10 +468,6 @@ function onConnection(id: number): void {
 
 function wrongSize(): Http2Error {
   return new Http2Error(ErrorCode.FRAME_SIZE_ERROR, 'a frame of the wrong size');
-}
-
-function windowOverflow(): Http2Error {
-  return new Http2Error(ErrorCode.FLOW_CONTROL_ERROR, 'a window above 2^31-1');
 }
 
 /** Bytes of padding at the end of a padded frame. Section 6.1. */

@@ -11,8 +11,10 @@ export interface StreamOwner {
   sendWindow: number;
   /** Of the peer. */
   readonly maxFrameBytes: number;
-  /** Bytes are waiting (`waiting` above 0) or were sent; together they are bounded. */
-  queued(stream: Stream, waiting: number): void;
+  /** So many bytes more wait for a window, or fewer. */
+  queued(bytes: number): void;
+  /** The stream waits for the window of the connection. */
+  blocked(stream: Stream): void;
   /** Our side is done. */
   ended(stream: Stream): void;
   /** Everything written goes out at the end of this turn, if nobody else sees to it. */
@@ -94,7 +96,7 @@ export class Stream {
     if (this.closed || bytes.length === 0) return;
     this.#queue ??= [];
     this.#queue.push(bytes);
-    this.#owner.queued(this, bytes.length);
+    this.#owner.queued(bytes.length);
     this.drain();
     this.#owner.written();
   }
@@ -125,11 +127,14 @@ export class Stream {
     while (this.#queue !== undefined && this.#queue.length > 0) {
       const first = this.#queue[0]!;
       const size = Math.min(first.length, owner.maxFrameBytes, this.sendWindow, owner.sendWindow);
-      if (size <= 0) return;
+      if (size <= 0) {
+        if (owner.sendWindow <= 0) owner.blocked(this);
+        return;
+      }
       owner.writer.frame(FrameType.DATA, Flag.NONE, this.id, first.subarray(0, size));
       this.sendWindow -= size;
       owner.sendWindow -= size;
-      owner.queued(this, -size);
+      owner.queued(-size);
       if (size === first.length) this.#queue.shift();
       else this.#queue[0] = first.subarray(size);
     }
@@ -140,11 +145,6 @@ export class Stream {
       owner.writer.frame(FrameType.HEADERS, flags, this.id, this.#ending);
     }
     this.#end();
-  }
-
-  /** Bytes that wait for a window. */
-  get waiting(): number {
-    return this.#queue === undefined ? 0 : this.#queue.reduce((sum, { length }) => sum + length, 0);
   }
 
   #end(): void {
@@ -159,8 +159,8 @@ export class Stream {
   }
 
   #drop(): void {
-    const { waiting } = this;
+    if (this.#queue === undefined) return;
+    this.#owner.queued(-this.#queue.reduce((sum, { length }) => sum + length, 0));
     this.#queue = undefined;
-    if (waiting > 0) this.#owner.queued(this, -waiting);
   }
 }
