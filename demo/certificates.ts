@@ -15,16 +15,23 @@ export interface CertificateFiles {
   readonly key: string;
 }
 
+export interface IssueOptions {
+  /** Names beside the DNS name, e.g. of SPIFFE. */
+  readonly uris?: readonly string[];
+  /** Default one hour; negative: it has ended already. */
+  readonly lifetimeMs?: number;
+}
+
 export interface Authority {
   /** Path of the authority's own certificate. */
   readonly ca: string;
-  issue(name: string, use: 'server' | 'client'): Promise<CertificateFiles>;
+  issue(name: string, use: 'server' | 'client', options?: IssueOptions): Promise<CertificateFiles>;
 }
 
 export async function createAuthority(folder: string, name = 'demo authority'): Promise<Authority> {
   x509.cryptoProvider.set(webcrypto as unknown as Crypto);
   const keys = await newKeys();
-  const validity = { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + HOUR_MS) };
+  const validity = { notBefore: new Date(Date.now() - HOUR_MS), notAfter: new Date(Date.now() + HOUR_MS) };
   const root = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: '01',
     name: `CN=${name}`,
@@ -41,14 +48,15 @@ export async function createAuthority(folder: string, name = 'demo authority'): 
   let serial = 1;
   return {
     ca,
-    async issue(subject, use) {
+    async issue(subject, use, { uris = [], lifetimeMs = HOUR_MS } = {}) {
       const own = await newKeys();
       serial++;
       const certificate = await x509.X509CertificateGenerator.create({
         serialNumber: serial.toString(16).padStart(2, '0'),
         subject: `CN=${subject}`,
         issuer: root.subject,
-        ...validity,
+        notBefore: new Date(Date.now() - HOUR_MS),
+        notAfter: new Date(Date.now() + lifetimeMs),
         signingAlgorithm: ALGORITHM,
         publicKey: own.publicKey,
         signingKey: keys.privateKey,
@@ -57,7 +65,10 @@ export async function createAuthority(folder: string, name = 'demo authority'): 
           new x509.ExtendedKeyUsageExtension([
             use === 'server' ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth,
           ]),
-          new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: subject }]),
+          new x509.SubjectAlternativeNameExtension([
+            { type: 'dns', value: subject },
+            ...uris.map((value) => ({ type: 'url' as const, value })),
+          ]),
         ],
       });
       const files = { cert: join(folder, `${subject}.pem`), key: join(folder, `${subject}.key`) };

@@ -8,7 +8,7 @@ import { parseConfig } from '../src/config/parse.ts';
 import { generateEnvoy } from '../src/doors/generate/generate.ts';
 import { type EnvoyVersion, type StartedEnvoy, startEnvoy } from '../test/support/envoy.ts';
 import { type StartedProcess, startProcess } from '../test/support/process.ts';
-import { createAuthority } from './certificates.ts';
+import { type Authority, createAuthority } from './certificates.ts';
 import { type IdentityProvider, startIdentityProvider } from './identity-provider.ts';
 import { startUpstream, type Upstream } from './upstream.ts';
 
@@ -33,6 +33,8 @@ export interface WorldOptions {
   readonly lifetimeSeconds?: number;
   /** Where requests of the policy go instead, in plain text, e.g. a gRPC server. */
   readonly upstreamPort?: number;
+  /** Lines below `listen.check`, instead of a Unix socket; `FOLDER` stands for the world's folder. */
+  readonly check?: string;
   /** The provider is away at first. */
   readonly providerDown?: boolean;
 }
@@ -47,6 +49,7 @@ export interface Answer {
 export interface World {
   readonly folder: string;
   readonly configFile: string;
+  readonly authority: Authority;
   readonly provider: IdentityProvider;
   readonly upstream: Upstream;
   startBearerd(): Promise<StartedProcess>;
@@ -104,6 +107,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   return {
     folder,
     configFile,
+    authority,
     provider,
     upstream,
     async startBearerd() {
@@ -159,7 +163,7 @@ function configText(folder: string, issuer: string, options: WorldOptions): stri
   return `version: 1
 mode: development   # http to a provider on loopback
 listen:
-  check: unix://${folder}/check.sock
+  check: ${options.check?.replaceAll('FOLDER', folder) ?? `unix://${folder}/check.sock`}
   xds: unix://${folder}/xds.sock
   health: 127.0.0.1:0
   admin: unix://${folder}/admin.sock

@@ -1,5 +1,5 @@
 // Composition root: the only file that sees both the hot and the slow arm. No process state is touched here.
-import type { Config } from './config/config.ts';
+import type { CheckListenConfig, Config } from './config/config.ts';
 import type { CredentialStore } from './credential/credential.ts';
 import { createCredentialStore } from './credential/store.ts';
 import { CHECK_PATH, createCheck } from './doors/check/check.ts';
@@ -75,7 +75,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   const startedAt = clock.now();
   let stopping = false;
 
-  const check = config.listen.check && (await createCheckFront(config.listen.check.front));
+  const check = config.listen.check && (await createCheckFront(config.listen.check));
   const xds = config.listen.xds.length === 0 ? [] : await createXds();
   const health =
     config.listen.health &&
@@ -86,13 +86,13 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     });
   const admin = config.listen.admin && createAdminServer(config.listen.admin, { status, observer });
 
-  async function createCheckFront(front: 'raw' | 'node'): Promise<Front> {
+  async function createCheckFront({ front, tls }: CheckListenConfig): Promise<Front> {
     const methods: UnaryMethods = new Map([
       [CHECK_PATH, createCheck({ policies, store, observer, clock, maxWaitMs: config.maxWaitMs, carried })],
       [HEALTH_CHECK_PATH, createGrpcHealth(() => !stopping && store.missing().length === 0)],
     ]);
     const options = { observer, name: 'check', clock };
-    if (front === 'raw') return createRawFront(methods, { ...options, random });
+    if (front === 'raw') return createRawFront(methods, { ...options, random, ...(tls ? { tls } : {}) });
     const { createNodeFront } = await import('./server/node-front.ts');
     return createNodeFront(methods, options);
   }

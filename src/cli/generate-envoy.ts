@@ -5,7 +5,7 @@ import { parseTcpOnly } from '../config/listen-address.ts';
 import { loadConfig } from '../config/load.ts';
 import { generateEnvoy } from '../doors/generate/generate.ts';
 import { GenerateError } from '../doors/generate/problems.ts';
-import type { Upstreams } from '../doors/generate/upstreams.ts';
+import type { Upstream, Upstreams } from '../doors/generate/upstreams.ts';
 import type { TcpAddress } from '../lib/address.ts';
 import { oneOf, parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
@@ -23,21 +23,39 @@ Options:
   --listen ADDRESS   where Envoy takes the requests of the app, default 127.0.0.1:10000
   --upstreams FILE   where hosts really are, YAML: HOST: { address, port, tls: { ca, cert, key, sni } }; the host "*" is
                      for requests without a policy. Default: each host by DNS, TLS outside the cluster
+  --check-upstream FILE
+                     where Envoy finds the Check listener when it has tls, YAML: { address, port, tls: { ca, cert, key,
+                     sni } }, with the certificate that Envoy shows
   --output FILE      default: standard output
 
 Exit code 0 = written, 1 = the door cannot serve something; each is named with the way out.
 `,
   async run(args, { out, err }) {
-    const parsed = parseArguments(args, ['config', 'door', 'form', 'listen', 'upstreams', 'output']);
+    const parsed = parseArguments(args, [
+      'config',
+      'door',
+      'form',
+      'listen',
+      'upstreams',
+      'check-upstream',
+      'output',
+    ]);
     if (parsed.positionals.join(' ') !== 'envoy') throw new UsageError('expected "generate envoy"');
     const door = oneOf('door', required(parsed, 'door'), ['check', 'push', 'both']);
     const form = oneOf('form', parsed.flags['form'] ?? 'bootstrap', ['bootstrap', 'pieces']);
     const listen = parseListen(parsed.flags['listen']);
     const config = await loadConfig(required(parsed, 'config'));
     const upstreams = await readUpstreams(parsed.flags['upstreams']);
+    const checkUpstream = await readCheckUpstream(parsed.flags['check-upstream']);
     let text: string;
     try {
-      text = generateEnvoy(config, { door, form, upstreams, ...(listen ? { listen } : {}) });
+      text = generateEnvoy(config, {
+        door,
+        form,
+        upstreams,
+        ...(listen ? { listen } : {}),
+        ...(checkUpstream ? { checkUpstream } : {}),
+      });
     } catch (error) {
       if (!(error instanceof GenerateError)) throw error;
       err(error.problems.map((problem) => `${problem}\n`).join(''));
@@ -64,16 +82,24 @@ async function readUpstreams(file: string | undefined): Promise<Upstreams> {
   const value: unknown = parse(await readFile(file, 'utf8'));
   if (typeof value !== 'object' || value === null)
     throw new UsageError(`${file}: expected HOST: { address, port }`);
-  for (const [host, upstream] of Object.entries(value as Record<string, Record<string, unknown>>)) {
-    const at = `${file}: ${host}`;
-    if (typeof upstream?.['address'] !== 'string') throw new UsageError(`${at}.address: expected a text`);
-    const { port, tls } = upstream;
-    if (!Number.isInteger(port)) throw new UsageError(`${at}.port: expected a port from 1 to 65535`);
-    const unknown = Object.keys(upstream).find((key) => !['address', 'port', 'tls'].includes(key));
-    if (unknown !== undefined) throw new UsageError(`${at}: unknown key "${unknown}"`);
-    if (tls === undefined) continue;
-    if (typeof (tls as { ca?: unknown } | null)?.ca !== 'string')
-      throw new UsageError(`${at}.tls.ca: expected a file`);
-  }
+  for (const [host, upstream] of Object.entries(value)) checkedUpstream(upstream, `${file}: ${host}`);
   return value as Upstreams;
+}
+
+async function readCheckUpstream(file: string | undefined): Promise<Upstream | undefined> {
+  return file === undefined ? undefined : checkedUpstream(parse(await readFile(file, 'utf8')), file);
+}
+
+/** Throws UsageError; `at` is where it stands. */
+function checkedUpstream(value: unknown, at: string): Upstream {
+  const upstream = (value ?? {}) as Record<string, unknown>;
+  if (typeof upstream['address'] !== 'string') throw new UsageError(`${at}.address: expected a text`);
+  const { port, tls } = upstream;
+  if (!Number.isInteger(port)) throw new UsageError(`${at}.port: expected a port from 1 to 65535`);
+  const unknown = Object.keys(upstream).find((key) => !['address', 'port', 'tls'].includes(key));
+  if (unknown !== undefined) throw new UsageError(`${at}: unknown key "${unknown}"`);
+  if (tls !== undefined && typeof (tls as { ca?: unknown } | null)?.ca !== 'string') {
+    throw new UsageError(`${at}.tls.ca: expected a file`);
+  }
+  return value as Upstream;
 }

@@ -30,6 +30,15 @@ export interface CheckListenConfig {
   readonly listener: ListenAddress;
   /** Which server answers: our own HTTP/2, or Node's. Default raw. */
   readonly front: 'raw' | 'node';
+  /** TLS 1.3 with client certificates; undefined = plain, on a Unix socket or loopback. */
+  readonly tls: TlsConfig | undefined;
+}
+
+export interface TlsConfig {
+  readonly certificate: string;
+  readonly privateKey: string;
+  readonly clientCa: string;
+  readonly allowedUris: readonly string[];
 }
 
 export interface XdsListenConfig {

@@ -86,6 +86,16 @@ export function parseSocketMode(text: string): number {
   return Number.parseInt(text, 8);
 }
 
+/** A URI name of a certificate; `*` at its end stands for anything. Throws Invalid. */
+export function parseUriPattern(text: string): string {
+  if (!/^[a-z][a-z0-9+.-]*:\/\/[^/*\s]+(\/[^*\s]*)?\*?$/i.test(text)) {
+    refuse(
+      `expected a URI such as spiffe://cluster.local/ns/prod/sa/checkout, * only at its end, got "${text}"`,
+    );
+  }
+  return text;
+}
+
 export function listenAddressText(address: ListenAddress): string {
   if (address.kind === 'unix') return `unix://${address.path}`;
   return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;

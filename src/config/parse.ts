@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { ConfigError } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
 import { crossProblems } from './checks.ts';
-import type { Config, OutboundConfig, SecretRef, SourceConfig } from './config.ts';
+import type { CheckListenConfig, Config, OutboundConfig, SecretRef, SourceConfig } from './config.ts';
 import { shapeProblems } from './problems.ts';
 import { type ConfigFile, configFile } from './schema.ts';
 import { parseYaml } from './yaml-document.ts';
@@ -27,7 +27,7 @@ function toConfig(file: ConfigFile, folder: string): Config {
     version: 1,
     mode: file.mode,
     listen: {
-      check: file.listen.check,
+      check: file.listen.check && toCheckListen(file.listen.check, folder),
       xds: file.listen.xds,
       health: file.listen.health,
       admin: file.listen.admin,
@@ -43,6 +43,20 @@ function toConfig(file: ConfigFile, folder: string): Config {
     },
     feedback: { responseHeaders: file.feedback.response_headers },
     log: { level: file.log.level },
+  };
+}
+
+function toCheckListen(check: CheckListenConfig, folder: string): CheckListenConfig {
+  const { tls } = check;
+  if (tls === undefined) return check;
+  return {
+    ...check,
+    tls: {
+      ...tls,
+      certificate: resolve(folder, tls.certificate),
+      privateKey: resolve(folder, tls.privateKey),
+      clientCa: resolve(folder, tls.clientCa),
+    },
   };
 }
 

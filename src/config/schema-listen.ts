@@ -4,10 +4,13 @@ import type { ListenAddress, UnixAddress } from '../lib/address.ts';
 import { refuse } from './invalid.ts';
 import {
   DEFAULT_SOCKET_MODE,
+  listenAddressText,
+  parseListenAddress,
   parseSocketMode,
   parseTcpOnly,
   parseUnixOnly,
   parseUnixOrLoopback,
+  parseUriPattern,
 } from './listen-address.ts';
 import { parsed } from './schema-values.ts';
 
@@ -51,18 +54,55 @@ const front = z
   .default('raw')
   .describe("The server: raw is bearerd's own HTTP/2, node is Node's, at four times the cost. Default raw.");
 
+const tls = z
+  .strictObject({
+    certificate: z
+      .string()
+      .min(1)
+      .describe('PEM chain, the own certificate first. Read again when it changes.'),
+    private_key: z.string().min(1).describe('PEM key of the certificate.'),
+    client_ca: z.string().min(1).describe('PEM bundle that client certificates must lead to.'),
+    allowed_uris: z
+      .array(parsed(text, parseUriPattern))
+      .min(1, { error: 'expected at least one URI: without it no client is allowed' })
+      .describe('URI names of allowed client certificates, e.g. spiffe://cluster.local/ns/prod/sa/*.'),
+  })
+  .transform((value) => ({
+    certificate: value.certificate,
+    privateKey: value.private_key,
+    clientCa: value.client_ca,
+    allowedUris: value.allowed_uris,
+  }))
+  .optional()
+  .describe('TLS 1.3 with client certificates. Needed for TCP beyond loopback.');
+
+const checkObject = parsed(
+  z.strictObject({ address: parsed(text, parseListenAddress), mode, group, front, tls }),
+  (value) => {
+    const listener = withOwner(value.address, value.mode, value.group);
+    if (value.tls === undefined) parseUnixOrLoopback(listenAddressText(listener));
+    else if (listener.kind === 'unix')
+      refuse('tls is for TCP: a Unix socket is guarded by its mode and group');
+    else if (value.front === 'node') refuse('front: node has no tls; leave front out');
+    return { listener, front: value.front, tls: value.tls };
+  },
+);
+
 export const check = z
   .union(
     [
-      parsed(text, parseUnixOrLoopback).transform((listener) => ({ listener, front: 'raw' as const })),
-      parsed(z.strictObject({ address: parsed(text, parseUnixOrLoopback), mode, group, front }), (value) => ({
-        listener: withOwner(value.address, value.mode, value.group),
-        front: value.front,
+      parsed(text, parseUnixOrLoopback).transform((listener) => ({
+        listener,
+        front: 'raw' as const,
+        tls: undefined,
       })),
+      checkObject,
     ],
-    { error: 'expected an address, or { address, mode, group, front }' },
+    { error: 'expected an address, or { address, mode, group, front, tls }' },
   )
-  .describe('ext_authz of Envoy: unix:///PATH, or TCP on loopback. Also { address, mode, group, front }.');
+  .describe(
+    'ext_authz of Envoy: unix:///PATH, or TCP on loopback, elsewhere with tls. Also { address, mode, group, front, tls }.',
+  );
 
 const TOKENS_OVER_TCP = 'over TCP any process of the pod could read tokens';
 const parseXds = (value: string): UnixAddress => parseUnixOnly(value, TOKENS_OVER_TCP);

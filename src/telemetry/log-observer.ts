@@ -7,6 +7,14 @@ import { createRepeatLimit } from './repeat-limit.ts';
 const iso = (epochMs: number): string =>
   Number.isFinite(epochMs) ? new Date(epochMs).toISOString() : 'never';
 
+/** What to change, where it is on the other side. */
+const FAULT_TEXTS: Readonly<Record<string, string>> = {
+  tls_version:
+    'a peer offered no TLS 1.3: Envoy needs tls_maximum_protocol_version: TLSv1_3 in the cluster of bearerd',
+  tls_handshake: 'a peer came without a client certificate of client_ca, or without TLS',
+  client_not_allowed: 'a client certificate has no URI name that allowed_uris lists',
+};
+
 export function createLogObserver(log: Logger, clock: Clock): Observer {
   const limit = createRepeatLimit(clock);
   return {
@@ -68,10 +76,21 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
     peerFault(listener, fault) {
       const omitted = limit.admit(`peer:${listener}:${fault}`);
       if (omitted === undefined) return;
-      log.warn({ listener, fault, omitted }, 'a peer broke a rule');
+      log.warn({ listener, fault, omitted }, FAULT_TEXTS[fault] ?? 'a peer broke a rule');
     },
     listenerChanged(listener, state, address) {
       log.info({ listener, state, address }, `${listener} ${state}`);
+    },
+    certificateLoaded(listener, notAfter) {
+      log.info({ listener, notAfter: new Date(notAfter).toISOString() }, 'certificate loaded');
+    },
+    certificateRefused(listener, reason) {
+      const omitted = limit.admit(`certificate:${listener}`);
+      if (omitted === undefined) return;
+      log.error(
+        { listener, reason, omitted },
+        'new certificate files are not usable: the last good ones serve on',
+      );
     },
     unexpected(where, error) {
       const omitted = limit.admit(`unexpected:${where}`);

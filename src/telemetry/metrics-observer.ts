@@ -94,6 +94,18 @@ export function createMetrics(clock: Clock): Metrics {
     labelNames: ['listener', 'fault'],
     registers,
   });
+  const certificates = new Gauge({
+    name: 'bearerd_certificate_not_after_seconds',
+    help: 'End of the certificate that a listener serves with, epoch seconds.',
+    labelNames: ['listener'],
+    registers,
+  });
+  const refusedCertificates = new Counter({
+    name: 'bearerd_certificates_refused_total',
+    help: 'New certificate files that were not usable.',
+    labelNames: ['listener'],
+    registers,
+  });
   const unexpected = new Counter({
     name: 'bearerd_unexpected_errors_total',
     help: 'Errors that should not happen.',
@@ -144,6 +156,12 @@ export function createMetrics(clock: Clock): Metrics {
     },
     peerFault(listener, fault) {
       peerFaults.inc({ listener, fault });
+    },
+    certificateLoaded(listener, notAfter) {
+      certificates.set({ listener }, notAfter / 1000);
+    },
+    certificateRefused(listener) {
+      refusedCertificates.inc({ listener });
     },
     unexpected(where) {
       unexpected.inc({ where });

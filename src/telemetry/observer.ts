@@ -55,6 +55,10 @@ export interface Observer {
   peerFault(listener: string, fault: string): void;
   /** The front or a server listens, drains, or has ended. */
   listenerChanged(listener: string, state: 'listening' | 'draining' | 'closed', address: string): void;
+  /** A listener serves with this certificate; `notAfter` in epoch milliseconds. */
+  certificateLoaded(listener: string, notAfter: number): void;
+  /** New files were not taken over: the last good ones serve on. `reason` names the file. */
+  certificateRefused(listener: string, reason: string): void;
   /** A thing that should not happen; `message` is fixed text. */
   unexpected(where: string, error: unknown): void;
 }
@@ -76,5 +80,7 @@ export const nullObserver: Observer = {
   secretRejected: nothing,
   peerFault: nothing,
   listenerChanged: nothing,
+  certificateLoaded: nothing,
+  certificateRefused: nothing,
   unexpected: nothing,
 };

@@ -51,7 +51,7 @@ export function configOf(
     version: 1,
     mode: 'production',
     listen: {
-      check: { listener: socket('check'), front: 'raw' },
+      check: { listener: socket('check'), front: 'raw', tls: undefined },
       xds: [{ listener: socket('xds'), sources: undefined }],
       health: undefined,
       admin: undefined,

@@ -8,7 +8,7 @@ import { localReplyConfig } from './local-reply.ts';
 import type { Plan } from './plan.ts';
 import { xdsCluster } from './push-filter.ts';
 import { buildRouting, PASSTHROUGH_CLUSTER } from './routes.ts';
-import type { Upstreams } from './upstreams.ts';
+import type { Upstream, Upstreams } from './upstreams.ts';
 import { because } from './yaml.ts';
 
 const HCM =
@@ -19,6 +19,8 @@ export interface Parts {
   readonly plan: Plan;
   readonly listen: TcpAddress;
   readonly upstreams: Upstreams;
+  /** Where Envoy finds the Check listener, if not where it listens. */
+  readonly checkUpstream: Upstream | undefined;
 }
 
 export interface BuiltParts {
@@ -34,7 +36,7 @@ export interface BuiltParts {
   readonly bearerdClusters: readonly object[];
 }
 
-export function buildParts({ config, plan, listen, upstreams }: Parts): BuiltParts {
+export function buildParts({ config, plan, listen, upstreams, checkUpstream }: Parts): BuiltParts {
   const check = plan.policies.some((p) => p.door === 'check') || config.unmatched === 'deny';
   const push = plan.policies.some((p) => p.door === 'push');
   const routing = buildRouting(config, plan);
@@ -82,7 +84,7 @@ export function buildParts({ config, plan, listen, upstreams }: Parts): BuiltPar
       ...(passthrough ? [passthroughCluster(PASSTHROUGH_CLUSTER, upstreams['*'])] : []),
     ],
     bearerdClusters: [
-      ...(check ? [bearerdCluster(CHECK_CLUSTER, config.listen.check!.listener)] : []),
+      ...(check ? [checkCluster(config, checkUpstream)] : []),
       ...config.listen.xds.map((x, index) => bearerdCluster(xdsCluster(index), x.listener)),
     ],
   };
@@ -99,6 +101,12 @@ export function buildBootstrap(parts: Parts): object {
     node: { id: 'bearerd-example', cluster: 'bearerd-example' },
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: 9901 } } },
   };
+}
+
+function checkCluster(config: Config, stated: Upstream | undefined): object {
+  if (stated === undefined) return bearerdCluster(CHECK_CLUSTER, config.listen.check!.listener);
+  const { address, port, tls } = stated;
+  return bearerdCluster(CHECK_CLUSTER, { kind: 'tcp', host: address, port }, tls);
 }
 
 /** Policies mean the path as the app sent it, so nothing may change it before them. */

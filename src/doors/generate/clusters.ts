@@ -138,18 +138,20 @@ export function passthroughCluster(name: string, stated: Upstream | undefined): 
   };
 }
 
-/** A gRPC socket of bearerd. */
-export function bearerdCluster(name: string, address: ListenAddress): object {
+/** A gRPC socket of bearerd; `tls` where it listens with TLS. */
+export function bearerdCluster(name: string, address: ListenAddress, tls?: UpstreamTls): object {
+  const isName = address.kind === 'tcp' && !isIpAddress(address.host);
   return {
     name,
     connect_timeout: '1s',
-    type: 'STATIC',
+    type: isName ? 'STRICT_DNS' : 'STATIC',
     load_assignment: assignment(
       name,
       address.kind === 'unix'
         ? { pipe: { path: address.path } }
         : { socket_address: { address: address.host, port_value: address.port } },
     ),
+    transport_socket: tls && upstreamTls(tls),
     circuit_breakers: because(
       'One process beside this Envoy: a limit of concurrent calls would only turn calls away.',
       {

@@ -6,7 +6,7 @@ import { piecesText } from './pieces.ts';
 import { type Door, planDoors } from './plan.ts';
 import { GenerateError } from './problems.ts';
 import { pushOnlyRefusals } from './push-refusals.ts';
-import type { Upstreams } from './upstreams.ts';
+import type { Upstream, Upstreams } from './upstreams.ts';
 import { toYaml } from './yaml.ts';
 
 export interface GenerateOptions {
@@ -17,21 +17,28 @@ export interface GenerateOptions {
   readonly listen?: TcpAddress;
   /** Where hosts really are; default: the host itself. */
   readonly upstreams?: Upstreams;
+  /** Where Envoy finds the Check listener and, with TLS, what it shows there. Default: where it listens. */
+  readonly checkUpstream?: Upstream;
 }
 
 const DEFAULT_LISTEN: TcpAddress = { kind: 'tcp', host: '127.0.0.1', port: 10000 };
 
 /** YAML, the same for the same input. Throws GenerateError with everything that the door cannot serve. */
 export function generateEnvoy(config: Config, options: GenerateOptions): string {
-  const { door, form = 'bootstrap', listen = DEFAULT_LISTEN, upstreams = {} } = options;
+  const { door, form = 'bootstrap', listen = DEFAULT_LISTEN, upstreams = {}, checkUpstream } = options;
   const plan = planDoors(config, door);
   const problems = [...(door === 'push' ? pushOnlyRefusals(config) : [])];
   const needsCheck = plan.policies.some((p) => p.door === 'check') || config.unmatched === 'deny';
   if (needsCheck && door !== 'push' && config.listen.check === undefined) {
     problems.push('listen.check is missing: the check door needs an address');
   }
-  if (needsCheck && config.listen.check?.listener.kind === 'tcp' && config.listen.check.listener.port === 0) {
+  if (needsCheck && checkUpstream === undefined && listensOnAnyPort(config)) {
     problems.push('listen.check has port 0: Envoy has to be told a fixed one');
+  }
+  if (needsCheck && config.listen.check?.tls !== undefined && checkUpstream?.tls?.cert === undefined) {
+    problems.push(
+      'listen.check has tls: Envoy needs a client certificate; state where it finds bearerd with --check-upstream',
+    );
   }
   if (config.listen.xds.length === 0 && door !== 'push') {
     problems.push('listen.xds is missing: refused credentials are reported there');
@@ -44,10 +51,14 @@ export function generateEnvoy(config: Config, options: GenerateOptions): string 
   }
   if (problems.length > 0) throw new GenerateError(problems);
 
-  const parts: Parts = { config, plan, listen, upstreams };
+  const parts: Parts = { config, plan, listen, upstreams, checkUpstream };
   return form === 'pieces'
     ? piecesText(buildParts(parts), plan)
     : toYaml(buildBootstrap(parts), heading(door, parts));
+}
+
+function listensOnAnyPort({ listen }: Config): boolean {
+  return listen.check?.listener.kind === 'tcp' && listen.check.listener.port === 0;
 }
 
 function unknownUpstreams(config: Config, upstreams: Upstreams): string[] {

@@ -227,7 +227,10 @@ describe('what cannot be generated', () => {
       /^listen\.check is missing/,
     );
     const random = configOf([orders], {
-      listen: { ...listen, check: { listener: { kind: 'tcp', host: '127.0.0.1', port: 0 }, front: 'raw' } },
+      listen: {
+        ...listen,
+        check: { listener: { kind: 'tcp', host: '127.0.0.1', port: 0 }, front: 'raw', tls: undefined },
+      },
     });
     assert.match(problemsOf(() => generateEnvoy(random, { door: 'check' }))[0]!, /^listen\.check has port 0/);
   });

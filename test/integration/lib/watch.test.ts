@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../../src/lib/clock.ts';
-import { watchFile } from '../../../src/source/watch.ts';
+import { watchFile } from '../../../src/lib/watch.ts';
 
 test('a swapped link and a file that appears late are noticed within 2 s, an unchanged one never', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'bearerd-watch-'));

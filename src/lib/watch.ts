@@ -1,7 +1,7 @@
 // Notices a changed file. By stat once a second and not by inotify: Kubernetes swaps the symbolic link `..data` two
 // levels above, network volumes send no events, and inotify instances are few on a crowded node.
 import { stat } from 'node:fs/promises';
-import type { Clock, Timer } from '../lib/clock.ts';
+import type { Clock, Timer } from './clock.ts';
 
 const EVERY_MS = 1_000;
 
