@@ -77,6 +77,7 @@ describe('the Check listener with TLS', () => {
       };
       session.on('error', (error: NodeJS.ErrnoException) => end(error.code ?? error.message));
       session.on('close', () => end('closed'));
+      setTimeout(() => end('no answer'), 500).unref();
       const stream = session.request({
         ':method': 'POST',
         ':path': '/t.T/Echo',
