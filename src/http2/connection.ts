@@ -400,10 +400,11 @@ class ServerConnection implements Connection, FrameSink {
           ? ErrorCode.PROTOCOL_ERROR
           : undefined;
     if (code === undefined) return;
-    // A stream that is idle cannot be reset (section 6.4), and one that is closed has nothing to lose.
+    // Section 6.4: a stream that is idle cannot be reset.
     if (id > this.#streams.lastId) throw new Http2Error(code, 'PRIORITY with an error on an idle stream');
     const stream = this.#streams.get(id);
     if (stream !== undefined) this.#streams.reset(stream, code);
+    else this.#writer.numbers(FrameType.RST_STREAM, id, code);
   }
 
   #rstStream(id: number, size: number): void {
