@@ -101,6 +101,7 @@ class ServerConnection implements Connection, FrameSink {
           return heard;
         },
         busy: () => this.#streams.size > 0,
+        streams: () => this.#streams.lastId,
         ping: () => {
           this.#writer.frame(FrameType.PING, Flag.NONE, 0, KEEPALIVE_PING);
           this.#flush();

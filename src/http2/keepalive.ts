@@ -5,7 +5,10 @@ import type { Limits } from './limits.ts';
 export interface Watched {
   /** Bytes came since this was asked the last time. */
   heard(): boolean;
+  /** A stream is open. */
   busy(): boolean;
+  /** Changes with every new stream. */
+  streams(): number;
   ping(): void;
   /** Ends gracefully. */
   drain(): void;
@@ -22,8 +25,8 @@ export class Keepalive {
   readonly #limits: Limits;
   readonly #clock: Clock;
   #timer: Timer;
+  #idleTimer: Timer | undefined;
   readonly #ageTimer: Timer | undefined;
-  #idleSince: number | undefined;
 
   constructor(watched: Watched, limits: Limits, clock: Clock, random: () => number) {
     this.#watched = watched;
@@ -37,12 +40,13 @@ export class Keepalive {
 
   /** Preface and first SETTINGS are here. */
   opened(): void {
-    this.#watched.heard();
-    this.#wait(() => this.#tick(), Math.min(this.#limits.keepaliveMs, this.#limits.idleTimeoutMs));
+    this.#listen();
+    this.#awaitStreams();
   }
 
   stop(): void {
     this.#timer.cancel();
+    this.#idleTimer?.cancel();
     this.#ageTimer?.cancel();
   }
 
@@ -55,28 +59,30 @@ export class Keepalive {
     this.#wait(() => this.#watched.expire('preface_timeout'), SECOND_LOOK_MS);
   }
 
-  #tick(): void {
-    const heard = this.#watched.heard();
-    if (this.#isIdle()) return this.#watched.drain();
-    if (heard) return this.opened();
+  #listen(): void {
+    this.#watched.heard();
+    this.#wait(() => this.#askIfSilent(), this.#limits.keepaliveMs);
+  }
+
+  #askIfSilent(): void {
+    if (this.#watched.heard()) return this.#listen();
     this.#watched.ping();
     this.#wait(() => this.#answerOverdue(), this.#limits.keepaliveTimeoutMs);
   }
 
   #answerOverdue(): void {
     this.#wait(() => {
-      if (this.#watched.heard()) this.opened();
+      if (this.#watched.heard()) this.#listen();
       else this.#watched.expire('keepalive_timeout');
     }, SECOND_LOOK_MS);
   }
 
-  #isIdle(): boolean {
-    if (this.#watched.busy()) {
-      this.#idleSince = undefined;
-      return false;
-    }
-    const now = this.#clock.monotonic();
-    this.#idleSince ??= now;
-    return now - this.#idleSince >= this.#limits.idleTimeoutMs;
+  /** Ends after one to two times the limit: nothing is noted for each stream. */
+  #awaitStreams(): void {
+    const before = this.#watched.streams();
+    this.#idleTimer = this.#clock.setTimer(() => {
+      if (this.#watched.busy() || this.#watched.streams() !== before) this.#awaitStreams();
+      else this.#watched.drain();
+    }, this.#limits.idleTimeoutMs);
   }
 }

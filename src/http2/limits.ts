@@ -30,7 +30,7 @@ export interface Limits {
   readonly keepaliveMs: number;
   /** For the answer to that PING, milliseconds. Default 15 s. */
   readonly keepaliveTimeoutMs: number;
-  /** Without an open stream, milliseconds; then a graceful end. Default 1 h, as Envoy's own. */
+  /** Without an open stream, milliseconds, up to twice that; then a graceful end. Default 1 h, as Envoy's own. */
   readonly idleTimeoutMs: number;
   /** Age at which a connection ends gracefully, milliseconds, each time 10 % more or less. Default: none. */
   readonly maxAgeMs: number;
