@@ -1,26 +1,38 @@
-// npm run bench: one line a figure (name value unit), `--json FILE` for machines. Rounds interleaved, median and range.
+// npm run bench [-- --only PART,PART] [--json FILE]: one line a figure (name value unit). Rounds are interleaved, and a
+// ratio is taken within one round; printed are median and range.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { policiesRatio } from './policies.ts';
+import { direct } from './direct.ts';
+import { throughEnvoy } from './envoy.ts';
+import type { Figure, Skipped } from './figure.ts';
+import { policies } from './policies.ts';
 import { idleMemory, startTime } from './process.ts';
+import { push } from './push.ts';
 
-export interface Figure {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: string;
-  readonly wanted?: string;
-  /** Lowest and highest of the rounds. */
-  readonly range?: readonly [number, number];
-}
+const PARTS: Record<string, () => Promise<readonly (Figure | Skipped)[]>> = {
+  start: startTime,
+  idle: idleMemory,
+  direct,
+  policies,
+  envoy: throughEnvoy,
+  push,
+};
 
-const { values } = parseArgs({ options: { json: { type: 'string' } } });
+const { values } = parseArgs({ options: { json: { type: 'string' }, only: { type: 'string' } } });
+const chosen = values.only?.split(',') ?? Object.keys(PARTS);
 const figures: Figure[] = [];
-for (const measure of [policiesRatio, startTime, idleMemory]) {
-  for (const figure of await measure()) {
-    figures.push(figure);
-    const range = figure.range ? `  (${figure.range.map((n) => n.toFixed(2)).join(' to ')})` : '';
-    const wanted = figure.wanted ? `  wanted ${figure.wanted}` : '';
-    process.stdout.write(`${figure.name} ${figure.value.toFixed(2)} ${figure.unit}${range}${wanted}\n`);
+for (const part of chosen) {
+  const measure = PARTS[part];
+  if (measure === undefined) throw new Error(`no part "${part}": ${Object.keys(PARTS).join(', ')}`);
+  for (const told of await measure()) {
+    if ('skipped' in told) {
+      process.stdout.write(`skipped: ${told.skipped} (${told.why})\n`);
+      continue;
+    }
+    figures.push(told);
+    const range = told.range ? `  (${told.range.map((n) => n.toFixed(2)).join(' to ')})` : '';
+    const wanted = told.wanted ? `  wanted ${told.wanted}` : '';
+    process.stdout.write(`${told.name} ${told.value.toFixed(2)} ${told.unit}${range}${wanted}\n`);
   }
 }
 if (values.json !== undefined) {

@@ -6,6 +6,8 @@ export interface ProcessOptions {
   readonly name?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
+  /** Its standard input is a pipe, else nothing. */
+  readonly stdin?: boolean;
 }
 
 export interface Exit {
@@ -41,7 +43,7 @@ export async function startProcess(
 ): Promise<StartedProcess> {
   const name = options.name ?? command;
   const child = spawn(command, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [options.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     env: options.env ?? process.env,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
@@ -51,8 +53,8 @@ export async function startProcess(
     text = (text + chunk.toString('utf8')).slice(-MAX_OUTPUT);
     for (const listener of listeners) listener();
   };
-  child.stdout.on('data', take);
-  child.stderr.on('data', take);
+  child.stdout!.on('data', take);
+  child.stderr!.on('data', take);
   running.add(child);
   const exited = new Promise<Exit>((resolve) => {
     // 'close' and not 'exit': only then is the last output here.
