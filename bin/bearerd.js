@@ -7,7 +7,7 @@ if (major < 22 || (major === 22 && minor < 15)) {
   process.exit(1);
 }
 
-const limits = ['--max-semi-space-size=4', '--max-old-space-size=64'];
+const limits = ['--max-semi-space-size=4', '--max-old-space-size=256'];
 const own = (flag) =>
   [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ').includes(flag.split('=')[0]);
 const missing = limits.filter((flag) => !own(flag));
