@@ -35,7 +35,8 @@ export async function direct(): Promise<readonly (Figure | Skipped)[]> {
     for (const name of Object.keys(CALLS) as ServerName[]) {
       const server = await startServer(name, world, folder);
       if (server === undefined) told.push({ skipped: `direct ${name}`, why: 'no compiler for it here' });
-      else sides.set(name, { server, load: await startLoad(world, server.socket, folder), rates: [], cpus: [] });
+      else
+        sides.set(name, { server, load: await startLoad(world, server.socket, folder), rates: [], cpus: [] });
     }
     for (const { load } of sides.values()) await load.run(WARM_UP);
     for (let round = 0; round < ROUNDS; round++) {

@@ -36,7 +36,12 @@ export async function policies(): Promise<readonly Figure[]> {
     return [
       figureOf('policies_10_cpu', few!.cpus, 'us/call'),
       figureOf('policies_10000_cpu', many!.cpus, 'us/call'),
-      figureOf('policies_10000_vs_10', many!.rates.map((rate, i) => rate / few!.rates[i]!), 'ratio', '0.95 or more'),
+      figureOf(
+        'policies_10000_vs_10',
+        many!.rates.map((rate, i) => rate / few!.rates[i]!),
+        'ratio',
+        '0.95 or more',
+      ),
     ];
   } finally {
     for (const { server, load } of sides) {

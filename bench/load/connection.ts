@@ -46,7 +46,11 @@ export class LoadConnection {
   #done: (() => void) | undefined;
   #failed: ((error: Error) => void) | undefined;
 
-  static async open(path: string, requests: readonly LoadRequest[], callers: number): Promise<LoadConnection> {
+  static async open(
+    path: string,
+    requests: readonly LoadRequest[],
+    callers: number,
+  ): Promise<LoadConnection> {
     const socket = connect(path);
     await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
     return new LoadConnection(socket, requests, callers);
@@ -157,8 +161,7 @@ export class LoadConnection {
     if (parts === RIGHT) return;
     const request = this.#requests[this.#asked[slot]!]!;
     const data = Buffer.concat(parts ?? []);
-    const right =
-      data.length > 5 && injectedAuthorization(data.subarray(5)) === `Bearer ${request.token}`;
+    const right = data.length > 5 && injectedAuthorization(data.subarray(5)) === `Bearer ${request.token}`;
     if (!right) this.#fail(`request ${this.#asked[slot]} was answered without its token`);
     request.answer = data;
   }

@@ -31,7 +31,10 @@ export async function startLoad(world: BenchWorld, socket: string, folder: strin
     async run(calls) {
       generator.child.stdin!.write(`${calls}\n`);
       told++;
-      const [line] = await generator.waitForOutput(new RegExp(`(?:^\\{.*\\}\\n[^]*?){${told}}`, 'm'), 120_000);
+      const [line] = await generator.waitForOutput(
+        new RegExp(`(?:^\\{.*\\}\\n[^]*?){${told}}`, 'm'),
+        120_000,
+      );
       const last = line.trimEnd().split('\n').at(-1)!;
       const result: { seconds?: number; calls?: number; error?: string } = JSON.parse(last);
       if (result.error !== undefined) throw new Error(`load on ${socket}: ${result.error}`);

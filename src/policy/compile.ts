@@ -15,6 +15,8 @@ const REMEMBERED_HOSTS = 4_096;
 interface KnownHost {
   readonly host: Host;
   readonly indexes: readonly PathIndex[];
+  /** Covers everything of this host: neither path nor method is looked at. */
+  readonly only: Policy | undefined;
 }
 
 export function compilePolicies(
@@ -40,7 +42,8 @@ export function compilePolicies(
     if (remembered !== undefined) return remembered;
     const host = parseHost(authority, scheme);
     if (host === undefined) return undefined;
-    const entry = { host, indexes: hosts.covering(host) };
+    const indexes = hosts.covering(host);
+    const entry = { host, indexes, only: indexes.length === 1 ? indexes[0]!.only : undefined };
     if (ofScheme.size >= REMEMBERED_HOSTS) ofScheme.clear();
     ofScheme.set(authority, entry);
     return entry;
@@ -49,6 +52,7 @@ export function compilePolicies(
   function match(authority: string, method: string, rawPath: string, scheme: string): Match {
     const entry = lookUp(authority, scheme);
     if (entry === undefined || entry.indexes.length === 0) return undefined;
+    if (entry.only !== undefined) return entry.only;
     const { indexes } = entry;
     const path = cutQuery(rawPath);
     if (ambiguousPath !== 'exact_bytes' && isAmbiguousPath(path)) {

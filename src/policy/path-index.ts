@@ -66,6 +66,13 @@ export class PathIndex {
     return first(this.#everyPath, method, undefined);
   }
 
+  /** The policy of every request here, whatever its path and method; undefined = it depends on them. */
+  get only(): Policy | undefined {
+    if (this.#firstPathRule !== Number.POSITIVE_INFINITY) return undefined;
+    const [rule] = this.#everyPath;
+    return rule?.methods === undefined ? rule?.policy : undefined;
+  }
+
   /** Position of the first policy with path rules here; Infinity without one. */
   get firstPathRule(): number {
     return this.#firstPathRule;

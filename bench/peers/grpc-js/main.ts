@@ -48,13 +48,17 @@ interface Request {
 
 const protos = join(import.meta.dirname, '../../../node_modules/@grpc/grpc-js-xds/deps');
 const definition = loadSync('envoy/service/auth/v3/external_auth.proto', {
-  includeDirs: ['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate'].map((folder) => join(protos, folder)),
+  includeDirs: ['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate'].map((folder) =>
+    join(protos, folder),
+  ),
   longs: Number,
   defaults: true,
 });
-const service = (grpc.loadPackageDefinition(definition) as unknown as {
-  envoy: { service: { auth: { v3: { Authorization: { service: grpc.ServiceDefinition } } } } };
-}).envoy.service.auth.v3.Authorization.service;
+const service = (
+  grpc.loadPackageDefinition(definition) as unknown as {
+    envoy: { service: { auth: { v3: { Authorization: { service: grpc.ServiceDefinition } } } } };
+  }
+).envoy.service.auth.v3.Authorization.service;
 
 const server = new grpc.Server();
 server.addService(service, {

@@ -47,39 +47,60 @@ export function createCarriedRing(size = 16_384): CarriedRing {
 
   return {
     record(requestId, authority, method, path, source, generation, now) {
-      const hash = hashOf(seedA!, requestId, authority, method, path);
-      const check = hashOf(seedB!, requestId, authority, method, path);
-      const slot = hash & mask;
-      const same = hashes[slot] === hash && checks[slot] === check && now - times[slot]! <= WINDOW_MS;
+      hash(seedA!, seedB!, requestId, authority, method, path);
+      const slot = hashA & mask;
+      const same = hashes[slot] === hashA && checks[slot] === hashB && now - times[slot]! <= WINDOW_MS;
       const other = generations[slot] !== generation || sources[slot] !== source;
       doubts[slot] = same && (doubts[slot] === 1 || other) ? 1 : 0;
-      hashes[slot] = hash;
-      checks[slot] = check;
+      hashes[slot] = hashA;
+      checks[slot] = hashB;
       generations[slot] = generation;
       if (sources[slot] !== source) sources[slot] = source;
       times[slot] = now;
     },
     find(requestId, authority, method, path, now) {
-      const hash = hashOf(seedA!, requestId, authority, method, path);
-      const slot = hash & mask;
-      const check = hashOf(seedB!, requestId, authority, method, path);
-      if (hashes[slot] !== hash || checks[slot] !== check || now - times[slot]! > WINDOW_MS) return undefined;
-      return doubts[slot] === 1
-        ? 'in_doubt'
-        : { source: sources[slot]!, generation: generations[slot]! };
+      hash(seedA!, seedB!, requestId, authority, method, path);
+      const slot = hashA & mask;
+      if (hashes[slot] !== hashA || checks[slot] !== hashB || now - times[slot]! > WINDOW_MS)
+        return undefined;
+      return doubts[slot] === 1 ? 'in_doubt' : { source: sources[slot]!, generation: generations[slot]! };
     },
   };
 }
 
-// FNV-1a, with an end mark after each part: "a" and "bc" are not "ab" and "c". The last line spreads what the low bits,
-// which choose the slot, have not seen.
-function hashOf(seed: number, requestId: string, authority: string, method: string, path: string): number {
-  let h = mix(mix(mix(mix(seed, requestId), authority), method), path);
-  h = Math.imul(h ^ (h >>> 16), 0x85eb_ca6b);
-  return (h ^ (h >>> 13)) >>> 0;
+/** Both halves of the hash of the last key. */
+let hashA = 0;
+let hashB = 0;
+
+// FNV-1a twice over in one pass, with an end mark after each part: "a" and "bc" are not "ab" and "c". The last lines
+// spread what the low bits, which choose the slot, have not seen.
+function hash(
+  seedA: number,
+  seedB: number,
+  requestId: string,
+  authority: string,
+  method: string,
+  path: string,
+): void {
+  hashA = seedA;
+  hashB = seedB;
+  mix(requestId);
+  mix(authority);
+  mix(method);
+  mix(path);
+  hashA = Math.imul(hashA ^ (hashA >>> 16), 0x85eb_ca6b);
+  hashA = (hashA ^ (hashA >>> 13)) >>> 0;
+  hashB >>>= 0;
 }
 
-function mix(h: number, text: string): number {
-  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x0100_0193);
-  return Math.imul(h ^ 0x1_0000, 0x0100_0193);
+function mix(text: string): void {
+  let a = hashA;
+  let b = hashB;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    a = Math.imul(a ^ code, 0x0100_0193);
+    b = Math.imul(b ^ code, 0x5bd1_e995);
+  }
+  hashA = Math.imul(a ^ 0x1_0000, 0x0100_0193);
+  hashB = Math.imul(b ^ 0x1_0000, 0x5bd1_e995);
 }
