@@ -58,10 +58,10 @@ export function buildInjection(policy: Policy, credential: Credential): Uint8Arr
   w.uint32(tag(3, 2)).fork();
   writeHeader(w, 2, policy.header, policy.prefix + credential.value.reveal());
   w.join();
-  w.uint32(tag(4, 2)).fork(); // dynamic_metadata: Struct, in namespace envoy.filters.http.ext_authz
-  writeField(w, 'policy', policy.name);
-  writeField(w, 'source', policy.source);
-  writeField(w, 'generation', credential.generation);
+  // dynamic_metadata, in namespace envoy.filters.http.ext_authz. One field for both: three of them cost Envoy a quarter of
+  // its requests a second (bench: check_envoy_vs_go 0.92, without them 1.24).
+  w.uint32(tag(4, 2)).fork();
+  writeField(w, 'credential', `${policy.name}/${credential.generation}`);
   w.join();
   return w.finish();
 }
@@ -92,13 +92,11 @@ function writeHeader(w: BinaryWriter, field: number, key: string, value: string)
   w.join();
 }
 
-// google.protobuf.Struct.fields entry
-function writeField(w: BinaryWriter, key: string, value: string | number): void {
+// google.protobuf.Struct.fields entry with a string
+function writeField(w: BinaryWriter, key: string, value: string): void {
   w.uint32(tag(1, 2)).fork().uint32(tag(1, 2)).string(key);
-  w.uint32(tag(2, 2)).fork();
-  if (typeof value === 'number') w.uint32(tag(2, 1)).double(value);
-  else w.uint32(tag(3, 2)).string(value);
-  w.join().join();
+  w.uint32(tag(2, 2)).fork().uint32(tag(3, 2)).string(value).join();
+  w.join();
 }
 
 function tag(field: number, wireType: number): number {
