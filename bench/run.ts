@@ -7,6 +7,7 @@ import { throughEnvoy } from './envoy.ts';
 import type { Figure, Skipped } from './figure.ts';
 import { policies } from './policies.ts';
 import { idleMemory, startTime } from './process.ts';
+import { push } from './push.ts';
 
 const PARTS: Record<string, () => Promise<readonly (Figure | Skipped)[]>> = {
   start: startTime,
@@ -14,6 +15,7 @@ const PARTS: Record<string, () => Promise<readonly (Figure | Skipped)[]>> = {
   direct,
   policies,
   envoy: throughEnvoy,
+  push,
 };
 
 const { values } = parseArgs({ options: { json: { type: 'string' }, only: { type: 'string' } } });

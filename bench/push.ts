@@ -1,0 +1,190 @@
+// The push door: the generated configuration fed by our SDS, against the same Envoy without any credential, and against
+// Envoy's own credential_injector with a secret from its configuration. The upstream is a second listener of this Envoy.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parse } from 'yaml';
+import { parseConfig } from '../src/config/parse.ts';
+import { generateEnvoy } from '../src/doors/generate/generate.ts';
+import { startEnvoy } from '../test/support/envoy.ts';
+import { freePort } from '../test/support/ports.ts';
+import { startProcess } from '../test/support/process.ts';
+import { type Figure, figureOf, type Skipped } from './figure.ts';
+import { hasWrk, httpLoad } from './load/wrk.ts';
+
+const ROUNDS = 5;
+const SECONDS = 2;
+const CALLERS = 32;
+const TOKEN = 'x'.repeat(900);
+const HOSTS = { push: 'orders.example.com', native: 'native.example.com', none: 'open.example.com' } as const;
+
+export async function push(): Promise<readonly (Figure | Skipped)[]> {
+  if (!(await hasWrk())) return [{ skipped: 'push_vs_*', why: 'wrk is missing' }];
+  const folder = mkdtempSync(join(tmpdir(), 'bearerd-bench-'));
+  const upstreamPort = await freePort();
+  const file = join(folder, 'bearerd.yaml');
+  const text = `version: 1
+mode: development
+listen: { xds: "unix://${folder}/xds.sock" }
+sources:
+  orders: { static: { value: { inline: ${TOKEN} } } }
+outbound:
+  - { name: orders, match: { hosts: [${HOSTS.push}] }, inject: { source: orders } }
+`;
+  writeFileSync(file, text);
+  const program = join(import.meta.dirname, '../bin/bearerd.js');
+  const bearerd = await startProcess(process.execPath, [program, 'serve', '--config', file]);
+  await bearerd.waitForOutput(/"listener":"xds","state":"listening"/);
+  const there = { address: '127.0.0.1', port: upstreamPort };
+  const bootstrap = parse(
+    generateEnvoy(parseConfig(text, file), {
+      door: 'push',
+      listen: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+      upstreams: { [HOSTS.push]: there, '*': there },
+    }),
+  );
+  addNative(bootstrap.static_resources);
+  bootstrap.static_resources.listeners.push(upstreamListener(upstreamPort));
+  const envoy = await startEnvoy({ config: bootstrap, concurrency: 1 });
+  try {
+    const port = await envoy.listenerPort('outbound');
+    for (const [name, host] of Object.entries(HOSTS)) {
+      const wanted = name === 'none' ? undefined : `Bearer ${TOKEN}`;
+      for (let i = 0; (await seen(port, host)) !== wanted; i++) {
+        if (i > 100) throw new Error(`${name}: the upstream did not see what it should`);
+        await sleep(20);
+      }
+    }
+    const rates: Record<string, number[]> = { push: [], native: [], none: [] };
+    const loads = Object.entries(HOSTS).map(([name, host]) => {
+      const requests = Array.from({ length: 2_000 }, (_, i) => ({ host, path: `/v1/items/${i}` }));
+      const own = mkdtempSync(join(folder, `${name}-`));
+      return [name, httpLoad({ requests } as never, own)] as const;
+    });
+    for (const [, load] of loads) await load.rate(port, 1, CALLERS);
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const [name, load] of loads)
+        rates[name]!.push((await load.rate(port, SECONDS, CALLERS)).perSecond);
+    }
+    const against = (name: string) => rates['push']!.map((rate, i) => rate / rates[name]![i]!);
+    return [
+      figureOf('push_requests', rates['push']!, 'requests/s'),
+      figureOf('push_vs_no_auth', against('none'), 'ratio', '0.93 or more'),
+      figureOf('push_vs_native_injector', against('native'), 'ratio'),
+    ];
+  } finally {
+    await envoy.stop();
+    await bearerd.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+interface Resources {
+  listeners: {
+    filter_chains: { filters: { typed_config: { route_config: { virtual_hosts: object[] } } }[] }[];
+  }[];
+  clusters: {
+    name: string;
+    typed_extension_protocol_options?: Record<string, { http_filters?: object[] }>;
+  }[];
+  secrets?: object[];
+}
+
+/** A host of its own with the injector alone, on a copy of the policy's cluster. */
+function addNative(resources: Resources): void {
+  const ours = resources.clusters.find(({ name }) => name === `orders.${HOSTS.push}`)!;
+  const cluster = structuredClone({ ...ours, name: 'native' });
+  const [options] = Object.values(cluster.typed_extension_protocol_options!);
+  options!.http_filters = [
+    {
+      name: 'envoy.filters.http.credential_injector',
+      typed_config: {
+        '@type':
+          'type.googleapis.com/envoy.extensions.filters.http.credential_injector.v3.CredentialInjector',
+        overwrite: true,
+        credential: {
+          name: 'envoy.http.injected_credentials.generic',
+          typed_config: {
+            '@type': 'type.googleapis.com/envoy.extensions.http.injected_credentials.generic.v3.Generic',
+            credential: { name: 'native' },
+          },
+        },
+      },
+    },
+    {
+      name: 'envoy.filters.http.upstream_codec',
+      typed_config: {
+        '@type': 'type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec',
+      },
+    },
+  ];
+  resources.clusters.push(cluster);
+  resources.secrets = [{ name: 'native', generic_secret: { secret: { inline_string: `Bearer ${TOKEN}` } } }];
+  resources.listeners[0]!.filter_chains[0]!.filters[0]!.typed_config.route_config.virtual_hosts.unshift({
+    name: 'native',
+    domains: [HOSTS.native],
+    routes: [{ match: { prefix: '/' }, route: { cluster: 'native' } }],
+  });
+}
+
+function upstreamListener(port: number): object {
+  return {
+    name: 'upstream',
+    address: { socket_address: { address: '127.0.0.1', port_value: port } },
+    filter_chains: [
+      {
+        filters: [
+          {
+            name: 'hcm',
+            typed_config: {
+              '@type':
+                'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+              stat_prefix: 'upstream',
+              route_config: {
+                virtual_hosts: [
+                  {
+                    name: 'all',
+                    domains: ['*'],
+                    routes: [
+                      {
+                        match: { prefix: '/seen' },
+                        direct_response: { status: 200 },
+                        response_headers_to_add: [
+                          { header: { key: 'x-seen', value: '%REQ(authorization)%' } },
+                        ],
+                      },
+                      { match: { prefix: '/' }, direct_response: { status: 200 } },
+                    ],
+                  },
+                ],
+              },
+              http_filters: [
+                {
+                  name: 'router',
+                  typed_config: {
+                    '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router',
+                  },
+                },
+              ],
+            },
+          },
+        ],
+      },
+    ],
+  };
+}
+
+/** The credential that reached the upstream. */
+function seen(port: number, host: string): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    request({ host: '127.0.0.1', port, path: '/seen', headers: { host } }, (answer) => {
+      answer.resume();
+      const value = answer.headers['x-seen'];
+      resolve(value === '-' || value === '' ? undefined : (value as string | undefined));
+    })
+      .on('error', reject)
+      .end();
+  });
+}
