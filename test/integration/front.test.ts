@@ -1,4 +1,4 @@
-// The thin front against a grpc-js server with the same handlers: a grpc-js client must not see which is which.
+// Both fronts against a grpc-js server with the same handlers: a grpc-js client must not see which is which.
 import assert from 'node:assert/strict';
 import http2 from 'node:http2';
 import { connect } from 'node:net';
@@ -7,8 +7,14 @@ import * as grpc from '@grpc/grpc-js';
 import { type Front, GrpcError, GrpcStatus, type UnaryHandler } from '../../src/server/front.ts';
 import { frameMessage } from '../../src/server/grpc-wire.ts';
 import { createNodeFront } from '../../src/server/node-front.ts';
+import { createRawFront } from '../../src/server/raw-front.ts';
 import { createRecordingObserver } from '../support/recording-observer.ts';
 import { createSocketFolder } from '../support/sockets.ts';
+
+const FRONTS = [
+  ['raw', createRawFront],
+  ['node', createNodeFront],
+] as const;
 
 const MAX_BYTES = 256 << 10;
 const bytes = (value: Uint8Array) => Buffer.from(value);
@@ -83,275 +89,279 @@ interface Result {
   readonly body: string | undefined;
 }
 
-describe('unary calls', () => {
-  const sockets = createSocketFolder();
-  const recorded = createRecordingObserver();
-  let front: Front;
-  let reference: grpc.Server;
-  const clients: Record<'front' | 'grpc-js', grpc.Client> = {} as never;
-  let frontAddress = '';
+for (const [name, createFront] of FRONTS)
+  describe(`unary calls, front: ${name}`, () => {
+    const sockets = createSocketFolder();
+    const recorded = createRecordingObserver();
+    let front: Front;
+    let reference: grpc.Server;
+    const clients: Record<'front' | 'grpc-js', grpc.Client> = {} as never;
+    let frontAddress = '';
 
-  before(async () => {
-    front = createNodeFront(new Map(Object.entries(handlers)), {
-      observer: recorded.observer,
-      name: 'check',
-    });
-    frontAddress = await front.listen(sockets.address('front.sock'));
-    reference = createReference();
-    const port = await new Promise<number>((resolve, reject) =>
-      reference.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, bound) =>
-        error ? reject(error) : resolve(bound),
-      ),
-    );
-    clients.front = new grpc.Client(frontAddress, grpc.credentials.createInsecure());
-    clients['grpc-js'] = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
-  });
-  after(async () => {
-    for (const client of Object.values(clients)) client.close();
-    reference.forceShutdown();
-    await front.drain(100);
-    sockets.remove();
-  });
-
-  function call(
-    which: 'front' | 'grpc-js',
-    path: string,
-    message: Uint8Array,
-    options: grpc.CallOptions = {},
-    cancelAfterMs?: number,
-  ): Promise<Result> {
-    return new Promise((resolve) => {
-      const request = clients[which].makeUnaryRequest(
-        path,
-        bytes,
-        bytes,
-        message,
-        new grpc.Metadata(),
-        options,
-        (error, value) =>
-          resolve(
-            error
-              ? { code: error.code, details: error.details, body: undefined }
-              : { code: 0, details: '', body: value!.toString('hex') },
-          ),
+    before(async () => {
+      front = createFront(new Map(Object.entries(handlers)), {
+        observer: recorded.observer,
+        name: 'check',
+      });
+      frontAddress = await front.listen(sockets.address('front.sock'));
+      reference = createReference();
+      const port = await new Promise<number>((resolve, reject) =>
+        reference.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, bound) =>
+          error ? reject(error) : resolve(bound),
+        ),
       );
-      if (cancelAfterMs !== undefined) setTimeout(() => request.cancel(), cancelAfterMs);
+      clients.front = new grpc.Client(frontAddress, grpc.credentials.createInsecure());
+      clients['grpc-js'] = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
     });
-  }
-
-  /** As many messages as wanted, as a client stream. */
-  function stream(
-    which: 'front' | 'grpc-js',
-    path: string,
-    messages: readonly Uint8Array[],
-  ): Promise<number> {
-    return new Promise((resolve) => {
-      const request = clients[which].makeClientStreamRequest(path, bytes, bytes, (error) =>
-        resolve(error?.code ?? 0),
-      );
-      for (const message of messages) request.write(message);
-      request.end();
+    after(async () => {
+      for (const client of Object.values(clients)) client.close();
+      reference.forceShutdown();
+      await front.drain(100);
+      sockets.remove();
     });
-  }
 
-  async function both(path: string, message: Uint8Array): Promise<Result> {
-    const mine = await call('front', path, message);
-    const theirs = await call('grpc-js', path, message);
-    assert.deepEqual(mine, theirs, `${path}: front and grpc-js differ`);
-    return mine;
-  }
-
-  const message = Buffer.from('0a03616263', 'hex');
-
-  test('an immediate and a later answer arrive whole, empty ones and empty requests too', async () => {
-    for (const path of ['/t.T/Echo', '/t.T/EchoLater']) {
-      assert.equal((await both(path, message)).body, '0a03616263');
-      assert.equal((await both(path, Buffer.alloc(0))).body, '');
-      assert.equal((await both(path, Buffer.alloc(200_000, 7))).body!.length, 400_000);
+    function call(
+      which: 'front' | 'grpc-js',
+      path: string,
+      message: Uint8Array,
+      options: grpc.CallOptions = {},
+      cancelAfterMs?: number,
+    ): Promise<Result> {
+      return new Promise((resolve) => {
+        const request = clients[which].makeUnaryRequest(
+          path,
+          bytes,
+          bytes,
+          message,
+          new grpc.Metadata(),
+          options,
+          (error, value) =>
+            resolve(
+              error
+                ? { code: error.code, details: error.details, body: undefined }
+                : { code: 0, details: '', body: value!.toString('hex') },
+            ),
+        );
+        if (cancelAfterMs !== undefined) setTimeout(() => request.cancel(), cancelAfterMs);
+      });
     }
-    assert.equal((await both('/t.T/Empty', message)).body, '');
-  });
 
-  test('a status of our own arrives with its text', async () => {
-    assert.deepEqual(await both('/t.T/NotFound', message), {
-      code: grpc.status.NOT_FOUND,
-      details: 'no such service: 100 %, ä',
-      body: undefined,
+    /** As many messages as wanted, as a client stream. */
+    function stream(
+      which: 'front' | 'grpc-js',
+      path: string,
+      messages: readonly Uint8Array[],
+    ): Promise<number> {
+      return new Promise((resolve) => {
+        const request = clients[which].makeClientStreamRequest(path, bytes, bytes, (error) =>
+          resolve(error?.code ?? 0),
+        );
+        for (const message of messages) request.write(message);
+        request.end();
+      });
+    }
+
+    async function both(path: string, message: Uint8Array): Promise<Result> {
+      const mine = await call('front', path, message);
+      const theirs = await call('grpc-js', path, message);
+      assert.deepEqual(mine, theirs, `${path}: front and grpc-js differ`);
+      return mine;
+    }
+
+    const message = Buffer.from('0a03616263', 'hex');
+
+    test('an immediate and a later answer arrive whole, empty ones and empty requests too', async () => {
+      for (const path of ['/t.T/Echo', '/t.T/EchoLater']) {
+        assert.equal((await both(path, message)).body, '0a03616263');
+        assert.equal((await both(path, Buffer.alloc(0))).body, '');
+        assert.equal((await both(path, Buffer.alloc(200_000, 7))).body!.length, 400_000);
+      }
+      assert.equal((await both('/t.T/Empty', message)).body, '');
     });
-    assert.equal((await both('/t.T/NotFoundLater', message)).code, grpc.status.NOT_FOUND);
-  });
 
-  test('an unknown error is INTERNAL with fixed text, and the observer is told', async () => {
-    const told = recorded.named('unexpected').length;
-    for (const path of ['/t.T/Throws', '/t.T/ThrowsLater']) {
-      assert.deepEqual(await both(path, message), {
-        code: grpc.status.INTERNAL,
-        details: 'internal error',
+    test('a status of our own arrives with its text', async () => {
+      assert.deepEqual(await both('/t.T/NotFound', message), {
+        code: grpc.status.NOT_FOUND,
+        details: 'no such service: 100 %, ä',
         body: undefined,
       });
-    }
-    assert.equal(recorded.named('unexpected').length, told + 2);
-  });
+      assert.equal((await both('/t.T/NotFoundLater', message)).code, grpc.status.NOT_FOUND);
+    });
 
-  test('an unknown method is UNIMPLEMENTED', async () => {
-    for (const which of ['front', 'grpc-js'] as const) {
-      assert.equal((await call(which, '/t.T/Nothing', message)).code, grpc.status.UNIMPLEMENTED);
-    }
-  });
-
-  test('a message above 256 KiB is RESOURCE_EXHAUSTED, one of exactly 256 KiB is served', async () => {
-    assert.equal((await both('/t.T/Echo', Buffer.alloc(MAX_BYTES))).code, 0);
-    for (const size of [MAX_BYTES + 1, 4 << 20]) {
-      for (const which of ['front', 'grpc-js'] as const) {
-        const { code } = await call(which, '/t.T/Echo', Buffer.alloc(size));
-        assert.equal(code, grpc.status.RESOURCE_EXHAUSTED, `${which}, ${size} bytes`);
+    test('an unknown error is INTERNAL with fixed text, and the observer is told', async () => {
+      const told = recorded.named('unexpected').length;
+      for (const path of ['/t.T/Throws', '/t.T/ThrowsLater']) {
+        assert.deepEqual(await both(path, message), {
+          code: grpc.status.INTERNAL,
+          details: 'internal error',
+          body: undefined,
+        });
       }
-    }
-    assert.equal((await both('/t.T/Echo', message)).code, 0, 'the connection lives on');
-  });
+      assert.equal(recorded.named('unexpected').length, told + 2);
+    });
 
-  test('no message and two messages are refused alike', async () => {
-    for (const messages of [[], [message, message], [Buffer.alloc(0), message]]) {
+    test('an unknown method is UNIMPLEMENTED', async () => {
       for (const which of ['front', 'grpc-js'] as const) {
-        assert.equal(await stream(which, '/t.T/Echo', messages), grpc.status.UNIMPLEMENTED, which);
+        assert.equal((await call(which, '/t.T/Nothing', message)).code, grpc.status.UNIMPLEMENTED);
       }
-    }
-  });
+    });
 
-  test('a deadline ends a hanging call on both sides', async () => {
-    const seen = aborted.length;
-    for (const which of ['front', 'grpc-js'] as const) {
-      const { code } = await call(which, '/t.T/Hangs', message, { deadline: Date.now() + 60 });
-      assert.equal(code, grpc.status.DEADLINE_EXCEEDED, which);
-    }
-    await sleep(50);
-    assert.equal(aborted.length, seen + 2, 'both handlers saw the end');
-  });
+    test('a message above 256 KiB is RESOURCE_EXHAUSTED, one of exactly 256 KiB is served', async () => {
+      assert.equal((await both('/t.T/Echo', Buffer.alloc(MAX_BYTES))).code, 0);
+      for (const size of [MAX_BYTES + 1, 4 << 20]) {
+        for (const which of ['front', 'grpc-js'] as const) {
+          const { code } = await call(which, '/t.T/Echo', Buffer.alloc(size));
+          assert.equal(code, grpc.status.RESOURCE_EXHAUSTED, `${which}, ${size} bytes`);
+        }
+      }
+      assert.equal((await both('/t.T/Echo', message)).code, 0, 'the connection lives on');
+    });
 
-  test('a cancelled call aborts its signal', async () => {
-    const seen = aborted.length;
-    for (const which of ['front', 'grpc-js'] as const) {
-      assert.equal((await call(which, '/t.T/Hangs', message, {}, 20)).code, grpc.status.CANCELLED);
-    }
-    await sleep(50);
-    assert.equal(aborted.length, seen + 2);
-  });
+    test('no message and two messages are refused alike', async () => {
+      for (const messages of [[], [message, message], [Buffer.alloc(0), message]]) {
+        for (const which of ['front', 'grpc-js'] as const) {
+          assert.equal(await stream(which, '/t.T/Echo', messages), grpc.status.UNIMPLEMENTED, which);
+        }
+      }
+    });
 
-  test('3,000 cancelled calls do not cost the connection', async () => {
-    const errors = recorded.named('peerFault').length;
-    for (let round = 0; round < 6; round++) {
-      await Promise.all(Array.from({ length: 500 }, () => call('front', '/t.T/Hangs', message, {}, 0)));
-    }
-    assert.equal((await call('front', '/t.T/Echo', message)).code, 0);
-    assert.equal(recorded.named('peerFault').length, errors);
-  });
+    test('a deadline ends a hanging call on both sides', async () => {
+      const seen = aborted.length;
+      for (const which of ['front', 'grpc-js'] as const) {
+        const { code } = await call(which, '/t.T/Hangs', message, { deadline: Date.now() + 60 });
+        assert.equal(code, grpc.status.DEADLINE_EXCEEDED, which);
+      }
+      await sleep(50);
+      assert.equal(aborted.length, seen + 2, 'both handlers saw the end');
+    });
 
-  describe('below gRPC', () => {
-    async function raw(
-      headers: http2.OutgoingHttpHeaders,
-      body: Uint8Array | undefined,
-    ): Promise<http2.IncomingHttpHeaders> {
-      const session = http2.connect('http://bearerd', {
-        createConnection: () => connect(frontAddress.replace('unix://', '')),
+    test('a cancelled call aborts its signal', async () => {
+      const seen = aborted.length;
+      for (const which of ['front', 'grpc-js'] as const) {
+        assert.equal((await call(which, '/t.T/Hangs', message, {}, 20)).code, grpc.status.CANCELLED);
+      }
+      await sleep(50);
+      assert.equal(aborted.length, seen + 2);
+    });
+
+    test('3,000 cancelled calls do not cost the connection', async () => {
+      const errors = recorded.named('peerFault').length;
+      for (let round = 0; round < 6; round++) {
+        await Promise.all(Array.from({ length: 500 }, () => call('front', '/t.T/Hangs', message, {}, 0)));
+      }
+      assert.equal((await call('front', '/t.T/Echo', message)).code, 0);
+      assert.equal(recorded.named('peerFault').length, errors);
+    });
+
+    describe('below gRPC', () => {
+      async function raw(
+        headers: http2.OutgoingHttpHeaders,
+        body: Uint8Array | undefined,
+      ): Promise<http2.IncomingHttpHeaders> {
+        const session = http2.connect('http://bearerd', {
+          createConnection: () => connect(frontAddress.replace('unix://', '')),
+        });
+        try {
+          const request = session.request({
+            ':method': 'POST',
+            ':path': '/t.T/Echo',
+            te: 'trailers',
+            ...headers,
+          });
+          request.on('error', () => {});
+          if (body) request.write(body);
+          request.end();
+          return await new Promise((resolve, reject) => {
+            let seen: http2.IncomingHttpHeaders = {};
+            request.on('response', (got) => {
+              seen = got;
+            });
+            request.on('trailers', (got) => {
+              seen = { ...seen, ...got };
+            });
+            request.on('close', () => resolve(seen));
+            request.resume();
+            setTimeout(() => reject(new Error('no answer')), 2_000).unref();
+          });
+        } finally {
+          session.destroy();
+        }
+      }
+      const grpcHeaders = { 'content-type': 'application/grpc' };
+
+      test('another content type is HTTP 415, another method HTTP 405', async () => {
+        const body = frameMessage(message);
+        assert.equal((await raw({ 'content-type': 'application/json' }, body))[':status'], 415);
+        assert.equal((await raw({}, body))[':status'], 415);
+        assert.equal((await raw({ ...grpcHeaders, ':method': 'PUT' }, body))[':status'], 405);
       });
-      try {
-        const request = session.request({
-          ':method': 'POST',
-          ':path': '/t.T/Echo',
-          te: 'trailers',
-          ...headers,
-        });
-        request.on('error', () => {});
-        if (body) request.write(body);
-        request.end();
-        return await new Promise((resolve, reject) => {
-          let seen: http2.IncomingHttpHeaders = {};
-          request.on('response', (got) => {
-            seen = got;
-          });
-          request.on('trailers', (got) => {
-            seen = { ...seen, ...got };
-          });
-          request.on('close', () => resolve(seen));
-          request.resume();
-          setTimeout(() => reject(new Error('no answer')), 2_000).unref();
-        });
-      } finally {
-        session.destroy();
-      }
-    }
-    const grpcHeaders = { 'content-type': 'application/grpc' };
 
-    test('another content type is HTTP 415, another method HTTP 405', async () => {
-      const body = frameMessage(message);
-      assert.equal((await raw({ 'content-type': 'application/json' }, body))[':status'], 415);
-      assert.equal((await raw({}, body))[':status'], 415);
-      assert.equal((await raw({ ...grpcHeaders, ':method': 'PUT' }, body))[':status'], 405);
-    });
+      test('a compressed request is UNIMPLEMENTED, since nothing is unpacked here', async () => {
+        const headers = { ...grpcHeaders, 'grpc-encoding': 'gzip' };
+        assert.equal((await raw(headers, frameMessage(message)))['grpc-status'], '12');
+        const identity = { ...grpcHeaders, 'grpc-encoding': 'identity' };
+        assert.equal((await raw(identity, frameMessage(message)))['grpc-status'], '0');
+      });
 
-    test('a compressed request is UNIMPLEMENTED, since nothing is unpacked here', async () => {
-      const headers = { ...grpcHeaders, 'grpc-encoding': 'gzip' };
-      assert.equal((await raw(headers, frameMessage(message)))['grpc-status'], '12');
-      const identity = { ...grpcHeaders, 'grpc-encoding': 'identity' };
-      assert.equal((await raw(identity, frameMessage(message)))['grpc-status'], '0');
-    });
-
-    test('a compressed flag without an encoding, a cut frame and a bad timeout are INTERNAL', async () => {
-      const flagged = frameMessage(message);
-      flagged[0] = 1;
-      assert.equal((await raw(grpcHeaders, flagged))['grpc-status'], '13');
-      for (const cut of [1, 4, 5, 9]) {
-        const answer = await raw(grpcHeaders, frameMessage(message).subarray(0, cut));
-        assert.equal(answer['grpc-status'], '13', `${cut} bytes`);
-      }
-      const timeout = { ...grpcHeaders, 'grpc-timeout': 'soon' };
-      assert.equal((await raw(timeout, frameMessage(message)))['grpc-status'], '13');
+      test('a compressed flag without an encoding, a cut frame and a bad timeout are INTERNAL', async () => {
+        const flagged = frameMessage(message);
+        flagged[0] = 1;
+        assert.equal((await raw(grpcHeaders, flagged))['grpc-status'], '13');
+        for (const cut of [1, 4, 5, 9]) {
+          const answer = await raw(grpcHeaders, frameMessage(message).subarray(0, cut));
+          assert.equal(answer['grpc-status'], '13', `${cut} bytes`);
+        }
+        const timeout = { ...grpcHeaders, 'grpc-timeout': 'soon' };
+        assert.equal((await raw(timeout, frameMessage(message)))['grpc-status'], '13');
+      });
     });
   });
-});
 
-describe('drain', () => {
-  test('a call in flight ends well, then the front is closed', async () => {
-    const sockets = createSocketFolder();
-    const front = createNodeFront(new Map(Object.entries(handlers)), {
-      observer: createRecordingObserver().observer,
-      name: 'check',
-    });
-    const client = new grpc.Client(
-      await front.listen(sockets.address('d.sock')),
-      grpc.credentials.createInsecure(),
-    );
-    const inFlight = new Promise<Buffer>((resolve, reject) => {
-      client.makeUnaryRequest('/t.T/EchoLater', bytes, bytes, Buffer.from('x'), (error, value) =>
-        error ? reject(error) : resolve(value!),
+for (const [name, createFront] of FRONTS)
+  describe(`drain, front: ${name}`, () => {
+    test('a call in flight ends well, then the front is closed', async () => {
+      const sockets = createSocketFolder();
+      const front = createFront(new Map(Object.entries(handlers)), {
+        observer: createRecordingObserver().observer,
+        name: 'check',
+      });
+      const client = new grpc.Client(
+        await front.listen(sockets.address('d.sock')),
+        grpc.credentials.createInsecure(),
       );
+      const inFlight = new Promise<Buffer>((resolve, reject) => {
+        client.makeUnaryRequest('/t.T/EchoLater', bytes, bytes, Buffer.from('x'), (error, value) =>
+          error ? reject(error) : resolve(value!),
+        );
+      });
+      await sleep(10);
+      await Promise.all([front.drain(1_000), inFlight]);
+      assert.equal((await inFlight).toString(), 'x');
+      client.close();
+      sockets.remove();
     });
-    await sleep(10);
-    await Promise.all([front.drain(1_000), inFlight]);
-    assert.equal((await inFlight).toString(), 'x');
-    client.close();
-    sockets.remove();
-  });
 
-  test('a call that does not end is cut off after the grace', async () => {
-    const sockets = createSocketFolder();
-    const front = createNodeFront(new Map(Object.entries(handlers)), {
-      observer: createRecordingObserver().observer,
-      name: 'check',
+    test('a call that does not end is cut off after the grace', async () => {
+      const sockets = createSocketFolder();
+      const front = createFront(new Map(Object.entries(handlers)), {
+        observer: createRecordingObserver().observer,
+        name: 'check',
+      });
+      const client = new grpc.Client(
+        await front.listen(sockets.address('d.sock')),
+        grpc.credentials.createInsecure(),
+      );
+      const ended = new Promise<number>((resolve) => {
+        client.makeUnaryRequest('/t.T/Hangs', bytes, bytes, Buffer.from('x'), (error) =>
+          resolve(error!.code),
+        );
+      });
+      await sleep(20);
+      const begun = performance.now();
+      await front.drain(100);
+      assert.ok(performance.now() - begun < 1_000);
+      assert.ok([grpc.status.UNAVAILABLE, grpc.status.CANCELLED].includes(await ended));
+      client.close();
+      sockets.remove();
     });
-    const client = new grpc.Client(
-      await front.listen(sockets.address('d.sock')),
-      grpc.credentials.createInsecure(),
-    );
-    const ended = new Promise<number>((resolve) => {
-      client.makeUnaryRequest('/t.T/Hangs', bytes, bytes, Buffer.from('x'), (error) => resolve(error!.code));
-    });
-    await sleep(20);
-    const begun = performance.now();
-    await front.drain(100);
-    assert.ok(performance.now() - begun < 1_000);
-    assert.ok([grpc.status.UNAVAILABLE, grpc.status.CANCELLED].includes(await ended));
-    client.close();
-    sockets.remove();
   });
-});
