@@ -52,6 +52,8 @@ export type CredentialListener = (credential: Credential | undefined) => void;
 export interface CredentialStore {
   /** Hot: the current credential if it may still be used by both clocks, else undefined. No allocation, no I/O. */
   peek(source: string): Credential | undefined;
+  /** peek() of one source without looking it up, for those who ask for the same one again and again. */
+  reader(source: string): () => Credential | undefined;
   /** Cold: the current credential, or the result of the fetch under way, within `timeoutMs`. Rejects with CredentialError. */
   get(source: string, timeoutMs: number, signal?: AbortSignal): Promise<Credential>;
   /** Why there is none: the last failure, or undefined. */

@@ -57,6 +57,7 @@ export function createCredentialStore(deps: StoreDeps): CredentialStore {
 
   return {
     peek: (source) => of(source).peek(),
+    reader: (source) => of(source).peek,
     get: (source, timeoutMs, signal) => of(source).get(timeoutMs, signal),
     failure: (source) => of(source).failure,
     retryAfterMs: (source) => of(source).retryAfterMs(),

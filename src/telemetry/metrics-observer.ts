@@ -21,6 +21,14 @@ export function createMetrics(clock: Clock): Metrics {
   const checks = new Map<string, Map<CheckReason, CheckCount>>();
   const credentials = new Map<string, { generation: number; expiresAt: number }>();
 
+  function countOf(policy: string, decision: CheckDecision, reason: CheckReason): CheckCount {
+    const reasons = checks.get(policy) ?? new Map<CheckReason, CheckCount>();
+    checks.set(policy, reasons);
+    const count = reasons.get(reason) ?? { decision, count: 0 };
+    reasons.set(reason, count);
+    return count;
+  }
+
   new Counter({
     name: 'bearerd_checks_total',
     help: 'Checks answered, by policy, decision and reason. policy is empty where none matched.',
@@ -115,16 +123,9 @@ export function createMetrics(clock: Clock): Metrics {
 
   const observer: Observer = {
     ...nullObserver,
+    injectionCount: (policy) => countOf(policy, 'inject', 'injected'),
     checkDecided(policy, decision, reason) {
-      const name = policy ?? '';
-      let reasons = checks.get(name);
-      if (!reasons) {
-        reasons = new Map();
-        checks.set(name, reasons);
-      }
-      const entry = reasons.get(reason);
-      if (entry) entry.count++;
-      else reasons.set(reason, { decision, count: 1 });
+      countOf(policy ?? '', decision, reason).count++;
     },
     refreshEnded(source, result, durationMs, wasForced) {
       refreshes.observe({ source, result, forced: String(wasForced) }, durationMs / 1000);

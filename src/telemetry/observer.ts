@@ -34,7 +34,9 @@ export type ForcedRefresh =
 export type FeedbackDoor = 'push' | 'check';
 
 export interface Observer {
-  /** Hot: once a Check. `policy` is undefined where none matched. */
+  /** Counts the injections of a policy, the one thing that happens for every warm Check: the caller adds to `count`. */
+  injectionCount(policy: string): { count: number };
+  /** Every other answer to a Check. `policy` is undefined where none matched. */
   checkDecided(policy: string | undefined, decision: CheckDecision, reason: CheckReason): void;
   /** A fetch ended. `durationMs` is the provider's time. */
   refreshEnded(source: string, result: 'ok' | CredentialErrorCode, durationMs: number, forced: boolean): void;
@@ -66,6 +68,7 @@ export interface Observer {
 const nothing = (): void => {};
 
 export const nullObserver: Observer = {
+  injectionCount: () => ({ count: 0 }),
   checkDecided: nothing,
   refreshEnded: nothing,
   refreshFailed: nothing,

@@ -40,6 +40,10 @@ export class FakeStore implements CredentialStore {
     return this.#listeners.get(source)?.size ?? 0;
   }
 
+  reader(source: string): () => Credential | undefined {
+    return () => this.peek(source);
+  }
+
   peek(source: string): Credential | undefined {
     return this.#current.get(source);
   }

@@ -15,6 +15,7 @@ export function createRecordingObserver(): RecordingObserver {
   const observer = Object.fromEntries(
     Object.keys(nullObserver).map((name) => [name, (...args: unknown[]) => events.push([name, ...args])]),
   ) as unknown as Observer;
+  observer.injectionCount = () => ({ count: 0 });
   return {
     observer,
     events,

@@ -25,14 +25,25 @@ export interface CheckDeps {
 // What is left of the caller's deadline is for the way back: an answer of our own must arrive before Envoy gives up.
 const DEADLINE_SHARE = 0.7;
 
-interface Encoded {
-  readonly credential: Credential;
-  readonly answer: Uint8Array;
+/** What a warm Check needs of one policy, in one place: with 10,000 of them each step to another object is a cache miss. */
+interface Slot {
+  readonly peek: () => Credential | undefined;
+  readonly injections: { count: number };
+  /** The answer that was encoded for this credential. */
+  credential: Credential | undefined;
+  answer: Uint8Array;
 }
 
 export function createCheck(deps: CheckDeps): UnaryHandler {
   const { policies, store, observer, clock, maxWaitMs, carried } = deps;
-  const encoded: (Encoded | undefined)[] = new Array(policies.policies.length);
+  const slots = policies.policies.map(
+    ({ name, source }): Slot => ({
+      peek: store.reader(source),
+      injections: observer.injectionCount(name),
+      credential: undefined,
+      answer: passUntouched,
+    }),
+  );
   const without = policies.policies.map(buildPassWithout);
   const forbidden = { unmatched: buildDenial('unmatched', 0), unmarked: buildDenial('unmarked', 0) };
   const ambiguous = buildDenial('ambiguous_path', 0);
@@ -50,10 +61,11 @@ export function createCheck(deps: CheckDeps): UnaryHandler {
     if (!isMarked(request, match)) return withoutPolicy('unmarked');
     if (match === undefined) return withoutPolicy('unmatched');
     // 4. The credential, if there is a live one.
-    const credential = store.peek(match.source);
-    if (credential !== undefined) return inject(match, credential, request);
+    const slot = slots[match.index]!;
+    const credential = slot.peek();
+    if (credential !== undefined) return inject(match, slot, credential, request);
     // 5. Else wait for one, within the caller's deadline.
-    return cold(match, request, call);
+    return cold(match, slot, request, call);
   };
 
   function parse(message: Uint8Array): CheckRequest {
@@ -82,11 +94,10 @@ export function createCheck(deps: CheckDeps): UnaryHandler {
     return denied ? forbidden[reason] : passUntouched;
   }
 
-  function inject(policy: Policy, credential: Credential, request: CheckRequest): Uint8Array {
-    let entry = encoded[policy.index];
-    if (entry === undefined || entry.credential !== credential) {
-      entry = { credential, answer: buildInjection(policy, credential) };
-      encoded[policy.index] = entry;
+  function inject(policy: Policy, slot: Slot, credential: Credential, request: CheckRequest): Uint8Array {
+    if (slot.credential !== credential) {
+      slot.answer = buildInjection(policy, credential);
+      slot.credential = credential;
     }
     if (policy.healOn !== 'off' && request.requestId !== '') {
       carried.record(
@@ -99,18 +110,23 @@ export function createCheck(deps: CheckDeps): UnaryHandler {
         clock.monotonic(),
       );
     }
-    observer.checkDecided(policy.name, 'inject', 'injected');
-    return entry.answer;
+    slot.injections.count++;
+    return slot.answer;
   }
 
-  async function cold(policy: Policy, request: CheckRequest, call: UnaryCall): Promise<Uint8Array> {
+  async function cold(
+    policy: Policy,
+    slot: Slot,
+    request: CheckRequest,
+    call: UnaryCall,
+  ): Promise<Uint8Array> {
     const timeoutMs = Math.min(maxWaitMs, (call.timeoutMs ?? Number.POSITIVE_INFINITY) * DEADLINE_SHARE);
     let reason: CredentialError['code'];
     try {
       await store.get(policy.source, timeoutMs, call.signal);
       // Read again: what the fetch brought may have ended, or been replaced, by now.
-      const credential = store.peek(policy.source);
-      if (credential !== undefined) return inject(policy, credential, request);
+      const credential = slot.peek();
+      if (credential !== undefined) return inject(policy, slot, credential, request);
       reason = 'credential_expired';
     } catch (error) {
       if (!(error instanceof CredentialError)) throw error;
