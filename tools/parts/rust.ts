@@ -19,7 +19,8 @@ export async function hasRust(): Promise<boolean> {
 /** Path of the program of the crate in `source`, built again when the crate changes. Throws with what cargo said. */
 export async function rustProgram(name: string, source: string): Promise<string> {
   const hash = createHash('sha256');
-  for (const file of ['Cargo.toml', 'Cargo.lock', 'src/main.rs']) hash.update(await readFile(join(source, file)));
+  for (const file of ['Cargo.toml', 'Cargo.lock', 'src/main.rs'])
+    hash.update(await readFile(join(source, file)));
   const entry = `${name}-${hash.digest('hex').slice(0, 16)}-${process.arch}`;
   const folder = await cached(entry, async (temporary) => {
     const target = join(temporary, 'target');
@@ -31,7 +32,9 @@ export async function rustProgram(name: string, source: string): Promise<string>
       });
     } catch (error) {
       const { stderr, message } = error as Error & { stderr?: string };
-      throw new Error(`${name} could not be built: ${stderr?.trim().split('\n').slice(-5).join(' ') || message}`);
+      throw new Error(
+        `${name} could not be built: ${stderr?.trim().split('\n').slice(-5).join(' ') || message}`,
+      );
     }
     await rename(join(target, 'release/peer'), join(temporary, name));
     await rm(target, { recursive: true });
