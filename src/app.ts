@@ -12,7 +12,7 @@ import type { Front, UnaryMethods } from './server/front.ts';
 import { createGrpcHealth, HEALTH_CHECK_PATH } from './server/grpc-health.ts';
 import { createAdminServer, createHealthServer, type HttpServer } from './server/http.ts';
 import { createRawFront } from './server/raw-front.ts';
-import { createTokenSource, endpointOf } from './source/registry.ts';
+import { createTokenSource } from './source/registry.ts';
 import { createLogObserver } from './telemetry/log-observer.ts';
 import { createLogger, type LogSink } from './telemetry/logger.ts';
 import { createMetrics } from './telemetry/metrics-observer.ts';
@@ -62,7 +62,6 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
         source: await createTokenSource(source, { clock, env }),
         required: source.required,
         maxLifetimeMs: source.maxLifetimeMs,
-        endpoint: endpointOf(source),
       })),
     ),
     clock,

@@ -1,9 +1,11 @@
 // What spans several keys: references by name, settings that need each other, limits. The shape itself is the schema's.
 import type { ConfigProblem } from '../lib/errors.ts';
+import { Secret } from '../lib/secret.ts';
 import { nearestWord } from '../lib/suggestion.ts';
 import { listenAddressText } from './listen-address.ts';
 import { problemAt } from './problems.ts';
 import type { ConfigFile } from './schema.ts';
+import { kindOf, kinds } from './source/kinds.ts';
 import type { Path, YamlDocument } from './yaml-document.ts';
 
 /** Regular expressions cost time for every request of their host. */
@@ -70,23 +72,31 @@ function listeners({ listen, sources, outbound, unmatched }: ConfigFile, report:
 function secrets({ mode, sources }: ConfigFile, report: Report): void {
   if (mode === 'development') return;
   for (const [name, source] of Object.entries(sources)) {
-    const at: Path = ['sources', name];
-    const inline =
-      'a secret in the file itself needs mode: development; use { file: /path } or { env: NAME }';
-    if (source.static?.value.inline !== undefined) report([...at, 'static', 'value', 'inline'], inline);
-    const client = source.client_credentials;
-    if (client?.client_secret.inline !== undefined) {
-      report([...at, 'client_credentials', 'client_secret', 'inline'], inline);
+    const type = kindOf(source);
+    const own = source[type] as Readonly<Record<string, unknown>>;
+    const at: Path = ['sources', name, type];
+    for (const path of inlineSecrets(own)) {
+      report(
+        [...at, ...path, 'inline'],
+        'a secret in the file itself needs mode: development; use { file: /path } or { env: NAME }',
+      );
     }
-    for (const key of ['issuer', 'token_endpoint'] as const) {
-      if (client?.[key]?.startsWith('http:')) {
-        report(
-          [...at, 'client_credentials', key],
-          'expected https://; http to loopback needs mode: development',
-        );
+    for (const key of kinds[type].providerUrls) {
+      const address = own[key];
+      if (typeof address === 'string' && address.startsWith('http:')) {
+        report([...at, key], 'expected https://; http to loopback needs mode: development');
       }
     }
   }
+}
+
+/** Where inline secrets stand below `value`: only they have become a Secret when the file was read. */
+function inlineSecrets(value: unknown): Path[] {
+  if (typeof value !== 'object' || value === null) return [];
+  if ((value as { value?: unknown }).value instanceof Secret) return [[]];
+  return Object.entries(value).flatMap(([key, inner]) =>
+    inlineSecrets(inner).map((path): Path => [Array.isArray(value) ? Number(key) : key, ...path]),
+  );
 }
 
 function policies({ sources, outbound }: ConfigFile, report: Report): void {

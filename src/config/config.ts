@@ -1,6 +1,10 @@
 // The configuration as the program sees it: parsed, defaulted, camelCase, frozen. config/schema.ts is the file's shape.
 import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
-import type { Secret } from '../lib/secret.ts';
+import type { ClientCredentialsConfig } from './source/client-credentials.ts';
+import type { FileConfig } from './source/file.ts';
+import type { StaticConfig } from './source/static.ts';
+
+export type { SecretRef } from './source/secret-ref.ts';
 
 export interface Config {
   readonly version: 1;
@@ -47,12 +51,6 @@ export interface XdsListenConfig {
   readonly sources: readonly string[] | undefined;
 }
 
-/** A secret by reference. `inline` only in development mode. */
-export type SecretRef =
-  | { readonly from: 'file'; readonly path: string }
-  | { readonly from: 'env'; readonly name: string }
-  | { readonly from: 'inline'; readonly value: Secret };
-
 interface SourceBase {
   readonly name: string;
   /** Readiness waits for it. Default false. */
@@ -61,31 +59,7 @@ interface SourceBase {
   readonly maxLifetimeMs: number | undefined;
 }
 
-export type SourceConfig =
-  | (SourceBase & { readonly type: 'client_credentials' } & ClientCredentialsConfig)
-  | (SourceBase & { readonly type: 'static'; readonly value: SecretRef })
-  | (SourceBase & {
-      readonly type: 'file';
-      readonly path: string;
-      readonly format: 'raw' | 'json';
-      readonly pointer: string;
-    });
-
-export interface ClientCredentialsConfig {
-  /** Exactly one of issuer (discovery) and tokenEndpoint. */
-  readonly issuer: string | undefined;
-  readonly tokenEndpoint: string | undefined;
-  readonly clientId: string;
-  readonly clientSecret: SecretRef;
-  readonly clientAuth: 'client_secret_basic' | 'client_secret_post';
-  readonly scope: readonly string[];
-  readonly audience: string | undefined;
-  /** RFC 8707. */
-  readonly resource: readonly string[];
-  readonly extraParams: Readonly<Record<string, string>>;
-  /** PEM bundle of a private CA. */
-  readonly caFile: string | undefined;
-}
+export type SourceConfig = SourceBase & (ClientCredentialsConfig | FileConfig | StaticConfig);
 
 /** Which refusals of an upstream renew the credential. */
 export type HealOn = '401' | 'invalid_token' | 'off';

@@ -1,15 +1,14 @@
 // Text to Config: the one place that translates the file's snake_case. Every problem at once, then frozen.
 import { dirname, resolve } from 'node:path';
 import { ConfigError } from '../lib/errors.ts';
-import { Secret } from '../lib/secret.ts';
 import { crossProblems } from './checks.ts';
-import type { CheckListenConfig, Config, OutboundConfig, SecretRef, SourceConfig } from './config.ts';
+import type { CheckListenConfig, Config, OutboundConfig, SourceConfig } from './config.ts';
 import { shapeProblems } from './problems.ts';
 import { type ConfigFile, configFile } from './schema.ts';
+import { kindOf, kinds } from './source/kinds.ts';
 import { parseYaml } from './yaml-document.ts';
 
 type FileSource = ConfigFile['sources'][string];
-type FileSecret = NonNullable<FileSource['static']>['value'];
 
 /** Relative paths inside are relative to `file`. Throws ConfigError with every problem. */
 export function parseConfig(text: string, file: string): Config {
@@ -61,39 +60,11 @@ function toCheckListen(check: CheckListenConfig, folder: string): CheckListenCon
 }
 
 function toSource(name: string, source: FileSource, folder: string): SourceConfig {
-  const base = { name, required: source.required, maxLifetimeMs: source.max_lifetime };
-  if (source.static) return { ...base, type: 'static', value: toSecretRef(source.static.value, folder) };
-  if (source.file) {
-    const { path, format, pointer } = source.file;
-    return {
-      ...base,
-      type: 'file',
-      path: resolve(folder, path),
-      format,
-      pointer: pointer ?? '/access_token',
-    };
-  }
-  const client = source.client_credentials!;
-  return {
-    ...base,
-    type: 'client_credentials',
-    issuer: client.issuer,
-    tokenEndpoint: client.token_endpoint,
-    clientId: client.client_id,
-    clientSecret: toSecretRef(client.client_secret, folder),
-    clientAuth: client.client_auth,
-    scope: client.scope,
-    audience: client.audience,
-    resource: client.resource,
-    extraParams: client.extra_params,
-    caFile: client.ca_file === undefined ? undefined : resolve(folder, client.ca_file),
-  };
-}
-
-function toSecretRef({ file, env, inline }: FileSecret, folder: string): SecretRef {
-  if (file !== undefined) return { from: 'file', path: resolve(folder, file) };
-  if (env !== undefined) return { from: 'env', name: env };
-  return { from: 'inline', value: new Secret(inline!) };
+  const type = kindOf(source);
+  // Each kind takes what its own schema gave: TypeScript cannot see that through the union.
+  const toConfig = kinds[type].toConfig as (value: unknown, path: (relative: string) => string) => object;
+  const own = toConfig(source[type], (path) => resolve(folder, path));
+  return { name, required: source.required, maxLifetimeMs: source.max_lifetime, ...own } as SourceConfig;
 }
 
 function toOutbound(
@@ -101,13 +72,12 @@ function toOutbound(
   sources: readonly SourceConfig[],
 ): OutboundConfig {
   const { name, match, inject, heal_on, on_failure, never_stale } = policy;
-  // A static key or somebody else's file is not renewed by asking again.
-  const renewable = sources.find((source) => source.name === inject.source)?.type === 'client_credentials';
+  const { type } = sources.find((source) => source.name === inject.source)!;
   return {
     name,
     match,
     inject,
-    healOn: heal_on ?? (renewable ? '401' : 'off'),
+    healOn: heal_on ?? (kinds[type].renewable ? '401' : 'off'),
     onFailure: on_failure,
     neverStale: never_stale,
   };

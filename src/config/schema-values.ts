@@ -16,6 +16,9 @@ export function parsed<S extends z.ZodType, T>(schema: S, parse: (value: z.outpu
   });
 }
 
+/** Path of a file; relative ones are relative to the configuration file. */
+export const filePath = z.string().min(1);
+
 /** A duration with its unit, to milliseconds. */
 export function duration(bounds: DurationBounds) {
   const text = z

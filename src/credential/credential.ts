@@ -1,4 +1,5 @@
 // The nouns between the slow arm (sources) and the hot arm (doors).
+import type { SourceConfig } from '../config/config.ts';
 import type { CredentialError } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { ForcedRefresh } from '../telemetry/observer.ts';
@@ -9,6 +10,34 @@ export interface IssuedToken {
   readonly value: Secret;
   /** Milliseconds from the moment the request was sent; undefined = does not expire by itself. */
   readonly lifetimeMs: number | undefined;
+  /** When to ask again, milliseconds from now, where the source knows better than the store's share of the lifetime. */
+  readonly refreshAfterMs?: number;
+  /** Which of several keys it is, or was signed by: an id, never a value. */
+  readonly keyId?: string;
+  /** Bound to a key or certificate of this process (RFC 9449, RFC 8705): worth nothing elsewhere, so never shared. */
+  readonly bound?: boolean;
+  /** The source that really gave it, where a fallback did. */
+  readonly source?: string;
+}
+
+/** Whose credential it is: made from what came with the request. */
+export interface Subject {
+  /** SHA-256 over the whole subject token and actor token, never over a claim. */
+  readonly key: string;
+  readonly token: Secret;
+  readonly actor: Secret | undefined;
+}
+
+/** One call for a new token. */
+export interface IssueRequest {
+  /** Aborts at the total time limit of a fetch or at shutdown, never because one caller went away. */
+  readonly signal: AbortSignal;
+  /** Until when somebody waits for it, monotonic ms; undefined = renewal in the background, which may stand behind. */
+  readonly neededBy: number | undefined;
+  /** The value that an upstream refused: whoever keeps or chooses among several must not hand it out again. */
+  readonly refused: Secret | undefined;
+  /** Always there for a source with perSubject, never for another. */
+  readonly subject: Subject | undefined;
 }
 
 /** What may be injected. Immutable: a renewed one is a new object with a higher generation. */
@@ -28,17 +57,23 @@ export interface Credential {
   readonly usableUntilMonotonic: number;
 }
 
-export type SourceType = 'client_credentials' | 'static' | 'file';
+export type SourceType = SourceConfig['type'];
 
-/** How a credential is obtained. One factory a file in source/; the store decides when. */
+/**
+ * How a credential is obtained. One factory a file in source/; the store decides when. What stands between the store and
+ * a provider (a queue, a breaker, a shared cache, a fallback) is a TokenSource around another.
+ */
 export interface TokenSource {
   readonly name: string;
   readonly type: SourceType;
-  /**
-   * Obtains a new token. Rejects with CredentialError only. The store calls it under single flight; `signal` aborts at
-   * the total time limit of a fetch or at shutdown, never because one caller went away.
-   */
-  issue(signal: AbortSignal): Promise<IssuedToken>;
+  /** Sources with the same endpoint share its limits. */
+  readonly endpoint: string;
+  /** What its values may look like: RFC 6750 b64token, or any text that a header may carry. */
+  readonly syntax: 'b64token' | 'header_value';
+  /** Each subject has a credential of its own; there is none without a subject. */
+  readonly perSubject: boolean;
+  /** Obtains a new token. Rejects with CredentialError only. The store calls it under single flight. */
+  issue(request: IssueRequest): Promise<IssuedToken>;
   /** Calls `changed` when a file that this source reads has new content. Returns the way to stop watching. */
   watch?(changed: () => void): () => void;
   /** Gives back sockets. */

@@ -3,7 +3,13 @@ import { fullJitterMs } from '../lib/backoff.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import { CredentialError } from '../lib/errors.ts';
 import type { ForcedRefresh, Observer } from '../telemetry/observer.ts';
-import type { Credential, CredentialListener, SourceStatus, TokenSource } from './credential.ts';
+import type {
+  Credential,
+  CredentialListener,
+  IssueRequest,
+  SourceStatus,
+  TokenSource,
+} from './credential.ts';
 import { buildCredential, effectiveLifetimeMs, isUsable, refreshDelayMs, urgentMs } from './lifetime.ts';
 import type { Rate } from './rate.ts';
 import { createRefusals } from './refusals.ts';
@@ -32,6 +38,9 @@ export interface RenewalDeps {
   /** Counts up over all sources. */
   readonly nextGeneration: () => number;
 }
+
+/** Why a fetch begins now; nothing of it = in the background, because of the time. */
+type Why = Partial<Pick<IssueRequest, 'neededBy' | 'refused'>>;
 
 export interface Renewal {
   peek(): Credential | undefined;
@@ -104,30 +113,34 @@ export function createRenewal(deps: RenewalDeps): Renewal {
     refreshAt = undefined;
     if (!running || delayMs === Number.POSITIVE_INFINITY) return;
     refreshAt = clock.now() + delayMs;
-    refreshTimer = clock.setTimer(() => void fetch(false).catch(() => {}), delayMs);
+    refreshTimer = clock.setTimer(() => void fetch().catch(() => {}), delayMs);
   }
 
-  function fetch(forced: boolean): Promise<Credential> {
-    flight ??= fetchOnce(forced).finally(() => {
+  function fetch(why: Why = {}): Promise<Credential> {
+    flight ??= fetchOnce(why).finally(() => {
       flight = undefined;
       abort = undefined;
       if (again && running) {
         again = false;
-        void fetch(false).catch(() => {});
+        void fetch().catch(() => {});
       }
     });
     return flight;
   }
 
-  async function fetchOnce(forced: boolean): Promise<Credential> {
+  async function fetchOnce({ neededBy, refused }: Why): Promise<Credential> {
+    const forced = refused !== undefined;
     refreshTimer?.cancel();
     const controller = new AbortController();
     abort = controller;
     const limit = clock.setTimer(() => controller.abort(), FETCH_LIMIT_MS);
     const startedAt = clock.monotonic();
     try {
-      const issued = await Promise.race([source.issue(controller.signal), aborted(controller.signal)]);
-      validateToken(issued.value.reveal(), source.type);
+      const issued = await Promise.race([
+        source.issue({ signal: controller.signal, neededBy, refused, subject: undefined }),
+        aborted(controller.signal),
+      ]);
+      validateToken(issued.value.reveal(), source.syntax);
       const life = effectiveLifetimeMs(issued, deps.maxLifetimeMs);
       if (!(life > 0)) {
         throw new CredentialError('source_invalid_response', 'the credential has no life left', {
@@ -207,7 +220,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
       if (left > PROBE_MS && failure.retryAfterMs === undefined && failure.retryable) schedule(PROBE_MS);
       return Promise.reject(failure);
     }
-    const shared = fetch(false);
+    const shared = fetch({ neededBy: askedAt + timeoutMs });
     return new Promise((resolve, reject) => {
       const pending = () =>
         reject(
@@ -247,7 +260,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
         // Before the limits: of a hundred requests refused during one fetch only the first is charged.
         if (flight !== undefined) return 'joined';
         if (!refusals.allowed()) return 'limited';
-        void fetch(true).catch(() => {});
+        void fetch({ refused: current.value }).catch(() => {});
         return 'started';
       })();
       observer.refreshForced(source.name, outcome);
@@ -272,9 +285,9 @@ export function createRenewal(deps: RenewalDeps): Renewal {
         failures = 0;
         // A fetch under way may have read the old file.
         if (flight !== undefined) again = true;
-        else void fetch(false).catch(() => {});
+        else void fetch().catch(() => {});
       });
-      void fetch(false).catch(() => {});
+      void fetch().catch(() => {});
     },
     async stop() {
       running = false;

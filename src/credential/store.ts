@@ -10,8 +10,6 @@ export interface StoredSource {
   readonly source: TokenSource;
   readonly required: boolean;
   readonly maxLifetimeMs: number | undefined;
-  /** Sources with the same endpoint share its limit of forced refreshes. */
-  readonly endpoint: string;
 }
 
 export interface StoreDeps {
@@ -27,13 +25,13 @@ export function createCredentialStore(deps: StoreDeps): CredentialStore {
   const { clock, observer, random, forcedRefreshesPerHour: perHour } = deps;
   let generation = 0;
   const rates = new Map(
-    deps.sources.map(({ endpoint }) => [
-      endpoint,
+    deps.sources.map(({ source }) => [
+      source.endpoint,
       createRate(Math.max(1, Math.ceil(perHour / 6)), 3_600_000 / perHour, clock),
     ]),
   );
   const renewals = new Map<string, Renewal>(
-    deps.sources.map(({ source, required, maxLifetimeMs, endpoint }) => [
+    deps.sources.map(({ source, required, maxLifetimeMs }) => [
       source.name,
       createRenewal({
         source,
@@ -42,7 +40,7 @@ export function createCredentialStore(deps: StoreDeps): CredentialStore {
         clock,
         observer,
         random,
-        endpointRate: rates.get(endpoint)!,
+        endpointRate: rates.get(source.endpoint)!,
         nextGeneration: () => ++generation,
       }),
     ]),

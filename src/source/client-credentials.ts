@@ -94,7 +94,10 @@ export function createClientCredentialsSource(config: Config, { clock, env }: So
   return {
     name: config.name,
     type: 'client_credentials',
-    async issue(signal) {
+    endpoint: (config.issuer ?? config.tokenEndpoint)!,
+    syntax: 'b64token',
+    perSubject: false,
+    async issue({ signal }) {
       try {
         return await issue(signal);
       } catch (error) {

@@ -32,6 +32,9 @@ export function createFileSource(config: FileConfig, { clock }: SourceDeps): Tok
   return {
     name,
     type: 'file',
+    endpoint: `file:${path}`,
+    syntax: 'header_value',
+    perSubject: false,
     async issue() {
       const token = await read();
       const expiresAt = expiryOf(token);

@@ -22,10 +22,3 @@ export async function createTokenSource(config: SourceConfig, deps: SourceDeps):
       return createFileSource(config, deps);
   }
 }
-
-/** Sources with the same endpoint share its limit of forced refreshes. */
-export function endpointOf(config: SourceConfig): string {
-  return config.type === 'client_credentials'
-    ? (config.issuer ?? config.tokenEndpoint!)
-    : `${config.type}:${config.name}`;
-}

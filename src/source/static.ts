@@ -12,6 +12,9 @@ export function createStaticSource({ name, value }: StaticConfig, { clock, env }
   return {
     name,
     type: 'static',
+    endpoint: `static:${name}`,
+    syntax: 'header_value',
+    perSubject: false,
     issue: async () => ({ value: await secret.read(), lifetimeMs: undefined }),
     watch: (changed) => (secret.file === undefined ? () => {} : watchFile(secret.file, clock, changed)),
   };

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { SourceConfig } from '../../../src/config/config.ts';
+import type { IssueRequest } from '../../../src/credential/credential.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { CredentialError } from '../../../src/lib/errors.ts';
 import { Secret } from '../../../src/lib/secret.ts';
@@ -59,10 +60,17 @@ const json = (
   response.end(typeof value === 'string' ? value : JSON.stringify(value));
 };
 
+const within = (ms: number): IssueRequest => ({
+  signal: AbortSignal.timeout(ms),
+  neededBy: undefined,
+  refused: undefined,
+  subject: undefined,
+});
+
 async function issue(patch = {}) {
   const source = await sourceOf(patch);
   try {
-    return await source.issue(AbortSignal.timeout(5_000));
+    return await source.issue(within(5_000));
   } finally {
     await source.close?.();
   }
@@ -188,7 +196,7 @@ describe('answers of a provider in trouble', () => {
   test('silence ends with the caller’s signal as source_timeout', async () => {
     reply = () => {};
     const source = await sourceOf();
-    await assert.rejects(source.issue(AbortSignal.timeout(100)), { code: 'source_timeout' });
+    await assert.rejects(source.issue(within(100)), { code: 'source_timeout' });
     await source.close?.();
   });
 });

@@ -21,6 +21,9 @@ function scripted(clock: FakeClock) {
   const source: TokenSource = {
     name: 'orders',
     type: 'client_credentials',
+    endpoint: 'idp',
+    syntax: 'b64token',
+    perSubject: false,
     issue() {
       calls.push(clock.monotonic());
       return answer(calls.length);
@@ -52,7 +55,6 @@ function setup(options: { required?: boolean } = {}) {
         source: provider.source,
         required: options.required ?? true,
         maxLifetimeMs: undefined,
-        endpoint: 'idp',
       },
     ],
     clock,

@@ -1,0 +1,20 @@
+// Every way to get a credential that the configuration knows: one line each, under its key in the file.
+import type { ConfigFile } from '../schema.ts';
+import { clientCredentials } from './client-credentials.ts';
+import { tokenFile } from './file.ts';
+import { staticValue } from './static.ts';
+
+export const kinds = {
+  client_credentials: clientCredentials,
+  static: staticValue,
+  file: tokenFile,
+} as const;
+
+export type KindName = keyof typeof kinds;
+
+export const kindNames = Object.keys(kinds) as KindName[];
+
+/** The one kind that an entry of the file states. */
+export function kindOf(source: ConfigFile['sources'][string]): KindName {
+  return kindNames.find((name) => source[name] !== undefined)!;
+}
