@@ -4,11 +4,12 @@ import type { SourceConfig } from '../config/config.ts';
 import type { TokenSource } from '../credential/credential.ts';
 import { CredentialError } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
+import { createSecretReader } from '../lib/secret-ref.ts';
 import { watchFile } from '../lib/watch.ts';
-import { invalidResponse, toCredentialError } from './errors.ts';
-import { createProviderHttp, type FetchInit } from './http.ts';
+import { invalidResponse } from '../provider-http/errors.ts';
+import { createProviderHttp, type FetchInit } from '../provider-http/http.ts';
+import { toCredentialError } from './errors.ts';
 import type { SourceDeps } from './registry.ts';
-import { createSecretReader } from './secret-ref.ts';
 import { lifetimeOf } from './token-lifetime.ts';
 
 type Config = Extract<SourceConfig, { type: 'client_credentials' }>;

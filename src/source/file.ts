@@ -2,12 +2,12 @@
 import type { SourceConfig } from '../config/config.ts';
 import type { TokenSource } from '../credential/credential.ts';
 import { Secret } from '../lib/secret.ts';
+import { readSecretFile } from '../lib/secret-ref.ts';
 import { watchFile } from '../lib/watch.ts';
-import { invalidResponse } from './errors.ts';
+import { invalidResponse } from '../provider-http/errors.ts';
 import { pointed } from './json-pointer.ts';
 import { expiryOf } from './jwt-expiry.ts';
 import type { SourceDeps } from './registry.ts';
-import { readSecretFile } from './secret-ref.ts';
 
 type FileConfig = Extract<SourceConfig, { type: 'file' }>;
 

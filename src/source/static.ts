@@ -1,9 +1,9 @@
 // A key that does not end by itself. A changed file replaces it.
 import type { SourceConfig } from '../config/config.ts';
 import type { TokenSource } from '../credential/credential.ts';
+import { createSecretReader } from '../lib/secret-ref.ts';
 import { watchFile } from '../lib/watch.ts';
 import type { SourceDeps } from './registry.ts';
-import { createSecretReader } from './secret-ref.ts';
 
 type StaticConfig = Extract<SourceConfig, { type: 'static' }>;
 

@@ -1,6 +1,6 @@
 // How long a token of a provider lives, from expires_in (RFC 6749 section 5.1) and the token's own exp. The smaller one
 // counts, from the moment the request was sent.
-import { invalidResponse } from './errors.ts';
+import { invalidResponse } from '../provider-http/errors.ts';
 import { expiryOf } from './jwt-expiry.ts';
 
 /** expires_in is only RECOMMENDED; without it and without exp. */

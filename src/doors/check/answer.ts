@@ -3,9 +3,7 @@ import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { Credential } from '../../credential/credential.ts';
 import type { Policy } from '../../policy/policy.ts';
 import type { CheckReason } from '../../telemetry/observer.ts';
-
-// envoy.config.core.v3.HeaderValueOption.HeaderAppendAction
-const OVERWRITE_IF_EXISTS_OR_ADD = 2;
+import { tag, writeField, writeHeader } from '../check-response.ts';
 
 /** Reasons that refuse a request, with the HTTP status that the app sees and the gRPC code inside the answer. */
 type DenialReason = Exclude<CheckReason, 'injected' | 'passed_without' | 'malformed'>;
@@ -79,26 +77,4 @@ export function buildDenial(reason: DenialReason, retryAfterMs: number): Uint8Ar
   w.uint32(tag(3, 2)).string(`${JSON.stringify({ error: ERRORS[http], reason })}\n`);
   w.join();
   return w.finish();
-}
-
-// HeaderValueOption. `append` false must be on the wire, as an empty BoolValue, beside append_action: Envoy up to 1.36
-// reads only the former, and 1.37.0 takes an absent one for "append", which doubled Authorization (envoy#43310).
-function writeHeader(w: BinaryWriter, field: number, key: string, value: string): void {
-  if (/[\r\n\0]/.test(value)) throw new Error('a header value with a line break');
-  w.uint32(tag(field, 2)).fork();
-  w.uint32(tag(1, 2)).fork().uint32(tag(1, 2)).string(key).uint32(tag(2, 2)).string(value).join();
-  w.uint32(tag(2, 2)).fork().join();
-  w.uint32(tag(3, 0)).int32(OVERWRITE_IF_EXISTS_OR_ADD);
-  w.join();
-}
-
-// google.protobuf.Struct.fields entry with a string
-function writeField(w: BinaryWriter, key: string, value: string): void {
-  w.uint32(tag(1, 2)).fork().uint32(tag(1, 2)).string(key);
-  w.uint32(tag(2, 2)).fork().uint32(tag(3, 2)).string(value).join();
-  w.join();
-}
-
-function tag(field: number, wireType: number): number {
-  return (field << 3) | wireType;
 }

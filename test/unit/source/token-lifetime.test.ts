@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { retryAfterMs } from '../../../src/source/retry-after.ts';
+import { retryAfterMs } from '../../../src/provider-http/retry-after.ts';
 import { lifetimeOf } from '../../../src/source/token-lifetime.ts';
 
 const NOW = Date.UTC(2026, 0, 1);

@@ -1,8 +1,8 @@
 // Secrets by reference. Read anew for every fetch, so that a rotated file counts at once.
 import { open } from 'node:fs/promises';
 import type { SecretRef } from '../config/config.ts';
-import { CredentialError } from '../lib/errors.ts';
-import { Secret } from '../lib/secret.ts';
+import { CredentialError } from './errors.ts';
+import { Secret } from './secret.ts';
 
 const MAX_BYTES = 64 << 10;
 

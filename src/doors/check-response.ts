@@ -1,0 +1,27 @@
+// The parts of envoy.service.auth.v3.CheckResponse that both Check doors write.
+import type { BinaryWriter } from '@bufbuild/protobuf/wire';
+
+// envoy.config.core.v3.HeaderValueOption.HeaderAppendAction
+const OVERWRITE_IF_EXISTS_OR_ADD = 2;
+
+// HeaderValueOption. `append` false must be on the wire, as an empty BoolValue, beside append_action: Envoy up to 1.36
+// reads only the former, and 1.37.0 takes an absent one for "append", which doubled Authorization (envoy#43310).
+export function writeHeader(w: BinaryWriter, field: number, key: string, value: string): void {
+  if (/[\r\n\0]/.test(value)) throw new Error('a header value with a line break');
+  w.uint32(tag(field, 2)).fork();
+  w.uint32(tag(1, 2)).fork().uint32(tag(1, 2)).string(key).uint32(tag(2, 2)).string(value).join();
+  w.uint32(tag(2, 2)).fork().join();
+  w.uint32(tag(3, 0)).int32(OVERWRITE_IF_EXISTS_OR_ADD);
+  w.join();
+}
+
+// google.protobuf.Struct.fields entry with a string
+export function writeField(w: BinaryWriter, key: string, value: string): void {
+  w.uint32(tag(1, 2)).fork().uint32(tag(1, 2)).string(key);
+  w.uint32(tag(2, 2)).fork().uint32(tag(3, 2)).string(value).join();
+  w.join();
+}
+
+export function tag(field: number, wireType: number): number {
+  return (field << 3) | wireType;
+}

@@ -1,0 +1,43 @@
+// Faults of a call to a provider as CredentialError. Messages name the fault and quote nothing of the answer.
+import { CredentialError } from '../lib/errors.ts';
+
+const TIMEOUTS = new Set([
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_BODY_TIMEOUT',
+  'ETIMEDOUT',
+]);
+
+/** The answer (of a provider or a file) is not what it should be. */
+export function invalidResponse(message: string, cause?: unknown): CredentialError {
+  return new CredentialError('source_invalid_response', message, { retryable: true, cause });
+}
+
+/** A call that got no answer, or none that could be read; `expected` ends the message of the latter. */
+export function toTransportError(error: unknown, expected: string): CredentialError {
+  if (error instanceof CredentialError) return error;
+  const name = error instanceof Error ? error.name : '';
+  const code = systemCode(error);
+  if (name === 'AbortError' || name === 'TimeoutError' || (code !== undefined && TIMEOUTS.has(code))) {
+    return new CredentialError('source_timeout', `no answer in time${code ? ` (${code})` : ''}`, {
+      retryable: true,
+      cause: error,
+    });
+  }
+  // What oauth4webapi refuses to read has a code of its own.
+  if (code === undefined || code.startsWith('OAUTH_')) {
+    return invalidResponse(`the answer is no ${expected} (${code ?? name})`, error);
+  }
+  return new CredentialError('source_unavailable', `the provider cannot be reached (${code})`, {
+    retryable: true,
+    cause: error,
+  });
+}
+
+function systemCode(error: unknown): string | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const { code } = at as NodeJS.ErrnoException;
+    if (typeof code === 'string' && /^[A-Z0-9_]{2,64}$/.test(code)) return code;
+  }
+  return undefined;
+}
