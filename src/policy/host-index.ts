@@ -2,20 +2,25 @@
 // The cost grows with the labels of the request's host, not with the number of policies (bench: policies_10000_vs_10).
 import type { HostPattern } from '../config/config.ts';
 import type { Host } from './host.ts';
-import { PathIndex } from './path-index.ts';
+import { PathIndex, type Ranked } from './path-index.ts';
 
-interface Ports {
-  anyPort: PathIndex | undefined;
-  readonly byPort: Map<number, PathIndex>;
+interface Ports<P extends Ranked> {
+  anyPort: PathIndex<P> | undefined;
+  readonly byPort: Map<number, PathIndex<P>>;
 }
 
-export class HostIndex {
-  readonly #exact = new Map<string, Ports>();
+export class HostIndex<P extends Ranked> {
+  readonly #exact = new Map<string, Ports<P>>();
   /** Keyed by what follows `*.`. */
-  readonly #wildcard = new Map<string, Ports>();
+  readonly #wildcard = new Map<string, Ports<P>>();
+  #everyHost: PathIndex<P> | undefined;
 
-  /** The index of this pattern, made on first use. */
-  at(pattern: HostPattern): PathIndex {
+  /** The index of this pattern, made on first use; undefined = every host. */
+  at(pattern: HostPattern | undefined): PathIndex<P> {
+    if (pattern === undefined) {
+      this.#everyHost ??= new PathIndex();
+      return this.#everyHost;
+    }
     const map = pattern.wildcard ? this.#wildcard : this.#exact;
     let ports = map.get(pattern.name);
     if (!ports) {
@@ -35,8 +40,8 @@ export class HostIndex {
   }
 
   /** Every index that covers this host. */
-  covering({ name, port }: Host): readonly PathIndex[] {
-    const found: PathIndex[] = [];
+  covering({ name, port }: Host): readonly PathIndex<P>[] {
+    const found: PathIndex<P>[] = this.#everyHost === undefined ? [] : [this.#everyHost];
     collect(this.#exact.get(name), port, found);
     // `*.example.com` covers every depth below example.com, and not example.com itself.
     if (this.#wildcard.size > 0) {
@@ -48,7 +53,7 @@ export class HostIndex {
   }
 }
 
-function collect(ports: Ports | undefined, port: number, found: PathIndex[]): void {
+function collect<P extends Ranked>(ports: Ports<P> | undefined, port: number, found: PathIndex<P>[]): void {
   if (ports === undefined) return;
   if (ports.anyPort) found.push(ports.anyPort);
   const exact = ports.byPort.get(port);

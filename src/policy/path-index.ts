@@ -1,31 +1,42 @@
 // The policies of one host pattern, found by path and method in time that grows with the request's segments only.
 // Lowest position in the file wins among exact and prefix rules; regular expressions are tried after all of them.
 import { RE2JS } from 're2js';
-import type { OutboundConfig } from '../config/config.ts';
-import type { Policy } from './policy.ts';
+import type { PathRule } from '../config/config.ts';
 
-interface Rule {
-  readonly policy: Policy;
+/** What is matched has a position in the file; the lower one wins. */
+export interface Ranked {
+  readonly index: number;
+}
+
+export interface PathMatch {
+  /** Upper case; undefined = every method. */
+  readonly methods: readonly string[] | undefined;
+  /** undefined = every path. */
+  readonly paths: readonly PathRule[] | undefined;
+}
+
+interface Rule<P extends Ranked> {
+  readonly policy: P;
   /** undefined = every method. */
   readonly methods: ReadonlySet<string> | undefined;
 }
 
-interface RegexRule extends Rule {
+interface RegexRule<P extends Ranked> extends Rule<P> {
   readonly regex: RE2JS;
 }
 
-export class PathIndex {
+export class PathIndex<P extends Ranked> {
   /** Each list in file order. */
-  readonly #everyPath: Rule[] = [];
-  readonly #exact = new Map<string, Rule[]>();
+  readonly #everyPath: Rule<P>[] = [];
+  readonly #exact = new Map<string, Rule<P>[]>();
   /** Keyed without the trailing slash. */
-  readonly #prefix = new Map<string, Rule[]>();
-  readonly #regexes: RegexRule[] = [];
+  readonly #prefix = new Map<string, Rule<P>[]>();
+  readonly #regexes: RegexRule<P>[] = [];
   #firstPathRule = Number.POSITIVE_INFINITY;
 
-  add(policy: Policy, match: OutboundConfig['match']): void {
+  add(policy: P, match: PathMatch): void {
     const methods = match.methods === undefined ? undefined : new Set(match.methods);
-    const rule: Rule = { policy, methods };
+    const rule: Rule<P> = { policy, methods };
     if (match.paths === undefined) {
       this.#everyPath.push(rule);
       return;
@@ -40,7 +51,7 @@ export class PathIndex {
   }
 
   /** First rule by position. `path` has no query. */
-  find(path: string, method: string): Policy | undefined {
+  find(path: string, method: string): P | undefined {
     let best = first(this.#everyPath, method, undefined);
     if (this.#exact.size > 0) best = first(this.#exact.get(path), method, best);
     if (this.#prefix.size > 0) {
@@ -54,7 +65,7 @@ export class PathIndex {
   }
 
   /** First regular expression that matches the whole path. Linear in the path's length (RE2). */
-  findByRegex(path: string, method: string): Policy | undefined {
+  findByRegex(path: string, method: string): P | undefined {
     for (const { policy, methods, regex } of this.#regexes) {
       if ((methods === undefined || methods.has(method)) && regex.matches(path)) return policy;
     }
@@ -62,12 +73,12 @@ export class PathIndex {
   }
 
   /** First policy that covers every path, for what is matched without looking at the path. */
-  findForEveryPath(method: string): Policy | undefined {
+  findForEveryPath(method: string): P | undefined {
     return first(this.#everyPath, method, undefined);
   }
 
   /** The policy of every request here, whatever its path and method; undefined = it depends on them. */
-  get only(): Policy | undefined {
+  get only(): P | undefined {
     if (this.#firstPathRule !== Number.POSITIVE_INFINITY) return undefined;
     const [rule] = this.#everyPath;
     return rule?.methods === undefined ? rule?.policy : undefined;
@@ -79,18 +90,18 @@ export class PathIndex {
   }
 }
 
-function append(map: Map<string, Rule[]>, key: string, rule: Rule): void {
+function append<P extends Ranked>(map: Map<string, Rule<P>[]>, key: string, rule: Rule<P>): void {
   const list = map.get(key);
   if (list) list.push(rule);
   else map.set(key, [rule]);
 }
 
 /** The earlier of `best` and the first rule of the list for this method. */
-function first(
-  list: readonly Rule[] | undefined,
+function first<P extends Ranked>(
+  list: readonly Rule<P>[] | undefined,
   method: string,
-  best: Policy | undefined,
-): Policy | undefined {
+  best: P | undefined,
+): P | undefined {
   if (list === undefined) return best;
   for (const { policy, methods } of list) {
     if (best !== undefined && policy.index > best.index) return best;
