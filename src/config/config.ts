@@ -4,7 +4,9 @@ import type { ClientCredentialsConfig } from './source/client-credentials.ts';
 import type { FileConfig } from './source/file.ts';
 import type { StaticConfig } from './source/static.ts';
 
+export type { OAuthClientConfig } from './source/oauth-client.ts';
 export type { SecretRef } from './source/secret-ref.ts';
+export type { TokenParametersConfig } from './source/token-parameters.ts';
 
 export interface Config {
   readonly version: 1;

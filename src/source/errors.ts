@@ -4,6 +4,12 @@ import { ResponseBodyError, WWWAuthenticateChallengeError } from 'oauth4webapi';
 import { CredentialError } from '../lib/errors.ts';
 import { toTransportError } from '../provider-http/errors.ts';
 
+/** The error code of RFC 6749 section 5.2 behind a CredentialError, e.g. invalid_grant; undefined = it was none. */
+export function oauthErrorOf(error: unknown): string | undefined {
+  const cause = error instanceof CredentialError ? error.cause : undefined;
+  return cause instanceof ResponseBodyError ? cause.error : undefined;
+}
+
 export function toCredentialError(error: unknown): CredentialError {
   if (error instanceof ResponseBodyError) {
     const code = /^[a-z_]{1,64}$/.test(error.error) ? error.error : 'an error';
