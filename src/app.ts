@@ -13,6 +13,7 @@ import { createGrpcHealth, HEALTH_CHECK_PATH } from './server/grpc-health.ts';
 import { createAdminServer, createHealthServer, type HttpServer } from './server/http.ts';
 import { createRawFront } from './server/raw-front.ts';
 import { createTokenSource } from './source/registry.ts';
+import { createAudit } from './telemetry/audit/audit.ts';
 import { createLogObserver } from './telemetry/log-observer.ts';
 import { createLogger, type LogSink } from './telemetry/logger.ts';
 import { createMetrics } from './telemetry/metrics-observer.ts';
@@ -51,8 +52,11 @@ const GRACE_MS = 5_000;
 export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   const { clock, env, random, version } = deps;
   const metrics = createMetrics(clock);
+  const logger = createLogger(config.log, deps.log);
+  const audit = config.audit && createAudit(config.audit, { clock, env, log: logger, out: deps.log });
+  const logged = createLogObserver(logger, clock);
   const observer = createTeeObserver(
-    createLogObserver(createLogger(config.log, deps.log), clock),
+    audit ? createTeeObserver(audit.observer, logged) : logged,
     metrics.observer,
   );
   const policies = compilePolicies(config);
@@ -158,12 +162,22 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     secrets.close();
     await store.stop();
     await Promise.all(pages().map((server) => server.stop()));
+    audit?.record('stopped', {});
+    await audit?.stop();
   }
 
   return {
     store,
     policies,
     async start() {
+      audit?.record('started', { version, mode: config.mode, policies: policies.policies.length });
+      audit?.watch(
+        policies.policies.map(({ name, source }) => ({
+          name,
+          source,
+          injections: metrics.observer.injectionCount(name),
+        })),
+      );
       store.start();
       try {
         return {

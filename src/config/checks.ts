@@ -69,17 +69,17 @@ function listeners({ listen, sources, outbound, unmatched }: ConfigFile, report:
   });
 }
 
-function secrets({ mode, sources }: ConfigFile, report: Report): void {
+const INLINE = 'a secret in the file itself needs mode: development; use { file: /path } or { env: NAME }';
+
+function secrets({ mode, sources, audit }: ConfigFile, report: Report): void {
   if (mode === 'development') return;
+  for (const path of inlineSecrets(audit)) report(['audit', ...path, 'inline'], INLINE);
   for (const [name, source] of Object.entries(sources)) {
     const type = kindOf(source);
     const own = source[type] as Readonly<Record<string, unknown>>;
     const at: Path = ['sources', name, type];
     for (const path of inlineSecrets(own)) {
-      report(
-        [...at, ...path, 'inline'],
-        'a secret in the file itself needs mode: development; use { file: /path } or { env: NAME }',
-      );
+      report([...at, ...path, 'inline'], INLINE);
     }
     for (const key of kinds[type].providerUrls) {
       const address = own[key];

@@ -1,9 +1,11 @@
 // The configuration as the program sees it: parsed, defaulted, camelCase, frozen. config/schema.ts is the file's shape.
 import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
+import type { AuditConfig } from './schema-audit.ts';
 import type { ClientCredentialsConfig } from './source/client-credentials.ts';
 import type { FileConfig } from './source/file.ts';
 import type { StaticConfig } from './source/static.ts';
 
+export type { AuditConfig } from './schema-audit.ts';
 export type { OAuthClientConfig } from './source/oauth-client.ts';
 export type { SecretRef } from './source/secret-ref.ts';
 export type { TokenParametersConfig } from './source/token-parameters.ts';
@@ -21,6 +23,8 @@ export interface Config {
   readonly maxWaitMs: number;
   readonly limits: LimitsConfig;
   readonly feedback: FeedbackConfig;
+  /** undefined = no audit trail. */
+  readonly audit: AuditConfig | undefined;
   readonly log: LogConfig;
 }
 

@@ -1,11 +1,13 @@
 // Text to Config: the one place that translates the file's snake_case. Every problem at once, then frozen.
+import { hostname } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { ConfigError } from '../lib/errors.ts';
 import { crossProblems } from './checks.ts';
-import type { CheckListenConfig, Config, OutboundConfig, SourceConfig } from './config.ts';
+import type { AuditConfig, CheckListenConfig, Config, OutboundConfig, SourceConfig } from './config.ts';
 import { shapeProblems } from './problems.ts';
 import { type ConfigFile, configFile } from './schema.ts';
 import { kindOf, kinds } from './source/kinds.ts';
+import { resolveSecretRef } from './source/secret-ref.ts';
 import { parseYaml } from './yaml-document.ts';
 
 type FileSource = ConfigFile['sources'][string];
@@ -41,7 +43,21 @@ function toConfig(file: ConfigFile, folder: string): Config {
       forcedRefreshesPerHour: file.limits.forced_refreshes_per_hour,
     },
     feedback: { responseHeaders: file.feedback.response_headers },
+    audit: file.audit && toAudit(file.audit, folder),
     log: { level: file.log.level },
+  };
+}
+
+function toAudit(audit: NonNullable<ConfigFile['audit']>, folder: string): AuditConfig {
+  const { sink, rotate_bytes, keep_days, key, node } = audit;
+  const path = (relative: string) => resolve(folder, relative);
+  return {
+    sink:
+      sink === 'stdout'
+        ? { kind: 'stdout' }
+        : { kind: 'file', path: path(sink.file), rotateBytes: rotate_bytes, keepDays: keep_days },
+    key: key && resolveSecretRef(key, path),
+    node: node ?? hostname(),
   };
 }
 

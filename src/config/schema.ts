@@ -2,6 +2,7 @@
 // parse.ts reads files with it, so that editors and the program cannot differ. What spans several keys is in checks.ts.
 import * as z from 'zod';
 import { parseHeaderName } from './header.ts';
+import { audit } from './schema-audit.ts';
 import { admin, check, health, xds } from './schema-listen.ts';
 import { outbound } from './schema-outbound.ts';
 import { sources } from './schema-sources.ts';
@@ -81,6 +82,7 @@ export const configFile = z
       .describe('Longest wait of a request for a first credential, 10ms to 60s. Default 3s.'),
     limits: limits.prefault({}).describe('Bounds that protect this process and the providers.'),
     feedback: feedback.prefault({}).describe('What Envoy tells about refused requests.'),
+    audit: audit.optional(),
     log: log.prefault({}).describe('Log lines on standard output, JSON.'),
   })
   .meta({ title: 'bearerd configuration', description: 'Configuration of bearerd, as YAML or JSON.' });

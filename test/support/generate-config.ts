@@ -63,6 +63,7 @@ export function configOf(
     maxWaitMs: 3_000,
     limits: { credentialBytes: 16 << 20, forcedRefreshesPerHour: 120 },
     feedback: { responseHeaders: ['www-authenticate', 'retry-after'] },
+    audit: undefined,
     log: { level: 'info' },
     ...patch,
   };

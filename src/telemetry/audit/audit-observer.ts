@@ -1,0 +1,111 @@
+// Turns events into audit records: who got which credential when, what was refused, what changed. Nothing per warm
+// request: injections are one record per policy and generation a minute.
+import type { Clock, Timer } from '../../lib/clock.ts';
+import { nullObserver, type Observer } from '../observer.ts';
+import { createRepeatLimit } from '../repeat-limit.ts';
+import type { AuditLog } from './audit-log.ts';
+
+const MINUTE_MS = 60_000;
+
+/** A policy and the counter of its injections, which only grows. */
+export interface CountedPolicy {
+  readonly name: string;
+  readonly source: string;
+  readonly injections: { readonly count: number };
+}
+
+export interface AuditObserver {
+  readonly observer: Observer;
+  /** Begins to add up the injections of these policies, in place of those before. */
+  watch(policies: readonly CountedPolicy[]): void;
+  /** Writes what was added up so far. */
+  stop(): void;
+}
+
+export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver {
+  const limit = createRepeatLimit(clock);
+  const generations = new Map<string, number>();
+  let watched: readonly CountedPolicy[] = [];
+  let told = new Map<string, number>();
+  let timer: Timer | undefined;
+
+  /** Before a source changes its generation, what went out with the old one is written down. */
+  function writeInjections(source?: string): void {
+    for (const { name, source: of, injections } of watched) {
+      if (source !== undefined && source !== of) continue;
+      const count = injections.count - (told.get(name) ?? 0);
+      if (count === 0) continue;
+      told.set(name, injections.count);
+      log.record('injected', { policy: name, source: of, generation: generations.get(of), count });
+    }
+  }
+
+  function everyMinute(): void {
+    timer = clock.setTimer(() => {
+      writeInjections();
+      everyMinute();
+    }, MINUTE_MS);
+  }
+
+  const limited = (event: string, key: string, fields: Record<string, string | number>): void => {
+    const omitted = limit.admit(key);
+    if (omitted !== undefined) log.record(event, { ...fields, ...(omitted > 0 ? { omitted } : {}) });
+  };
+
+  return {
+    observer: {
+      ...nullObserver,
+      credentialPublished(source, generation, expiresAt) {
+        writeInjections(source);
+        generations.set(source, generation);
+        log.record('credential_issued', {
+          source,
+          generation,
+          expires_at: Number.isFinite(expiresAt) ? new Date(expiresAt).toISOString() : undefined,
+        });
+      },
+      credentialExpired(source, generation) {
+        writeInjections(source);
+        log.record('credential_expired', { source, generation });
+      },
+      refreshFailed(source, reason) {
+        limited('refresh_failed', `failed:${source}:${reason}`, { source, reason });
+      },
+      secretChanged(source) {
+        log.record('secret_changed', { source });
+      },
+      refusalSeen(door, source, verdict) {
+        if (verdict === 'counted')
+          limited('refused_by_upstream', `refused:${door}:${source}`, { door, source });
+      },
+      refreshForced(source, outcome) {
+        if (outcome === 'started' || outcome === 'refused_for_good') {
+          limited('renewed_before_time', `forced:${source}:${outcome}`, { source, outcome });
+        }
+      },
+      secretRejected(secretName, version) {
+        limited('secret_rejected', `nack:${secretName}`, { secret: secretName, version });
+      },
+      listenerChanged(listener, state, address) {
+        log.record('listener', { listener, state, address });
+      },
+      certificateLoaded(listener, notAfter) {
+        log.record('certificate_loaded', { listener, not_after: new Date(notAfter).toISOString() });
+      },
+      certificateRefused(listener) {
+        limited('certificate_refused', `certificate:${listener}`, { listener });
+      },
+    },
+    watch(policies) {
+      writeInjections();
+      watched = policies;
+      told = new Map(policies.map(({ name, injections }) => [name, injections.count]));
+      timer?.cancel();
+      everyMinute();
+    },
+    stop() {
+      timer?.cancel();
+      writeInjections();
+    },
+  };
+}

@@ -1,0 +1,81 @@
+// The audit trail of one process, from its configuration: sink, chain, observer, and its signed head in the log.
+import type { AuditConfig } from '../../config/config.ts';
+import type { Clock, Timer } from '../../lib/clock.ts';
+import { createSecretReader } from '../../lib/secret-ref.ts';
+import type { Logger, LogSink } from '../logger.ts';
+import { createAuditFile } from './audit-file.ts';
+import { createAuditLog } from './audit-log.ts';
+import { type AuditObserver, createAuditObserver } from './audit-observer.ts';
+import type { AuditFields } from './chain.ts';
+
+const HEAD_EVERY_MS = 60_000;
+
+export interface AuditDeps {
+  readonly clock: Clock;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: Logger;
+  /** For sink: stdout. */
+  readonly out: LogSink;
+}
+
+export interface Audit extends Omit<AuditObserver, 'stop'> {
+  record(event: string, fields: AuditFields): void;
+  /** Events that were dropped because the sink failed, since start. */
+  lost(): number;
+  stop(): Promise<void>;
+}
+
+export function createAudit(config: AuditConfig, { clock, env, log, out }: AuditDeps): Audit {
+  const { sink, key, node } = config;
+  const auditLog = createAuditLog({
+    sink:
+      sink.kind === 'file'
+        ? createAuditFile({ ...sink, clock })
+        : {
+            append: async (lines) => out.write(lines),
+            lastLine: async () => undefined,
+            close: async () => {},
+          },
+    key: key && createSecretReader(key, env).read,
+    node,
+    clock,
+    onSink: (state, reason) =>
+      state === 'failed'
+        ? log.error(
+            { reason },
+            'audit records cannot be written; they wait, and are counted when they are lost',
+          )
+        : log.info({}, 'audit records are written again'),
+  });
+  const { observer, watch, stop } = createAuditObserver(auditLog, clock);
+  let toldSeq = 0;
+  let timer: Timer | undefined;
+
+  // A cut tail shows only against a head that is kept somewhere else.
+  function tellHead(): void {
+    const head = auditLog.head();
+    if (head === undefined || head.seq === toldSeq) return;
+    toldSeq = head.seq;
+    log.info({ auditHead: `${head.seq}:${head.mac}` }, 'head of the audit chain');
+  }
+  function everyMinute(): void {
+    timer = clock.setTimer(() => {
+      tellHead();
+      everyMinute();
+    }, HEAD_EVERY_MS);
+  }
+  everyMinute();
+
+  return {
+    observer,
+    watch,
+    record: auditLog.record,
+    lost: auditLog.lost,
+    async stop() {
+      timer?.cancel();
+      stop();
+      await auditLog.stop();
+      tellHead();
+    },
+  };
+}

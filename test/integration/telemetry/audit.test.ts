@@ -1,0 +1,117 @@
+// The audit trail on a real disk, and the command that verifies it.
+import assert from 'node:assert/strict';
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { audit as auditCommand } from '../../../src/cli/audit.ts';
+import { Secret } from '../../../src/lib/secret.ts';
+import { createAuditFile } from '../../../src/telemetry/audit/audit-file.ts';
+import { createAuditLog } from '../../../src/telemetry/audit/audit-log.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
+
+const DAY = 86_400_000;
+
+function trail(folder: string, rotateBytes = 1 << 20) {
+  const clock = new FakeClock(Date.now());
+  const path = join(folder, 'audit.jsonl');
+  const start = () =>
+    createAuditLog({
+      sink: createAuditFile({ path, rotateBytes, keepDays: 90, clock }),
+      key: async () => new Secret('key'),
+      node: 'pod-1',
+      clock,
+      onSink: (state, reason) => assert.fail(`${state} ${reason}`),
+    });
+  return { clock, path, start };
+}
+
+async function verify(...args: string[]): Promise<{ code: number; text: string }> {
+  let text = '';
+  const write = (line: string) => {
+    text += line;
+  };
+  const code = await auditCommand.run(['verify', ...args], {
+    env: {},
+    version: '0',
+    out: write,
+    err: write,
+    ended: new AbortController().signal,
+  } as Parameters<typeof auditCommand.run>[1]);
+  return { code, text };
+}
+
+function folderWithKey(): { folder: string; key: string } {
+  const folder = mkdtempSync(join(tmpdir(), 'bearerd-audit-'));
+  const key = join(folder, 'key');
+  writeFileSync(key, 'key\n');
+  return { folder, key };
+}
+
+test('a trail over rotated files is whole, and its last head is in it', async () => {
+  const { folder, key } = folderWithKey();
+  const { path, start } = trail(folder, 2_000);
+  const log = start();
+  for (let i = 0; i < 40; i++) {
+    log.record('injected', { policy: 'orders', i });
+    await settle();
+  }
+  await log.stop();
+  const rotated = readdirSync(folder).filter((name) => /^audit-.*\.jsonl$/.test(name));
+  assert.ok(rotated.length >= 2, `${rotated}`);
+  const head = log.head()!;
+  const { code, text } = await verify(path, '--key', key, '--head', `${head.seq}:${head.mac}`);
+  assert.deepEqual([code, text], [0, '40 records, 1 to 40: whole\n']);
+});
+
+test('a changed record and a cut tail are told by file and line', async () => {
+  const { folder, key } = folderWithKey();
+  const { path, start } = trail(folder);
+  const log = start();
+  for (let i = 0; i < 5; i++) log.record('injected', { policy: 'orders', i });
+  await log.stop();
+  const head = log.head()!;
+  const whole = readFileSync(path, 'utf8');
+  writeFileSync(path, whole.replace('"i":2', '"i":7'));
+  const changed = await verify(path, '--key', key);
+  assert.equal(changed.code, 1);
+  assert.match(changed.text, /audit\.jsonl:3: this record was changed/);
+  writeFileSync(path, whole.split('\n').slice(0, 3).join('\n').concat('\n'));
+  const cut = await verify(path, '--key', key, '--head', `${head.seq}:${head.mac}`);
+  assert.equal(cut.code, 1);
+  assert.match(cut.text, /record 5 of --head is not there/);
+});
+
+test('half a line of a killed process is cut off, and the chain goes on', async () => {
+  const { folder, key } = folderWithKey();
+  const { path, start } = trail(folder);
+  const first = start();
+  first.record('started', {});
+  await first.stop();
+  appendFileSync(path, '{"seq":2,"time":"20');
+  const second = start();
+  second.record('started', {});
+  await second.stop();
+  assert.equal((await verify(path, '--key', key)).text, '2 records, 1 to 2: whole\n');
+});
+
+test('files end after keep_days, counted from their last record', async () => {
+  const { folder } = folderWithKey();
+  const { clock, path, start } = trail(folder);
+  const old = join(folder, 'audit-2020-01-01.1.jsonl');
+  const kept = join(folder, 'audit-2020-01-02.1.jsonl');
+  for (const file of [old, kept]) writeFileSync(file, '{}\n');
+  utimesSync(old, new Date(), new Date(clock.now() - 91 * DAY));
+  utimesSync(kept, new Date(), new Date(clock.now() - 88 * DAY));
+  const log = start();
+  log.record('injected', { i: 1 });
+  await settle();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await clock.advance(DAY);
+  log.record('injected', { i: 2 });
+  await log.stop();
+  const names = readdirSync(folder).filter((name) => name.endsWith('.jsonl'));
+  assert.ok(!names.includes('audit-2020-01-01.1.jsonl'), `${names}`);
+  assert.ok(names.includes('audit-2020-01-02.1.jsonl'), `${names}`);
+  assert.equal(readFileSync(path, 'utf8').trimEnd().split('\n').length, 1);
+});

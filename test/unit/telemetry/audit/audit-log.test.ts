@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Secret } from '../../../../src/lib/secret.ts';
+import { type AuditSink, createAuditLog } from '../../../../src/telemetry/audit/audit-log.ts';
+import { createAuditObserver } from '../../../../src/telemetry/audit/audit-observer.ts';
+import { verifyChain } from '../../../../src/telemetry/audit/verify.ts';
+import { FakeClock, settle } from '../../../support/fake-clock.ts';
+
+const key = new Secret('a key');
+
+/** Keeps what it takes; fails as long as `broken`. */
+class MemorySink implements AuditSink {
+  text = '';
+  broken = false;
+  async append(lines: string): Promise<void> {
+    if (this.broken) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+    this.text += lines;
+  }
+  async lastLine(): Promise<string | undefined> {
+    return this.text === '' ? undefined : this.text.trimEnd().split('\n').at(-1);
+  }
+  async close(): Promise<void> {}
+  get records(): Record<string, unknown>[] {
+    return this.text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+  }
+}
+
+function setup(sink = new MemorySink()) {
+  const clock = new FakeClock();
+  const states: string[] = [];
+  const log = createAuditLog({
+    sink,
+    key: async () => key,
+    node: 'pod-1',
+    clock,
+    onSink: (state, reason) => states.push(`${state} ${reason}`.trim()),
+  });
+  return { sink, clock, log, states };
+}
+
+async function* linesOf(sink: MemorySink) {
+  for (const [i, text] of sink.text.trimEnd().split('\n').entries()) yield { file: 'f', line: i + 1, text };
+}
+
+describe('an audit log', () => {
+  test('writes each event with time, node and chain', async () => {
+    const { sink, log } = setup();
+    log.record('started', { version: '1' });
+    await log.stop();
+    const [{ time, node, event, seq, prev }] = sink.records as [Record<string, unknown>];
+    assert.deepEqual(
+      { time, node, event, seq, prev },
+      {
+        time: '2026-01-01T00:00:00.000Z',
+        node: 'pod-1',
+        event: 'started',
+        seq: 1,
+        prev: '',
+      },
+    );
+  });
+
+  test('goes on with the chain of an earlier run', async () => {
+    const first = setup();
+    first.log.record('started', {});
+    first.log.record('stopped', {});
+    await first.log.stop();
+    const second = setup(first.sink);
+    second.log.record('started', {});
+    await second.log.stop();
+    const report = await verifyChain(linesOf(first.sink), key, undefined);
+    assert.deepEqual([report.records, report.last?.seq, report.faults], [3, 3, []]);
+  });
+
+  test('says so when the chain of an earlier run does not open', async () => {
+    const sink = new MemorySink();
+    sink.text = '{"seq":9,"prev":"","mac":"x"}\n';
+    const { log } = setup(sink);
+    log.record('started', {});
+    await log.stop();
+    assert.deepEqual(
+      sink.records.slice(1).map(({ event, seq }) => [event, seq]),
+      [
+        ['chain_restarted', 1],
+        ['started', 2],
+      ],
+    );
+  });
+
+  test('keeps events while the sink fails, and writes them in order when it works again', async () => {
+    const { sink, clock, log, states } = setup();
+    sink.broken = true;
+    for (let i = 0; i < 5; i++) log.record('injected', { i });
+    await settle();
+    sink.broken = false;
+    await clock.advance(1_000);
+    await log.stop();
+    assert.deepEqual(
+      sink.records.map(({ i }) => i),
+      [0, 1, 2, 3, 4],
+    );
+    assert.deepEqual(states, ['failed ENOSPC', 'recovered']);
+    assert.deepEqual((await verifyChain(linesOf(sink), key, log.head())).faults, []);
+  });
+
+  test('counts what a failing sink lost, and writes the count when it works again', async () => {
+    const { sink, clock, log } = setup();
+    sink.broken = true;
+    for (let i = 0; i < 10_050; i++) log.record('injected', { i });
+    await settle();
+    assert.equal(log.lost(), 50);
+    sink.broken = false;
+    await clock.advance(1_000);
+    await log.stop();
+    assert.equal(sink.records.find(({ event }) => event === 'records_lost')?.['count'], 50);
+    assert.deepEqual((await verifyChain(linesOf(sink), key, log.head())).faults, []);
+  });
+});
+
+describe('injections in the audit trail', () => {
+  test('are one record per policy and generation a minute, never one a request', async () => {
+    const { sink, clock, log } = setup();
+    const audit = createAuditObserver(log, clock);
+    const injections = { count: 0 };
+    audit.watch([{ name: 'orders', source: 'idp', injections }]);
+    audit.observer.credentialPublished('idp', 1, Number.POSITIVE_INFINITY);
+    injections.count += 300;
+    await clock.advance(60_000);
+    injections.count += 20;
+    audit.observer.credentialPublished('idp', 2, Number.POSITIVE_INFINITY);
+    injections.count += 5;
+    audit.stop();
+    await log.stop();
+    const told = sink.records.filter(({ event }) => event === 'injected');
+    assert.deepEqual(
+      told.map(({ generation, count }) => [generation, count]),
+      [
+        [1, 300],
+        [1, 20],
+        [2, 5],
+      ],
+    );
+  });
+});
