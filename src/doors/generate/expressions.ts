@@ -1,5 +1,5 @@
-// Hosts, ports, paths and methods as RE2 expressions, for routes and for the push door's matcher alike, so that the two
-// cannot differ. They say what policy/ says; a test runs one table through both.
+// Hosts, ports, paths and methods in Envoy's words, for routes and for the push door's matcher: compared as strings where
+// that says the same, as RE2 expressions elsewhere. They say what policy/ says; a test runs one table through both.
 import type { PathRule } from '../../config/config.ts';
 import type { PlannedEndpoint } from './plan.ts';
 
@@ -10,9 +10,15 @@ export function authorityExpression(endpoint: PlannedEndpoint): string {
   return `(?i)${labels}(${names})\\.?${portExpression(endpoint.port)}`;
 }
 
-/** `:authority` of any host on this port. */
-export function anyAuthorityExpression(port: number): string {
-  return port === 80 ? '[^:]*(:80)?' : `.*:${port}`;
+/** The ways in which nearly every client writes `:authority` of this endpoint; none for a wildcard. */
+export function plainAuthorities({ names, wildcard, port }: PlannedEndpoint): string[] {
+  if (wildcard) return [];
+  return port === undefined || port === 80 ? [...names] : names.map((name) => `${name}:${port}`);
+}
+
+/** `:authority` of any host on this port, as a string match of Envoy's. */
+export function anyAuthority(port: number): object {
+  return port === 80 ? { safe_regex: { regex: '[^:]*(:80)?' } } : { suffix: `:${port}` };
 }
 
 /** A missing port counts as 80: the listener is plain HTTP. */
@@ -21,25 +27,26 @@ function portExpression(port: number | undefined): string {
   return port === 80 ? '(:80)?' : `:${port}`;
 }
 
-/** The path without its query, as the whole value. */
-export function pathExpression(path: PathRule): string {
-  switch (path.kind) {
-    case 'exact':
-      return literal(path.value);
-    case 'regex':
-      return path.value;
-    case 'prefix': {
-      // At segment borders: /v1 covers /v1/x and not /v10.
-      const bare = path.value.replace(/\/$/, '');
-      return bare === '' ? '/.*' : `${literal(bare)}(/.*)?`;
-    }
-  }
+/** A prefix rule covers what it names and everything below it: /v1 and /v1/ cover /v1 and /v1/x, not /v10. */
+export function withoutSlash(prefix: string): string {
+  return prefix.replace(/\/$/, '');
 }
 
-/** `:path`, which carries the query, as the whole value. */
-export function anyPathExpression(paths: readonly PathRule[] | undefined): string {
-  if (paths === undefined) return '/.*';
-  return `(${paths.map(pathExpression).join('|')})(\\?.*)?`;
+/** The path part of a route's match; Envoy compares it with the path without its query. undefined = every path. */
+export function pathMatch(path: PathRule | undefined): object {
+  switch (path?.kind) {
+    case undefined:
+      return { prefix: '/' };
+    case 'exact':
+      return { path: path.value };
+    case 'regex':
+      return { safe_regex: { regex: path.value } };
+    case 'prefix': {
+      const bare = withoutSlash(path.value);
+      // Envoy takes no separated prefix that ends with a slash, as /v1// still does.
+      return bare === '' || bare.endsWith('/') ? { prefix: `${bare}/` } : { path_separated_prefix: bare };
+    }
+  }
 }
 
 /**
@@ -58,16 +65,24 @@ export function mayReachQuery(regex: string): boolean {
   });
 }
 
-/** As the whole value of `:method`. */
-export function methodExpression(methods: readonly string[]): string {
-  return methods.map(literal).join('|');
+/** The one string match of `:method`. */
+export function methodMatch(methods: readonly string[]): object {
+  return methods.length === 1
+    ? { exact: methods[0] }
+    : { safe_regex: { regex: methods.map(literal).join('|') } };
 }
 
 /**
- * A path, before its query, that two parsers may read differently: an empty or dotted segment, an encoded slash or
- * backslash, a parameter, a backslash, NUL.
+ * A path, before its query, that two parsers may read differently, as policy/path.ts says it: an empty segment; one of
+ * dots, also encoded; an encoded slash, backslash or NUL; a parameter, a backslash, anything but printable ASCII.
  */
-export const AMBIGUOUS_PATH = '[^?]*(//|/\\.{1,2}(/|\\?|$)|;|\\\\|%2[fF]|%5[cC]|%00|\\x00).*';
+export const AMBIGUOUS_PATH = '[^?]*(//|/(\\.|%2[eE]){1,2}(/|\\?|$)|;|\\\\|%2[fF]|%5[cC]|%00|[^!-~]).*';
+
+/**
+ * Printable ASCII up to the query, which every path has that is not ambiguous. Beside AMBIGUOUS_PATH since no expression
+ * matches bytes that are no UTF-8, and what does not match must not get a credential.
+ */
+export const PLAIN_PATH = '/[!->@-~]*(\\?.*)?';
 
 function literal(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');

@@ -1,7 +1,13 @@
 // The push door's rules inside Envoy: match_delegate around the injector, which is skipped unless host, method and path
 // are the policy's (M13). A request that is routed here by mistake so leaves without a credential.
 import type { PathRule } from '../../config/config.ts';
-import { AMBIGUOUS_PATH, anyPathExpression, authorityExpression, methodExpression } from './expressions.ts';
+import {
+  AMBIGUOUS_PATH,
+  authorityExpression,
+  PLAIN_PATH,
+  plainAuthorities,
+  withoutSlash,
+} from './expressions.ts';
 import type { PlannedEndpoint } from './plan.ts';
 import { because } from './yaml.ts';
 
@@ -25,7 +31,7 @@ export function onlyWhen(rules: InjectionRules, filter: { name: string; typed_co
             {
               predicate: because(
                 'Skipped unless all of these hold: a header that is missing can so never lead to an injection.',
-                { not_matcher: { and_matcher: { predicate: predicates(rules) } } },
+                { not_matcher: predicates(rules) },
               ),
               on_match: {
                 action: {
@@ -45,23 +51,58 @@ export function onlyWhen(rules: InjectionRules, filter: { name: string; typed_co
   };
 }
 
-function predicates(rules: InjectionRules): unknown[] {
-  const { methods, paths } = rules;
-  const all: unknown[] = [header(':authority', authorityExpression(rules.endpoint))];
-  if (methods !== undefined) all.push(header(':method', methodExpression(methods)));
-  all.push(header(':path', anyPathExpression(paths)));
-  if (rules.refuseAmbiguousPath) {
-    all.push(
+/** What is compared byte by byte comes before any expression, and what is not asked for is not looked at. */
+function predicates({ endpoint, methods, paths, refuseAmbiguousPath }: InjectionRules): object {
+  const rules = [
+    any([
+      ...plainAuthorities(endpoint).map((exact) => header(':authority', { exact })),
+      header(':authority', expression(authorityExpression(endpoint))),
+    ]),
+  ];
+  if (methods !== undefined) rules.push(any(methods.map((exact) => header(':method', { exact }))));
+  if (paths !== undefined) rules.push(any(paths.flatMap(pathPredicates)));
+  if (refuseAmbiguousPath) {
+    rules.push(
+      header(':path', expression(PLAIN_PATH)),
       because('Two parsers may read such a path differently: no credential.', {
-        not_matcher: header(':path', AMBIGUOUS_PATH),
-      }),
+        not_matcher: header(':path', expression(AMBIGUOUS_PATH)),
+      }) as object,
     );
   }
-  return all;
+  return all(rules);
 }
 
-/** The whole value of the header must match. */
-function header(name: string, regex: string): object {
+/** `:path` has its query here. */
+function pathPredicates(path: PathRule): object[] {
+  const is = (value: object) => header(':path', value);
+  switch (path.kind) {
+    case 'exact':
+      return [is({ exact: path.value }), is({ prefix: `${path.value}?` })];
+    case 'prefix': {
+      const bare = withoutSlash(path.value);
+      if (bare === '') return [is({ prefix: '/' })];
+      return [is({ prefix: `${bare}/` }), is({ exact: bare }), is({ prefix: `${bare}?` })];
+    }
+    case 'regex':
+      return [is(expression(`(${path.value})(\\?.*)?`))];
+  }
+}
+
+// Envoy refuses a list of one.
+function all(predicate: object[]): object {
+  return predicate.length === 1 ? predicate[0]! : { and_matcher: { predicate } };
+}
+
+function any(predicate: object[]): object {
+  return predicate.length === 1 ? predicate[0]! : { or_matcher: { predicate } };
+}
+
+/** The whole value must match. */
+function expression(regex: string): object {
+  return { safe_regex: { google_re2: {}, regex } };
+}
+
+function header(name: string, valueMatch: object): object {
   return {
     single_predicate: {
       input: {
@@ -71,7 +112,7 @@ function header(name: string, regex: string): object {
           header_name: name,
         },
       },
-      value_match: { safe_regex: { google_re2: {}, regex } },
+      value_match: valueMatch,
     },
   };
 }

@@ -3,7 +3,7 @@
 import type { Config } from '../../config/config.ts';
 import { checkMark, checkOff } from './check-filter.ts';
 import type { UpstreamCluster } from './clusters.ts';
-import { AMBIGUOUS_PATH, anyAuthorityExpression, methodExpression, pathExpression } from './expressions.ts';
+import { AMBIGUOUS_PATH, anyAuthority, methodMatch, pathMatch } from './expressions.ts';
 import type { Plan, PlannedEndpoint, PlannedHost, PlannedRule } from './plan.ts';
 import { pushFilters } from './push-filter.ts';
 import { retryPolicy } from './retry-policy.ts';
@@ -65,7 +65,7 @@ function policyRoute(context: Context, rule: PlannedRule): unknown {
   return {
     name: policy.name,
     match: {
-      safe_regex: { regex: path === undefined ? '/.*' : pathExpression(path) },
+      ...pathMatch(path),
       headers: headerMatchers(endpoint, policy.config.match.methods),
     },
     route: { cluster, retry_policy: retryPolicy(policy) },
@@ -129,13 +129,10 @@ function headerMatchers(
 ): unknown[] | undefined {
   const matchers: unknown[] = [];
   if (endpoint.port !== undefined) {
-    matchers.push({
-      name: ':authority',
-      string_match: { safe_regex: { regex: anyAuthorityExpression(endpoint.port) } },
-    });
+    matchers.push({ name: ':authority', string_match: anyAuthority(endpoint.port) });
   }
   if (methods !== undefined) {
-    matchers.push({ name: ':method', string_match: { safe_regex: { regex: methodExpression(methods) } } });
+    matchers.push({ name: ':method', string_match: methodMatch(methods) });
   }
   return matchers.length === 0 ? undefined : matchers;
 }

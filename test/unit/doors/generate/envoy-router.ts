@@ -3,13 +3,19 @@
 import { RE2JS } from 're2js';
 import { parse } from 'yaml';
 
+interface StringMatch {
+  readonly exact?: string;
+  readonly prefix?: string;
+  readonly suffix?: string;
+  readonly safe_regex?: { readonly regex: string };
+}
+
 interface Match {
   readonly prefix?: string;
+  readonly path?: string;
+  readonly path_separated_prefix?: string;
   readonly safe_regex?: { readonly regex: string };
-  readonly headers?: readonly {
-    readonly name: string;
-    readonly string_match: { safe_regex: { regex: string } };
-  }[];
+  readonly headers?: readonly { readonly name: string; readonly string_match: StringMatch }[];
 }
 
 export interface Route {
@@ -85,11 +91,8 @@ export class Bootstrap {
     const headers: Record<string, string> = { ':method': method, ':authority': authority };
     return found?.v.routes.find(
       ({ match }) =>
-        (match.prefix === undefined || bare.startsWith(match.prefix)) &&
-        (match.safe_regex === undefined || RE2JS.compile(match.safe_regex.regex).matches(bare)) &&
-        (match.headers ?? []).every((h) =>
-          RE2JS.compile(h.string_match.safe_regex.regex).matches(headers[h.name]!),
-        ),
+        isPathOf(match, bare) &&
+        (match.headers ?? []).every((h) => isMatch(h.string_match, headers[h.name]!)),
     );
   }
 
@@ -114,8 +117,26 @@ export function injectorOf(cluster: Cluster): Any {
 }
 
 function holds(predicate: Any, values: Record<string, string>): boolean {
+  const all = (list: Any) => list.predicate.map((p: Any) => holds(p, values));
   if (predicate.not_matcher) return !holds(predicate.not_matcher, values);
-  if (predicate.and_matcher) return predicate.and_matcher.predicate.every((p: Any) => holds(p, values));
+  if (predicate.and_matcher) return all(predicate.and_matcher).every(Boolean);
+  if (predicate.or_matcher) return all(predicate.or_matcher).some(Boolean);
   const { input, value_match } = predicate.single_predicate;
-  return RE2JS.compile(value_match.safe_regex.regex).matches(values[input.typed_config.header_name]!);
+  return isMatch(value_match, values[input.typed_config.header_name]!);
+}
+
+function isPathOf(
+  { path, prefix, path_separated_prefix: segments, safe_regex }: Match,
+  bare: string,
+): boolean {
+  if (path !== undefined) return bare === path;
+  if (segments !== undefined) return bare === segments || bare.startsWith(`${segments}/`);
+  return isMatch(prefix === undefined ? { safe_regex: safe_regex! } : { prefix }, bare);
+}
+
+function isMatch({ exact, prefix, suffix, safe_regex }: StringMatch, value: string): boolean {
+  if (exact !== undefined) return value === exact;
+  if (prefix !== undefined) return value.startsWith(prefix);
+  if (suffix !== undefined) return value.endsWith(suffix);
+  return RE2JS.compile(safe_regex!.regex).matches(value);
 }
