@@ -10,7 +10,7 @@ export interface BenchServer {
   readonly name: string;
   readonly socket: string;
   readonly process: StartedProcess;
-  /** Processor time since its start, microseconds. The kernel counts in steps of 10 ms. */
+  /** See processorTime. */
   cpu(): number;
   /** VmRSS, MB. */
   rss(): number;
@@ -34,12 +34,15 @@ export async function startServer(
     name,
     socket,
     process: process_,
-    cpu() {
-      const stat = readFileSync(`/proc/${process_.pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
-      return (Number(stat[11]) + Number(stat[12])) * 10_000;
-    },
+    cpu: () => processorTime(process_.pid),
     rss: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${process_.pid}/status`, 'utf8'))![1]) / 1024,
   };
+}
+
+/** utime + stime since the process began, microseconds. The kernel counts in steps of 10 ms. */
+export function processorTime(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+  return (Number(stat[11]) + Number(stat[12])) * 10_000;
 }
 
 type Command = readonly [program: string, args: string[], env?: NodeJS.ProcessEnv];
