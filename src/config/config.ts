@@ -3,6 +3,7 @@ import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
 import type { AuditConfig } from './schema-audit.ts';
 import type { ClientCredentialsConfig } from './source/client-credentials.ts';
 import type { FileConfig } from './source/file.ts';
+import type { HttpConfig } from './source/http.ts';
 import type { StaticConfig } from './source/static.ts';
 
 export type { AuditConfig } from './schema-audit.ts';
@@ -65,7 +66,7 @@ interface SourceBase {
   readonly maxLifetimeMs: number | undefined;
 }
 
-export type SourceConfig = SourceBase & (ClientCredentialsConfig | FileConfig | StaticConfig);
+export type SourceConfig = SourceBase & (ClientCredentialsConfig | FileConfig | HttpConfig | StaticConfig);
 
 /** Which refusals of an upstream renew the credential. */
 export type HealOn = '401' | 'invalid_token' | 'off';

@@ -35,6 +35,13 @@ export function parseInjectedHeader(text: string): string {
   return name;
 }
 
+/** A header of a call to a provider. Throws Invalid. */
+export function parseRequestHeader(text: string): string {
+  const name = parseHeaderName(text);
+  if (RESERVED.has(name)) refuse(`the header ${name} steers the connection and is not for you to set`);
+  return name;
+}
+
 /** Throws Invalid; does not quote, since a whole credential may have been put here. */
 export function parsePrefix(text: string): string {
   if (!/^[\x20-\x7e]*$/.test(text)) refuse('a prefix has visible ASCII characters and spaces only');

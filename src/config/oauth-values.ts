@@ -6,15 +6,17 @@ import { isLoopback } from './listen-address.ts';
  * Address of a provider: https, or http to loopback, which only development mode allows (see checks.ts).
  * Throws Invalid; does not quote, since an address may hold a password.
  */
-export function parseProviderUrl(text: string, kind: 'issuer' | 'token_endpoint'): string {
+export function parseProviderUrl(text: string, kind: 'issuer' | 'token_endpoint' | 'url'): string {
   if (!URL.canParse(text)) refuse('expected an address such as https://idp.example.com/token');
   const url = new URL(text);
   if (url.username !== '' || url.password !== '') {
-    refuse('no user or password in an address: use client_id and client_secret');
+    refuse(
+      `no user or password in an address: use ${kind === 'url' ? 'secrets and headers' : 'client_id and client_secret'}`,
+    );
   }
   if (!['https:', 'http:'].includes(url.protocol)) refuse(`expected https://, got ${url.protocol}//`);
   if (url.protocol === 'http:' && !isLoopback(url.hostname.replace(/^\[|\]$/g, ''))) {
-    refuse('expected https://: a client secret never goes over plain http');
+    refuse('expected https://: a secret never goes over plain http');
   }
   if (text.includes('#')) refuse('no fragment ("#") in an address');
   // RFC 8414 section 2.

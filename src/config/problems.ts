@@ -12,7 +12,10 @@ type AnySchema = z.core.$ZodTypes;
 const SECRET_KEYS = new Set<PropertyKey>([
   'client_secret',
   'extra_params',
+  'form',
+  'headers',
   'inline',
+  'json',
   'prefix',
   'static',
   'value',

@@ -32,3 +32,15 @@ export function watchFile(path: string, clock: Clock, changed: () => void): () =
     timer?.cancel();
   };
 }
+
+/** watchFile() of each that is a file; what is none (undefined) never changes. */
+export function watchFiles(
+  paths: readonly (string | undefined)[],
+  clock: Clock,
+  changed: () => void,
+): () => void {
+  const stops = paths.flatMap((path) => (path === undefined ? [] : [watchFile(path, clock, changed)]));
+  return () => {
+    for (const stop of stops) stop();
+  };
+}

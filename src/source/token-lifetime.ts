@@ -32,3 +32,20 @@ function seconds(value: unknown): number {
   }
   return number;
 }
+
+/** Numbers from here on are milliseconds: as seconds they would lie beyond the year 5138. */
+const FIRST_MS = 1e11;
+
+// RFC 3339 section 5.6, the zone in it: without one nobody knows which is meant.
+const RFC3339 = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$/;
+
+/** RFC 3339, or epoch seconds or milliseconds (also as digits), to epoch ms; undefined = none of them. */
+export function parseInstant(value: unknown): number | undefined {
+  if (typeof value === 'string' && RFC3339.test(value)) {
+    const at = Date.parse(value);
+    return Number.isNaN(at) ? undefined : at;
+  }
+  const number = typeof value === 'string' && /^\d{9,14}$/.test(value) ? Number(value) : value;
+  if (typeof number !== 'number' || !Number.isFinite(number) || number <= 0) return undefined;
+  return number < FIRST_MS ? number * 1_000 : number;
+}

@@ -2,12 +2,14 @@
 import type { ConfigFile } from '../schema.ts';
 import { clientCredentials } from './client-credentials.ts';
 import { tokenFile } from './file.ts';
+import { httpCall } from './http.ts';
 import { staticValue } from './static.ts';
 
 export const kinds = {
   client_credentials: clientCredentials,
   static: staticValue,
   file: tokenFile,
+  http: httpCall,
 } as const;
 
 export type KindName = keyof typeof kinds;

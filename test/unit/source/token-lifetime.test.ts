@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { retryAfterMs } from '../../../src/provider-http/retry-after.ts';
-import { lifetimeOf } from '../../../src/source/token-lifetime.ts';
+import { lifetimeOf, parseInstant } from '../../../src/source/token-lifetime.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 const jwt = (exp: number) =>
@@ -35,4 +35,33 @@ test('Retry-After is read as seconds or as a date of RFC 9110, and nothing else'
   assert.equal(retryAfterMs('Thu, 01 Jan 2026 00:01:00 GMT', NOW), 60_000);
   assert.equal(retryAfterMs('Wed, 31 Dec 2025 00:00:00 GMT', NOW), 0);
   for (const bad of ['-5', 'soon', '1e3', '', undefined]) assert.equal(retryAfterMs(bad, NOW), undefined);
+});
+
+describe('instants of providers', () => {
+  const at = Date.UTC(2026, 10, 25, 12);
+  test('RFC 3339, seconds and milliseconds are one instant', () => {
+    for (const value of [
+      '2026-11-25T12:00:00Z',
+      '2026-11-25T13:00:00+01:00',
+      at,
+      at / 1_000,
+      `${at / 1_000}`,
+    ]) {
+      assert.equal(parseInstant(value), at, String(value));
+    }
+  });
+  test('a time without zone, words and what is no number are none', () => {
+    for (const value of [
+      '2026-11-25T12:00:00',
+      'tomorrow',
+      '',
+      null,
+      {},
+      -1,
+      Number.NaN,
+      '2026-13-45T00:00:00Z',
+    ]) {
+      assert.equal(parseInstant(value), undefined, String(value));
+    }
+  });
 });

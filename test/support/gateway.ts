@@ -1,0 +1,118 @@
+// bearerd as its own process and real Envoys before a plain upstream, with sources of the test's own.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type GatedEnvoy, gated } from '../../demo/world.ts';
+import { parseConfig } from '../../src/config/parse.ts';
+import { generateEnvoy } from '../../src/doors/generate/generate.ts';
+import { startEnvoy } from './envoy.ts';
+import { type StartedProcess, startProcess } from './process.ts';
+
+export interface GatewayOptions {
+  /** YAML below `sources`, indented by two; the policy `orders` injects the source `orders`. FOLDER = the test's folder. */
+  readonly sources: string;
+  /** More of `inject`, e.g. `, header: x-api-key`. */
+  readonly inject?: string;
+  /** Lines of the policy beside name, match and inject. */
+  readonly policy?: string;
+  /** Files of the folder by name, written before anything starts. */
+  readonly files?: Readonly<Record<string, string>>;
+  readonly mode?: 'production' | 'development';
+  /** The upstream: what it answers. Default: 200 and the headers that it received, as JSON. */
+  readonly upstream?: (request: IncomingMessage, response: ServerResponse) => void;
+  /** Where the upstream is instead, a port on loopback. */
+  readonly upstreamPort?: number;
+  readonly health?: string;
+}
+
+export interface Gateway {
+  readonly folder: string;
+  readonly bearerd: StartedProcess;
+  readonly healthUrl: string;
+  startEnvoy(door: 'check' | 'push'): Promise<GatedEnvoy>;
+  /** Resolves once bearerd has its credentials. */
+  ready(timeoutMs?: number): Promise<void>;
+  metrics(): Promise<string>;
+}
+
+export async function startGateway(t: TestContext, options: GatewayOptions): Promise<Gateway> {
+  const folder = await mkdtemp(join(tmpdir(), 'bearerd-gateway-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  for (const [name, text] of Object.entries(options.files ?? {})) {
+    // Scripts among them are to be run.
+    await writeFile(join(folder, name), text.replaceAll('FOLDER', folder), { mode: 0o700 });
+  }
+  const port = options.upstreamPort ?? (await startUpstream(t, options.upstream ?? echo));
+  const configFile = join(folder, 'bearerd.yaml');
+  const text = `version: 1
+mode: ${options.mode ?? 'development'}
+listen:
+  check: unix://${folder}/check.sock
+  xds: unix://${folder}/xds.sock
+  health: ${options.health ?? '127.0.0.1:0'}
+sources:
+${options.sources.replaceAll('FOLDER', folder)}
+outbound:
+  - name: orders
+    match: { hosts: [orders.example.com] }
+    inject: { source: orders${options.inject ?? ''} }
+${options.policy === undefined ? '' : `    ${options.policy}\n`}`;
+  await writeFile(configFile, text);
+  const config = parseConfig(text, configFile);
+  const bearerd = await startProcess(
+    process.execPath,
+    [join(import.meta.dirname, '../../bin/bearerd.js'), 'serve', '--config', configFile],
+    { name: 'bearerd' },
+  );
+  t.after(() => bearerd.stop());
+  const [, address] = await bearerd.waitForOutput(
+    /"listener":"health","state":"listening","address":"([^"]+)"/,
+  );
+  const healthUrl = `http://${address}`;
+  return {
+    folder,
+    bearerd,
+    healthUrl,
+    async startEnvoy(door) {
+      const there = { address: '127.0.0.1', port };
+      const envoy = await startEnvoy({
+        config: generateEnvoy(config, {
+          door,
+          listen: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+          upstreams: { 'orders.example.com': there, '*': there },
+        }),
+      });
+      t.after(() => envoy.stop());
+      return gated(envoy);
+    },
+    async ready(timeoutMs = 10_000) {
+      const deadline = performance.now() + timeoutMs;
+      while ((await fetch(`${healthUrl}/readyz`)).status !== 200) {
+        if (performance.now() > deadline) throw new Error(`not ready:\n${bearerd.output()}`);
+        await sleep(20);
+      }
+    },
+    metrics: async () => (await fetch(`${healthUrl}/metrics`)).text(),
+  };
+}
+
+function echo(request: IncomingMessage, response: ServerResponse): void {
+  response.end(JSON.stringify(request.headers));
+}
+
+/** Port of a plain HTTP server on loopback that ends with the test. */
+export async function startUpstream(
+  t: TestContext,
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<number> {
+  const server = createServer(answer);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return (server.address() as { port: number }).port;
+}
