@@ -91,6 +91,11 @@ export interface CredentialStore {
   reader(source: string): () => Credential | undefined;
   /** Cold: the current credential, or the result of the fetch under way, within `timeoutMs`. Rejects with CredentialError. */
   get(source: string, timeoutMs: number, signal?: AbortSignal): Promise<Credential>;
+  /**
+   * As get(), but where `generation` is the current one and a fetch is under way, what that fetch brings. Rejects when it
+   * fails, although the current one may still live: for a request whose credential was refused.
+   */
+  after(source: string, generation: number, timeoutMs: number, signal?: AbortSignal): Promise<Credential>;
   /** Why there is none: the last failure, or undefined. */
   failure(source: string): CredentialError | undefined;
   /** Milliseconds until the next attempt is due, for Retry-After; at least 1000 where unknown. */

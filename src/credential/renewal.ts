@@ -45,6 +45,7 @@ type Why = Partial<Pick<IssueRequest, 'neededBy' | 'refused'>>;
 export interface Renewal {
   peek(): Credential | undefined;
   get(timeoutMs: number, signal: AbortSignal | undefined): Promise<Credential>;
+  after(generation: number, timeoutMs: number, signal: AbortSignal | undefined): Promise<Credential>;
   readonly failure: CredentialError | undefined;
   readonly hadOne: boolean;
   retryAfterMs(): number;
@@ -220,7 +221,14 @@ export function createRenewal(deps: RenewalDeps): Renewal {
       if (left > PROBE_MS && failure.retryAfterMs === undefined && failure.retryable) schedule(PROBE_MS);
       return Promise.reject(failure);
     }
-    const shared = fetch({ neededBy: askedAt + timeoutMs });
+    return within(fetch({ neededBy: askedAt + timeoutMs }), timeoutMs, signal);
+  }
+
+  function within(
+    shared: Promise<Credential>,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Credential> {
     return new Promise((resolve, reject) => {
       const pending = () =>
         reject(
@@ -236,9 +244,20 @@ export function createRenewal(deps: RenewalDeps): Renewal {
     });
   }
 
+  function after(
+    generation: number,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Credential> {
+    // Only a fetch under way brings another one: none is begun here, that is for refused() and its limits.
+    if (flight === undefined || peek()?.generation !== generation) return get(timeoutMs, signal);
+    return within(flight, timeoutMs, signal);
+  }
+
   return {
     peek,
     get,
+    after,
     get failure() {
       return failure;
     },

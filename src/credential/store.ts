@@ -57,6 +57,7 @@ export function createCredentialStore(deps: StoreDeps): CredentialStore {
     peek: (source) => of(source).peek(),
     reader: (source) => of(source).peek,
     get: (source, timeoutMs, signal) => of(source).get(timeoutMs, signal),
+    after: (source, generation, timeoutMs, signal) => of(source).after(generation, timeoutMs, signal),
     failure: (source) => of(source).failure,
     retryAfterMs: (source) => of(source).retryAfterMs(),
     subscribe: (source, listener) => of(source).subscribe(listener),

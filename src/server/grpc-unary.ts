@@ -30,11 +30,14 @@ export class UnaryCalls implements Handler {
   readonly #method: UnaryHandler;
   readonly #timeoutMs: number | undefined;
   readonly #deps: CallDeps;
+  readonly #leftOpen: boolean;
 
-  constructor(method: UnaryHandler, timeoutMs: number | undefined, deps: CallDeps) {
+  /** @param leftOpen the caller does not end its side: its first message is the whole question (exchanges). */
+  constructor(method: UnaryHandler, timeoutMs: number | undefined, deps: CallDeps, leftOpen = false) {
     this.#method = method;
     this.#timeoutMs = timeoutMs;
     this.#deps = deps;
+    this.#leftOpen = leftOpen;
   }
 
   open(stream: Stream, ended: boolean): void {
@@ -42,9 +45,12 @@ export class UnaryCalls implements Handler {
   }
 
   data(stream: Stream, chunk: Buffer, start: number, end: number, ended: boolean): void {
-    if (ended && stream.context === undefined && isWhole(chunk, start, end, this.#deps.maxMessageBytes)) {
+    const complete = ended || this.#leftOpen;
+    if (complete && stream.context === undefined && isWhole(chunk, start, end, this.#deps.maxMessageBytes)) {
       return this.#call(stream, chunk.subarray(start + FRAME_HEADER_BYTES, end));
     }
+    // The caller ends its side while it waits for the answer, or sends what nobody asked for.
+    if (this.#leftOpen && stream.context !== undefined && !(stream.context instanceof MessageReader)) return;
     try {
       const message = this.#assemble(stream, chunk, start, end, ended);
       if (message !== undefined) this.#call(stream, message);
@@ -116,6 +122,11 @@ export class UnaryCalls implements Handler {
     stream.context ??= new MessageReader(maxMessageBytes, budget);
     const reader = stream.context as MessageReader;
     reader.push(chunk, start, end);
+    if (this.#leftOpen && !ended) {
+      const message = reader.next();
+      if (message !== undefined) this.#release(stream);
+      return message;
+    }
     if (!ended) {
       reader.check();
       return undefined;

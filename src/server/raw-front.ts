@@ -24,6 +24,8 @@ export interface RawFrontOptions {
   readonly name: string;
   /** Bidirectional methods beside the unary ones. */
   readonly streams?: readonly StreamMethod[];
+  /** Bidirectional methods of one message each way: the call ends with the answer to the first message. */
+  readonly exchanges?: UnaryMethods;
   /** Default 256 KiB. */
   readonly maxMessageBytes?: number;
   /** Per connection; default 1000. */
@@ -63,8 +65,9 @@ export function createRawFront(methods: UnaryMethods, options: RawFrontOptions):
     if (!isGrpcContentType(head.get('content-type'))) return refusalHttp(415);
     const path = head.get(':path') ?? '';
     const unary = methods.get(path);
+    const exchange = options.exchanges?.get(path);
     const duplex = streams.get(path);
-    if (unary === undefined && duplex === undefined) {
+    if (unary === undefined && exchange === undefined && duplex === undefined) {
       return refusal(GrpcStatus.UNIMPLEMENTED, 'unknown method');
     }
     const encoding = head.get('grpc-encoding');
@@ -76,9 +79,10 @@ export function createRawFront(methods: UnaryMethods, options: RawFrontOptions):
     if (timeout !== undefined && timeoutMs === undefined) {
       return refusal(GrpcStatus.INTERNAL, 'malformed grpc-timeout');
     }
-    return unary === undefined
-      ? new DuplexCalls(duplex!, deps, open)
-      : new UnaryCalls(unary, timeoutMs, deps);
+    if (unary !== undefined) return new UnaryCalls(unary, timeoutMs, deps);
+    return exchange !== undefined
+      ? new UnaryCalls(exchange, timeoutMs, deps, true)
+      : new DuplexCalls(duplex!, deps, open);
   }
 
   function serve(socket: Socket): void {

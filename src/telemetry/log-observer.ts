@@ -43,6 +43,11 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
       if (omitted === undefined) return;
       log.warn({ door, source, verdict, omitted }, 'an upstream refused a credential');
     },
+    feedbackLate(policy) {
+      const omitted = limit.admit(`late:${policy}`);
+      if (omitted === undefined) return;
+      log.warn({ policy, omitted }, 'Envoy did not tell in time why an attempt failed: nothing is renewed');
+    },
     refreshForced(source, outcome) {
       if (outcome === 'refused_for_good') {
         const omitted = limit.admit(`forced:${source}:${outcome}`);

@@ -10,36 +10,51 @@ export interface Metrics {
   render(): Promise<string>;
 }
 
-interface CheckCount {
+interface DecisionCount {
   readonly decision: CheckDecision;
   count: number;
 }
 
+/** By policy, then reason. */
+type DecisionCounts = Map<string, Map<CheckReason, DecisionCount>>;
+
 export function createMetrics(clock: Clock): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  const checks = new Map<string, Map<CheckReason, CheckCount>>();
+  const checks: DecisionCounts = new Map();
+  const attempts: DecisionCounts = new Map();
   const credentials = new Map<string, { generation: number; expiresAt: number }>();
 
-  function countOf(policy: string, decision: CheckDecision, reason: CheckReason): CheckCount {
-    const reasons = checks.get(policy) ?? new Map<CheckReason, CheckCount>();
-    checks.set(policy, reasons);
-    const count = reasons.get(reason) ?? { decision, count: 0 };
-    reasons.set(reason, count);
-    return count;
+  function decisions(counts: DecisionCounts, name: string, help: string): void {
+    new Counter({
+      name,
+      help,
+      labelNames: ['policy', 'decision', 'reason'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [policy, reasons] of counts) {
+          for (const [reason, { decision, count }] of reasons) this.inc({ policy, decision, reason }, count);
+        }
+      },
+    });
   }
 
-  new Counter({
-    name: 'bearerd_checks_total',
-    help: 'Checks answered, by policy, decision and reason. policy is empty where none matched.',
-    labelNames: ['policy', 'decision', 'reason'],
+  decisions(
+    checks,
+    'bearerd_checks_total',
+    'Checks answered, by policy, decision and reason. policy is empty where none matched.',
+  );
+  decisions(
+    attempts,
+    'bearerd_attempts_total',
+    'Attempts answered, by policy, decision and reason. policy is empty where none matched.',
+  );
+  const late = new Counter({
+    name: 'bearerd_feedback_late_total',
+    help: 'Second and later attempts for which Envoy had not told in time why the one before failed.',
+    labelNames: ['policy'],
     registers,
-    collect() {
-      this.reset();
-      for (const [policy, reasons] of checks) {
-        for (const [reason, { decision, count }] of reasons) this.inc({ policy, decision, reason }, count);
-      }
-    },
   });
   new Gauge({
     name: 'bearerd_credential_runway_seconds',
@@ -123,9 +138,16 @@ export function createMetrics(clock: Clock): Metrics {
 
   const observer: Observer = {
     ...nullObserver,
-    injectionCount: (policy) => countOf(policy, 'inject', 'injected'),
+    injectionCount: (policy) => countOf(checks, policy, 'inject', 'injected'),
     checkDecided(policy, decision, reason) {
-      countOf(policy ?? '', decision, reason).count++;
+      countOf(checks, policy ?? '', decision, reason).count++;
+    },
+    attemptInjectionCount: (policy) => countOf(attempts, policy, 'inject', 'injected'),
+    attemptDecided(policy, decision, reason) {
+      countOf(attempts, policy ?? '', decision, reason).count++;
+    },
+    feedbackLate(policy) {
+      late.inc({ policy });
     },
     refreshEnded(source, result, durationMs, wasForced) {
       refreshes.observe({ source, result, forced: String(wasForced) }, durationMs / 1000);
@@ -170,4 +192,17 @@ export function createMetrics(clock: Clock): Metrics {
   };
 
   return { observer, render: () => registry.metrics() };
+}
+
+function countOf(
+  counts: DecisionCounts,
+  policy: string,
+  decision: CheckDecision,
+  reason: CheckReason,
+): DecisionCount {
+  const reasons = counts.get(policy) ?? new Map<CheckReason, DecisionCount>();
+  counts.set(policy, reasons);
+  const count = reasons.get(reason) ?? { decision, count: 0 };
+  reasons.set(reason, count);
+  return count;
 }

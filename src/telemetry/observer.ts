@@ -31,13 +31,19 @@ export type ForcedRefresh =
   | 'limited' // over the limits of forced refreshes
   | 'refused_for_good'; // three new ones in a row were refused: alarm, nothing until the next scheduled refresh
 
-export type FeedbackDoor = 'push' | 'check';
+export type FeedbackDoor = 'push' | 'check' | 'attempt';
 
 export interface Observer {
   /** Counts the injections of a policy, the one thing that happens for every warm Check: the caller adds to `count`. */
   injectionCount(policy: string): { count: number };
   /** Every other answer to a Check. `policy` is undefined where none matched. */
   checkDecided(policy: string | undefined, decision: CheckDecision, reason: CheckReason): void;
+  /** As injectionCount, of the attempt door: one an attempt. */
+  attemptInjectionCount(policy: string): { count: number };
+  /** Every other answer to an attempt. */
+  attemptDecided(policy: string | undefined, decision: CheckDecision, reason: CheckReason): void;
+  /** Why an attempt before this one failed was not told in time: it goes with the current credential. */
+  feedbackLate(policy: string): void;
   /** A fetch ended. `durationMs` is the provider's time. */
   refreshEnded(source: string, result: 'ok' | CredentialErrorCode, durationMs: number, forced: boolean): void;
   /** A failed fetch, with the text for the log and the delay before the next attempt. */
@@ -70,6 +76,9 @@ const nothing = (): void => {};
 export const nullObserver: Observer = {
   injectionCount: () => ({ count: 0 }),
   checkDecided: nothing,
+  attemptInjectionCount: () => ({ count: 0 }),
+  attemptDecided: nothing,
+  feedbackLate: nothing,
   refreshEnded: nothing,
   refreshFailed: nothing,
   credentialPublished: nothing,

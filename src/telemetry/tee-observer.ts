@@ -11,7 +11,8 @@ export function createTeeObserver(first: Observer, second: Observer): Observer {
       b(...args);
     };
   }
-  // Only the metrics count, and it needs an answer.
+  // Only the metrics count, and they need an answer.
   tee['injectionCount'] = second.injectionCount as (...args: unknown[]) => void;
+  tee['attemptInjectionCount'] = second.attemptInjectionCount as (...args: unknown[]) => void;
   return tee as unknown as Observer;
 }

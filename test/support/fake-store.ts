@@ -64,6 +64,9 @@ export class FakeStore implements CredentialStore {
   get(): Promise<Credential> {
     throw new Error('this fake only publishes');
   }
+  after(): Promise<Credential> {
+    throw new Error('this fake only publishes');
+  }
   failure(): undefined {
     return undefined;
   }

@@ -16,6 +16,7 @@ export function createRecordingObserver(): RecordingObserver {
     Object.keys(nullObserver).map((name) => [name, (...args: unknown[]) => events.push([name, ...args])]),
   ) as unknown as Observer;
   observer.injectionCount = () => ({ count: 0 });
+  observer.attemptInjectionCount = () => ({ count: 0 });
   return {
     observer,
     events,

@@ -2,35 +2,12 @@
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { Credential } from '../../credential/credential.ts';
 import type { Policy } from '../../policy/policy.ts';
-import type { CheckReason } from '../../telemetry/observer.ts';
 import { tag, writeField, writeHeader } from '../check-response.ts';
-
-/** Reasons that refuse a request, with the HTTP status that the app sees and the gRPC code inside the answer. */
-type DenialReason = Exclude<CheckReason, 'injected' | 'passed_without' | 'malformed'>;
-
-const UNAVAILABLE = { http: 503, grpc: 14 } as const;
-const DENIALS = {
-  unmatched: { http: 403, grpc: 7 },
-  unmarked: { http: 403, grpc: 7 },
-  ambiguous_path: { http: 400, grpc: 3 },
-  // The app did nothing wrong and may come back: never a 401, which would send it to a login.
-  source_timeout: UNAVAILABLE,
-  source_unavailable: UNAVAILABLE,
-  source_rejected: UNAVAILABLE,
-  source_invalid_response: UNAVAILABLE,
-  secret_unreadable: UNAVAILABLE,
-  credential_pending: UNAVAILABLE,
-  credential_expired: UNAVAILABLE,
-} as const satisfies Record<DenialReason, { http: number; grpc: number }>;
-
-const ERRORS: Readonly<Record<number, string>> = {
-  400: 'bad_request',
-  403: 'forbidden',
-  503: 'credential_unavailable',
-};
+import type { Answers } from '../decision.ts';
+import { type DenialReason, denialOf } from '../denial.ts';
 
 /** OK, and nothing of the request is touched. */
-export const passUntouched: Uint8Array = new BinaryWriter()
+const passUntouched: Uint8Array = new BinaryWriter()
   .uint32(tag(1, 2))
   .fork() // status
   .join()
@@ -39,8 +16,7 @@ export const passUntouched: Uint8Array = new BinaryWriter()
   .join()
   .finish();
 
-/** OK, with the app's own header removed: on_failure: pass sends the request without any credential. */
-export function buildPassWithout(policy: Policy): Uint8Array {
+function passWithout(policy: Policy): Uint8Array {
   const w = new BinaryWriter();
   w.uint32(tag(1, 2)).fork().join();
   w.uint32(tag(3, 2)).fork();
@@ -49,8 +25,7 @@ export function buildPassWithout(policy: Policy): Uint8Array {
   return w.finish();
 }
 
-/** OK, with the credential in the policy's header instead of whatever the app sent. */
-export function buildInjection(policy: Policy, credential: Credential): Uint8Array {
+function injection(policy: Policy, credential: Credential): Uint8Array {
   const w = new BinaryWriter();
   w.uint32(tag(1, 2)).fork().join();
   w.uint32(tag(3, 2)).fork();
@@ -64,17 +39,16 @@ export function buildInjection(policy: Policy, credential: Credential): Uint8Arr
   return w.finish();
 }
 
-/** A refusal of our own. `retryAfterMs` becomes whole seconds, at least one; only for what may work later. */
-export function buildDenial(reason: DenialReason, retryAfterMs: number): Uint8Array {
-  const { http, grpc } = DENIALS[reason];
+function denial(reason: DenialReason, retryAfterMs: number): Uint8Array {
+  const { http, grpc, headers, body } = denialOf(reason, retryAfterMs);
   const w = new BinaryWriter();
   w.uint32(tag(1, 2)).fork().uint32(tag(1, 0)).int32(grpc).join();
   w.uint32(tag(2, 2)).fork(); // denied_response
   w.uint32(tag(1, 2)).fork().uint32(tag(1, 0)).int32(http).join(); // HttpStatus
-  writeHeader(w, 2, 'content-type', 'application/json');
-  writeHeader(w, 2, 'x-bearerd-reason', reason);
-  if (http === 503) writeHeader(w, 2, 'retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
-  w.uint32(tag(3, 2)).string(`${JSON.stringify({ error: ERRORS[http], reason })}\n`);
+  for (const [name, value] of headers) writeHeader(w, 2, name, value);
+  w.uint32(tag(3, 2)).string(body);
   w.join();
   return w.finish();
 }
+
+export const checkAnswers: Answers = { passUntouched, passWithout, injection, denial };

@@ -1,0 +1,179 @@
+// What Check and Process decide alike: match → mark → slot → inject, or wait for a first credential. A warm one is
+// synchronous from the first byte to the last: it fetches nothing, awaits nothing and logs nothing, and its answer was
+// encoded when the credential was first handed out.
+import type { Credential, CredentialStore } from '../credential/credential.ts';
+import type { Clock } from '../lib/clock.ts';
+import { CredentialError } from '../lib/errors.ts';
+import type { Match, Policy, PolicyTable } from '../policy/policy.ts';
+import type { UnaryCall } from '../server/front.ts';
+import type { CheckDecision, CheckReason } from '../telemetry/observer.ts';
+import type { DenialReason } from './denial.ts';
+import type { CarriedRing } from './feedback/carried-ring.ts';
+
+/** What a door knows of the request that it was asked about. */
+export interface Asked {
+  readonly method: string;
+  /** As Envoy sends it: with its query. Used, never logged. */
+  readonly path: string;
+  readonly host: string;
+  readonly scheme: string;
+  /** Value of x-request-id; empty when there is none. */
+  readonly requestId: string;
+  /** Names of the policies that the route or cluster was made for; undefined when it carries no mark. */
+  readonly mark: string | undefined;
+}
+
+/** The answers of one door, encoded. */
+export interface Answers {
+  /** Nothing of the request is touched. */
+  readonly passUntouched: Uint8Array;
+  /** The app's own header is removed: on_failure: pass sends the request without any credential. */
+  passWithout(policy: Policy): Uint8Array;
+  /** The credential in the policy's header instead of whatever was there. */
+  injection(policy: Policy, credential: Credential): Uint8Array;
+  denial(reason: DenialReason, retryAfterMs: number): Uint8Array;
+}
+
+/** Where a door's decisions are counted. */
+export interface Tally {
+  injectionCount(policy: string): { count: number };
+  decided(policy: string | undefined, decision: CheckDecision, reason: CheckReason): void;
+}
+
+export interface DecisionDeps {
+  readonly policies: PolicyTable;
+  readonly store: CredentialStore;
+  readonly clock: Clock;
+  /** Longest wait for a credential, milliseconds, also when the caller sent no deadline. */
+  readonly maxWaitMs: number;
+  readonly carried: CarriedRing;
+  readonly answers: Answers;
+  readonly tally: Tally;
+}
+
+export interface Decision {
+  /** The policy whose credential the request gets, or the answer where it gets none. */
+  policyOf(request: Asked): Policy | Uint8Array;
+  /** The current credential of the policy, if it may be used. */
+  current(policy: Policy): Credential | undefined;
+  /** The current credential; when there is none waits for one, within `maxWaitMs` and the caller's deadline. */
+  inject(policy: Policy, request: Asked, call: UnaryCall): Uint8Array | Promise<Uint8Array>;
+  /** Waits for `credential`, then injects what is current; a CredentialError is the denial, or on_failure: pass. */
+  injectWhen(credential: Promise<unknown>, policy: Policy, request: Asked): Promise<Uint8Array>;
+}
+
+// What is left of the caller's deadline is for the way back: an answer of our own must arrive before Envoy gives up.
+const DEADLINE_SHARE = 0.7;
+
+/** What a warm answer needs of one policy, in one place: with 10,000 of them each step to another object is a cache miss. */
+interface Slot {
+  readonly peek: () => Credential | undefined;
+  readonly injections: { count: number };
+  /** The answer that was encoded for this credential. */
+  credential: Credential | undefined;
+  answer: Uint8Array;
+}
+
+export function createDecision(deps: DecisionDeps): Decision {
+  const { policies, store, clock, maxWaitMs, carried, answers, tally } = deps;
+  const slots = policies.policies.map(
+    ({ name, source }): Slot => ({
+      peek: store.reader(source),
+      injections: tally.injectionCount(name),
+      credential: undefined,
+      answer: answers.passUntouched,
+    }),
+  );
+  const without = policies.policies.map((policy) => answers.passWithout(policy));
+  const forbidden = { unmatched: answers.denial('unmatched', 0), unmarked: answers.denial('unmarked', 0) };
+  const ambiguous = answers.denial('ambiguous_path', 0);
+
+  function policyOf(request: Asked): Policy | Uint8Array {
+    const match = policies.match(request.host, request.method, request.path, request.scheme);
+    if (match === 'ambiguous_path') {
+      tally.decided(undefined, 'deny', 'ambiguous_path');
+      return ambiguous;
+    }
+    // Whether the route was made for it: a forged Host on a route of something else draws no credential.
+    if (!isMarked(request, match)) return withoutPolicy('unmarked');
+    if (match === undefined) return withoutPolicy('unmatched');
+    return match;
+  }
+
+  function isMarked({ mark, host, scheme }: Asked, match: Match): boolean {
+    if (mark === undefined || mark === '') return match === undefined;
+    if (match !== undefined && match !== 'ambiguous_path') return names(mark, match.name);
+    // No rule matched. On the marked policy's own host that is an ordinary miss; on another it is a forged one.
+    return mark.split(',').some((name) => {
+      const policy = policies.byName(name);
+      return policy !== undefined && policies.coversHost(policy, host, scheme);
+    });
+  }
+
+  function withoutPolicy(reason: 'unmarked' | 'unmatched'): Uint8Array {
+    const denied = policies.unmatched === 'deny';
+    tally.decided(undefined, denied ? 'deny' : 'pass', reason);
+    return denied ? forbidden[reason] : answers.passUntouched;
+  }
+
+  function inject(policy: Policy, request: Asked, call: UnaryCall): Uint8Array | Promise<Uint8Array> {
+    const slot = slots[policy.index]!;
+    const credential = slot.peek();
+    if (credential !== undefined) return warm(policy, slot, credential, request);
+    const timeoutMs = Math.min(maxWaitMs, (call.timeoutMs ?? Number.POSITIVE_INFINITY) * DEADLINE_SHARE);
+    return injectWhen(store.get(policy.source, timeoutMs, call.signal), policy, request);
+  }
+
+  function warm(policy: Policy, slot: Slot, credential: Credential, request: Asked): Uint8Array {
+    if (slot.credential !== credential) {
+      slot.answer = answers.injection(policy, credential);
+      slot.credential = credential;
+    }
+    if (policy.healOn !== 'off' && request.requestId !== '') {
+      carried.record(
+        request.requestId,
+        request.host,
+        request.method,
+        request.path,
+        policy.source,
+        credential.generation,
+        clock.monotonic(),
+      );
+    }
+    slot.injections.count++;
+    return slot.answer;
+  }
+
+  async function injectWhen(wait: Promise<unknown>, policy: Policy, request: Asked): Promise<Uint8Array> {
+    let reason: CredentialError['code'];
+    try {
+      await wait;
+      // Read again: what the fetch brought may have ended, or been replaced, by now.
+      const slot = slots[policy.index]!;
+      const credential = slot.peek();
+      if (credential !== undefined) return warm(policy, slot, credential, request);
+      reason = 'credential_expired';
+    } catch (error) {
+      if (!(error instanceof CredentialError)) throw error;
+      reason = error.code;
+    }
+    if (policy.onFailure === 'pass') {
+      tally.decided(policy.name, 'pass', 'passed_without');
+      return without[policy.index]!;
+    }
+    tally.decided(policy.name, 'deny', reason);
+    return answers.denial(reason, store.retryAfterMs(policy.source));
+  }
+
+  return { policyOf, current: (policy) => slots[policy.index]!.peek(), inject, injectWhen };
+}
+
+/** Whether `name` is one of the comma-separated names. Called for every request: no split. */
+function names(mark: string, name: string): boolean {
+  if (mark === name) return true;
+  for (let at = mark.indexOf(name); at !== -1; at = mark.indexOf(name, at + 1)) {
+    const end = at + name.length;
+    if ((at === 0 || mark[at - 1] === ',') && (end === mark.length || mark[end] === ',')) return true;
+  }
+  return false;
+}

@@ -1,0 +1,46 @@
+// Refusals of our own, the same at every door: what the app sees, and why.
+import type { CheckReason } from '../telemetry/observer.ts';
+
+/** Reasons that refuse a request. */
+export type DenialReason = Exclude<CheckReason, 'injected' | 'passed_without' | 'malformed'>;
+
+export interface Denial {
+  /** HTTP status that the app sees. */
+  readonly http: number;
+  /** gRPC code inside an answer to Check. */
+  readonly grpc: number;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly body: string;
+}
+
+const UNAVAILABLE = { http: 503, grpc: 14 } as const;
+const DENIALS = {
+  unmatched: { http: 403, grpc: 7 },
+  unmarked: { http: 403, grpc: 7 },
+  ambiguous_path: { http: 400, grpc: 3 },
+  // The app did nothing wrong and may come back: never a 401, which would send it to a login.
+  source_timeout: UNAVAILABLE,
+  source_unavailable: UNAVAILABLE,
+  source_rejected: UNAVAILABLE,
+  source_invalid_response: UNAVAILABLE,
+  secret_unreadable: UNAVAILABLE,
+  credential_pending: UNAVAILABLE,
+  credential_expired: UNAVAILABLE,
+} as const satisfies Record<DenialReason, { http: number; grpc: number }>;
+
+const ERRORS: Readonly<Record<number, string>> = {
+  400: 'bad_request',
+  403: 'forbidden',
+  503: 'credential_unavailable',
+};
+
+/** `retryAfterMs` becomes whole seconds, at least one; only for what may work later. */
+export function denialOf(reason: DenialReason, retryAfterMs: number): Denial {
+  const { http, grpc } = DENIALS[reason];
+  const headers: [string, string][] = [
+    ['content-type', 'application/json'],
+    ['x-bearerd-reason', reason],
+  ];
+  if (http === 503) headers.push(['retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1000)))]);
+  return { http, grpc, headers, body: `${JSON.stringify({ error: ERRORS[http], reason })}\n` };
+}
