@@ -2,6 +2,7 @@
 import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
 import type { AuditConfig } from './schema-audit.ts';
 import type { ClientCredentialsConfig } from './source/client-credentials.ts';
+import type { ExecConfig } from './source/exec.ts';
 import type { FileConfig } from './source/file.ts';
 import type { HttpConfig } from './source/http.ts';
 import type { StaticConfig } from './source/static.ts';
@@ -66,7 +67,8 @@ interface SourceBase {
   readonly maxLifetimeMs: number | undefined;
 }
 
-export type SourceConfig = SourceBase & (ClientCredentialsConfig | FileConfig | HttpConfig | StaticConfig);
+export type SourceConfig = SourceBase &
+  (ClientCredentialsConfig | FileConfig | ExecConfig | HttpConfig | StaticConfig);
 
 /** Which refusals of an upstream renew the credential. */
 export type HealOn = '401' | 'invalid_token' | 'off';

@@ -2,6 +2,7 @@
 import type { SourceConfig } from '../config/config.ts';
 import type { TokenSource } from '../credential/credential.ts';
 import type { Clock } from '../lib/clock.ts';
+import { createExecSource } from './exec.ts';
 import { createFileSource } from './file.ts';
 import { createStaticSource } from './static.ts';
 
@@ -19,6 +20,8 @@ export async function createTokenSource(config: SourceConfig, deps: SourceDeps):
     case 'http':
       // Its HTTP client alone is 7 MB (measured).
       return (await import('./http.ts')).createHttpSource(config, deps);
+    case 'exec':
+      return createExecSource(config, deps);
     case 'static':
       return createStaticSource(config, deps);
     case 'file':

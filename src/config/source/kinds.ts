@@ -1,6 +1,7 @@
 // Every way to get a credential that the configuration knows: one line each, under its key in the file.
 import type { ConfigFile } from '../schema.ts';
 import { clientCredentials } from './client-credentials.ts';
+import { execCommand } from './exec.ts';
 import { tokenFile } from './file.ts';
 import { httpCall } from './http.ts';
 import { staticValue } from './static.ts';
@@ -10,6 +11,7 @@ export const kinds = {
   static: staticValue,
   file: tokenFile,
   http: httpCall,
+  exec: execCommand,
 } as const;
 
 export type KindName = keyof typeof kinds;

@@ -26,6 +26,7 @@ const EXAMPLES: Readonly<Record<string, (t: TestContext) => Promise<DocExample>>
     writeFileSync(join(example.folder, 'weather-key'), 'the-key\n');
     return example;
   },
+  exec: (t) => writeDocExample(t, DOCUMENT, 'exec'),
 };
 
 for (const [kind, prepare] of Object.entries(EXAMPLES)) {
