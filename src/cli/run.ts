@@ -9,6 +9,7 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   'check-config': async () => (await import('./check-config.ts')).checkConfig,
   schema: async () => (await import('./schema.ts')).schema,
   explain: async () => (await import('./explain.ts')).explain,
+  webhook: async () => (await import('./webhook.ts')).webhook,
   audit: async () => (await import('./audit.ts')).audit,
   generate: async () => (await import('./generate-envoy.ts')).generate,
 };
@@ -22,6 +23,7 @@ Usage: bearerd VERB [options]
   schema                                           print the JSON Schema of the configuration, for editors
   explain --config FILE METHOD URL                 tell what happens to a request: policy, source, door, headers
   generate envoy --config FILE --door DOOR         write Envoy's side: check, push or both
+  webhook --sidecar FILE --certificate FILE …      put the sidecar into pods of Kubernetes
   audit verify FILE --key KEYFILE                  tell whether an audit trail is whole
 
   VERB --help      the options of a verb

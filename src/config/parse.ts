@@ -16,7 +16,8 @@ type FileSource = ConfigFile['sources'][string];
 export function parseConfig(text: string, file: string): Config {
   const document = parseYaml(text, file);
   const result = configFile.safeParse(document.value);
-  if (!result.success) throw new ConfigError(file, inOrder(shapeProblems(document, result.error.issues)));
+  if (!result.success)
+    throw new ConfigError(file, inOrder(shapeProblems(document, result.error.issues, configFile)));
   const problems = crossProblems(result.data, document);
   if (problems.length > 0) throw new ConfigError(file, inOrder(problems));
   return deepFreeze(toConfig(result.data, dirname(resolve(file))));

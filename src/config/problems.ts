@@ -3,7 +3,6 @@
 import type { z } from 'zod';
 import type { ConfigProblem } from '../lib/errors.ts';
 import { nearestWord } from '../lib/suggestion.ts';
-import { configFile } from './schema.ts';
 import type { Path, YamlDocument } from './yaml-document.ts';
 
 type Issue = z.core.$ZodIssue;
@@ -33,22 +32,27 @@ export function problemAt(document: YamlDocument, path: Path, message: string, a
   return { path: pathText(path), line: place.line, column: place.column, message };
 }
 
-export function shapeProblems(document: YamlDocument, issues: readonly Issue[]): ConfigProblem[] {
-  return issues.flatMap((issue) => shapeProblem(document, issue, []));
+/** `schema` is the file's, for suggestions of keys. */
+export function shapeProblems(
+  document: YamlDocument,
+  issues: readonly Issue[],
+  schema: z.ZodType,
+): ConfigProblem[] {
+  return issues.flatMap((issue) => shapeProblem(document, issue, [], schema as unknown as AnySchema));
 }
 
-function shapeProblem(document: YamlDocument, issue: Issue, above: Path): ConfigProblem[] {
+function shapeProblem(document: YamlDocument, issue: Issue, above: Path, schema: AnySchema): ConfigProblem[] {
   const path = [...above, ...issue.path];
   const value = valueAt(document.value, path);
   const at = (message: string, atKey = false) => [problemAt(document, path, message, atKey)];
   switch (issue.code) {
     case 'unrecognized_keys':
       return issue.keys.map((key) =>
-        problemAt(document, [...path, key], unknownKey(key, keysAt(configFile as AnySchema, path)), true),
+        problemAt(document, [...path, key], unknownKey(key, keysAt(schema, path)), true),
       );
     case 'invalid_union': {
       const branch = meantBranch(issue.errors);
-      if (branch !== undefined) return branch.flatMap((inner) => shapeProblem(document, inner, path));
+      if (branch !== undefined) return branch.flatMap((inner) => shapeProblem(document, inner, path, schema));
       return at(`${issue.message}, got ${described(value, path)}`);
     }
     case 'invalid_key':

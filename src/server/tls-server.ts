@@ -1,17 +1,9 @@
 // TLS in front of a listener: 1.3 only, client certificates by their URI names, new files taken over while it runs.
-import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
-import {
-  createSecureContext,
-  createServer,
-  type SecureContextOptions,
-  type Server,
-  type TLSSocket,
-} from 'node:tls';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Clock } from '../lib/clock.ts';
-import { watchFile } from '../lib/watch.ts';
 import type { Observer } from '../telemetry/observer.ts';
+import { readCertificateFiles } from './certificate-files.ts';
 import { matchesUri, uriNames } from './uri-names.ts';
 
 export interface TlsFiles {
@@ -47,16 +39,15 @@ export async function createTlsServer(
   serve: (socket: TLSSocket) => void,
 ): Promise<TlsServer> {
   const { files, name, observer, clock } = options;
-  const first = await readPair(files, clock);
+  const pair = await readCertificateFiles(files, { name, observer, clock });
   const server = createServer({
-    ...first.context,
+    ...pair.context,
     minVersion: 'TLSv1.3',
     requestCert: true,
     rejectUnauthorized: true,
     ALPNProtocols: ['h2'],
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
   });
-  observer.certificateLoaded(name, first.notAfter);
   server.on('secureConnection', (socket) => {
     socket.on('error', () => {}); // 'close' follows
     const uris = uriNames(socket.getPeerX509Certificate()?.subjectAltName);
@@ -71,67 +62,8 @@ export async function createTlsServer(
     socket.destroy();
   });
 
-  let current = first.fingerprint;
-  let reloading = Promise.resolve();
-  const reload = (): void => {
-    reloading = reloading.then(async () => {
-      try {
-        const next = await readPair(files, clock);
-        if (next.fingerprint === current) return;
-        server.setSecureContext({ ...next.context, minVersion: 'TLSv1.3' });
-        current = next.fingerprint;
-        observer.certificateLoaded(name, next.notAfter);
-      } catch (error) {
-        // One file is new and the other not yet, or it is wrong: the last good pair serves on.
-        observer.certificateRefused(name, (error as Error).message);
-      }
-    });
-  };
-  const stops = [files.certificate, files.privateKey, files.clientCa].map((path) =>
-    watchFile(path, clock, reload),
+  const stopWatching = pair.follow((context) =>
+    server.setSecureContext({ ...context, minVersion: 'TLSv1.3' }),
   );
-  return {
-    server,
-    stopWatching() {
-      for (const stop of stops) stop();
-    },
-  };
-}
-
-interface Pair {
-  readonly context: SecureContextOptions;
-  readonly notAfter: number;
-  /** Of all three files together. */
-  readonly fingerprint: string;
-}
-
-async function readPair(files: TlsFiles, clock: Clock): Promise<Pair> {
-  const [cert, key, ca] = await Promise.all(
-    [files.certificate, files.privateKey, files.clientCa].map((path) =>
-      readFile(path).catch((error: NodeJS.ErrnoException) => {
-        throw new Error(`${path} cannot be read (${error.code ?? 'unknown'})`);
-      }),
-    ),
-  );
-  const context = { cert: cert!, key: key!, ca: ca! };
-  const own = parse(cert!, files.certificate);
-  parse(ca!, files.clientCa);
-  try {
-    createSecureContext(context);
-  } catch {
-    // The text of the library may quote what it could not read.
-    throw new Error(`${files.privateKey} is not the private key of ${files.certificate}`);
-  }
-  const notAfter = own.validToDate.getTime();
-  if (notAfter <= clock.now())
-    throw new Error(`${files.certificate} has ended ${own.validToDate.toISOString()}`);
-  return { context, notAfter, fingerprint: `${own.fingerprint256}:${ca!.toString('base64')}` };
-}
-
-function parse(pem: Buffer, path: string): X509Certificate {
-  try {
-    return new X509Certificate(pem);
-  } catch {
-    throw new Error(`${path} is not a certificate in PEM`);
-  }
+  return { server, stopWatching };
 }

@@ -1,0 +1,73 @@
+// Puts the sidecar into a pod. Pure and idempotent: a pod that has it already, wherever another webhook moved things, comes
+// out the same.
+import type { SidecarOptions } from '../config/sidecar-file.ts';
+import type { Container, Pod, Volume } from './pod.ts';
+import { buildSidecar, buildVolumes, SIDECAR_NAME, SOCKETS_VOLUME, socketsMount } from './sidecar.ts';
+
+/** "true" or "false" on a pod decides for it, whatever its namespace says. */
+export const INJECT_LABEL = 'bearerd.io/inject';
+/** On a pod: another ConfigMap than the webhook's. */
+export const CONFIG_ANNOTATION = 'bearerd.io/config';
+/** What the webhook did, as JSON. */
+export const STATUS_ANNOTATION = 'bearerd.io/status';
+
+const PROXY_NAME = 'istio-proxy';
+/** Members of a pod that only this webhook puts there. */
+const OUR_VOLUME = /^bearerd-/;
+
+export interface Injected {
+  readonly pod: Pod;
+  readonly warnings: readonly string[];
+}
+
+/** undefined = the pod said no. */
+export function injectSidecar(pod: Pod, webhookOptions: SidecarOptions): Injected | undefined {
+  const { metadata = {}, spec = {} } = pod;
+  if (metadata.labels?.[INJECT_LABEL] === 'false') return undefined;
+  const options = {
+    ...webhookOptions,
+    configMap: metadata.annotations?.[CONFIG_ANNOTATION] ?? webhookOptions.configMap,
+  };
+  const warnings: string[] = [];
+  if (spec['hostNetwork'] === true) {
+    warnings.push('bearerd: with hostNetwork the health port is the node’s; set listen.health to 127.0.0.1');
+  }
+  const others = (spec.initContainers ?? []).filter(({ name }) => name !== SIDECAR_NAME).map(withSockets);
+  const containers = (spec.containers ?? []).map(withSockets);
+  const proxyAt = others.findIndex(({ name }) => name === PROXY_NAME);
+  const hasProxy = proxyAt !== -1 || containers.some(({ name }) => name === PROXY_NAME);
+  if (!hasProxy)
+    warnings.push(`bearerd: no container ${PROXY_NAME} yet; its Envoy must mount ${SOCKETS_VOLUME}`);
+  // Before Envoy, whose first secrets and Checks it answers. Without an Envoy among them before all others: they may send
+  // requests too. istio-init and istio-validation send none.
+  const at = proxyAt === -1 ? 0 : proxyAt;
+  const initContainers = others.toSpliced(at, 0, buildSidecar(options));
+  const volumes: readonly Volume[] = [
+    ...(spec.volumes ?? []).filter(({ name }) => !OUR_VOLUME.test(name)),
+    ...buildVolumes(options),
+  ];
+  const status = JSON.stringify({
+    container: SIDECAR_NAME,
+    image: options.image,
+    config: options.configMap,
+    before: hasProxy ? PROXY_NAME : null,
+  });
+  return {
+    pod: {
+      ...pod,
+      metadata: { ...metadata, annotations: { ...metadata.annotations, [STATUS_ANNOTATION]: status } },
+      spec: { ...spec, initContainers, containers, volumes },
+    },
+    warnings,
+  };
+}
+
+/** Envoy sees the sockets; the app never does: whoever opens them may ask for tokens. */
+function withSockets(container: Container): Container {
+  const mounts = (container.volumeMounts ?? []).filter(({ name }) => name !== SOCKETS_VOLUME);
+  if (container.name === PROXY_NAME) return { ...container, volumeMounts: [...mounts, socketsMount] };
+  // Nothing of it is touched where nothing was wrong: `volumeMounts: []` would be a change.
+  return mounts.length === (container.volumeMounts?.length ?? 0)
+    ? container
+    : { ...container, volumeMounts: mounts };
+}

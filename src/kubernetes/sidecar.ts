@@ -1,0 +1,87 @@
+// bearerd as a container of a pod: what it may do, what it sees, and what it costs. The webhook, the manifests and the
+// injection template are all made from here.
+import type { SidecarOptions } from '../config/sidecar-file.ts';
+import type { Container, Volume, VolumeMount } from './pod.ts';
+
+export const SIDECAR_NAME = 'bearerd';
+export const SOCKETS_VOLUME = 'bearerd-sockets';
+/** Where listen.check and listen.xds put their sockets. */
+export const SOCKETS_PATH = '/run/bearerd';
+export const CONFIG_PATH = '/etc/bearerd';
+export const SECRETS_PATH = '/var/run/secrets/bearerd';
+export const TOKEN_PATH = '/var/run/secrets/tokens';
+export const HEALTH_PORT = 9193;
+
+/**
+ * Istio does not capture what this group sends, so that bearerd's own calls to providers never pass the Envoy that waits for
+ * them; and istio-proxy runs in it, so that it may open the sockets.
+ */
+const ISTIO_GROUP = 1337;
+
+export const socketsMount: VolumeMount = { name: SOCKETS_VOLUME, mountPath: SOCKETS_PATH };
+
+/** A native sidecar (an init container that stays, Kubernetes 1.29): it starts before, and ends after, all others. */
+export function buildSidecar(options: SidecarOptions): Container {
+  const get = (path: string) => ({ httpGet: { path, port: HEALTH_PORT } });
+  return {
+    name: SIDECAR_NAME,
+    image: options.image,
+    args: ['serve', '--config', `${CONFIG_PATH}/bearerd.yaml`],
+    restartPolicy: 'Always',
+    ports: [{ name: 'bearerd-health', containerPort: HEALTH_PORT, protocol: 'TCP' }],
+    // Ten seconds of startup_wait and some more: a provider that is down never keeps a pod from starting.
+    startupProbe: { ...get('/startupz'), periodSeconds: 1, failureThreshold: 30 },
+    readinessProbe: { ...get('/readyz'), periodSeconds: 2 },
+    livenessProbe: { ...get('/livez'), periodSeconds: 10, failureThreshold: 3 },
+    resources: options.resources,
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: options.runAsUser,
+      runAsGroup: ISTIO_GROUP,
+      readOnlyRootFilesystem: true,
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+    volumeMounts: [
+      socketsMount,
+      { name: 'bearerd-config', mountPath: CONFIG_PATH, readOnly: true },
+      ...(options.secret === undefined
+        ? []
+        : [{ name: 'bearerd-secrets', mountPath: SECRETS_PATH, readOnly: true }]),
+      ...(options.tokenAudience === undefined
+        ? []
+        : [{ name: 'bearerd-token', mountPath: TOKEN_PATH, readOnly: true }]),
+    ],
+  };
+}
+
+export function buildVolumes(options: SidecarOptions): readonly Volume[] {
+  return [
+    // In memory: a socket needs no disk, and nothing of it outlives the pod.
+    { name: SOCKETS_VOLUME, emptyDir: { medium: 'Memory', sizeLimit: '1Mi' } },
+    { name: 'bearerd-config', configMap: { name: options.configMap } },
+    ...(options.secret === undefined
+      ? []
+      : [{ name: 'bearerd-secrets', secret: { secretName: options.secret, defaultMode: 0o440 } }]),
+    ...(options.tokenAudience === undefined
+      ? []
+      : [
+          {
+            name: 'bearerd-token',
+            projected: {
+              defaultMode: 0o440,
+              sources: [
+                {
+                  serviceAccountToken: {
+                    path: 'token',
+                    audience: options.tokenAudience,
+                    expirationSeconds: 3_600,
+                  },
+                },
+              ],
+            },
+          },
+        ]),
+  ];
+}

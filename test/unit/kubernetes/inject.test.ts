@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { SidecarOptions } from '../../../src/config/sidecar-file.ts';
+import { parseSidecarFile } from '../../../src/config/sidecar-file.ts';
+import { reviewAdmission } from '../../../src/kubernetes/admission.ts';
+import { injectSidecar } from '../../../src/kubernetes/inject.ts';
+import { patchBetween } from '../../../src/kubernetes/json-patch.ts';
+import type { Container, Pod } from '../../../src/kubernetes/pod.ts';
+import { ConfigError } from '../../../src/lib/errors.ts';
+
+const options: SidecarOptions = parseSidecarFile(
+  'image: bearerd:1\nsecret: keys\ntoken_audience: idp\n',
+  'sidecar.yaml',
+);
+
+const pod = (spec: Pod['spec'], metadata: Pod['metadata'] = {}): Pod => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'app-1', ...metadata },
+  spec: { serviceAccountName: 'app', ...spec },
+});
+const app: Container = { name: 'app', image: 'app:1', volumeMounts: [{ name: 'data', mountPath: '/data' }] };
+const proxy: Container = {
+  name: 'istio-proxy',
+  image: 'proxyv2',
+  volumeMounts: [{ name: 'istio-data', mountPath: '/x' }],
+};
+const init: Container = { name: 'istio-init', image: 'proxyv2' };
+
+const inject = (given: Pod): Pod => injectSidecar(given, options)!.pod;
+const names = (list: readonly { readonly name: string }[] | undefined): string[] =>
+  (list ?? []).map(({ name }) => name);
+
+describe('the sidecar in a pod', () => {
+  test('stands right before a native istio-proxy, after what prepares the network', () => {
+    const { spec } = inject(pod({ initContainers: [init, proxy], containers: [app] }));
+    assert.deepEqual(names(spec?.initContainers), ['istio-init', 'bearerd', 'istio-proxy']);
+  });
+
+  test('is a native sidecar also where istio-proxy is an ordinary container', () => {
+    const { spec } = inject(pod({ initContainers: [init], containers: [app, proxy] }));
+    assert.deepEqual(names(spec?.initContainers), ['bearerd', 'istio-init']);
+    assert.equal(spec?.initContainers?.[0]?.['restartPolicy'], 'Always');
+  });
+
+  test('gives its sockets to istio-proxy and never to the app', () => {
+    const { spec } = inject(pod({ containers: [app, proxy] }));
+    const mounts = spec!.containers!.map(({ volumeMounts }) => names(volumeMounts));
+    assert.deepEqual(mounts, [['data'], ['istio-data', 'bearerd-sockets']]);
+  });
+
+  test('takes the sockets away from an app that mounts them by itself', () => {
+    const greedy = { ...app, volumeMounts: [{ name: 'bearerd-sockets', mountPath: '/steal' }] };
+    const { spec } = inject(pod({ containers: [greedy, proxy] }));
+    assert.deepEqual(spec!.containers![0]!.volumeMounts, []);
+  });
+
+  test('runs without root, without capabilities, on a read-only root, in the group of istio-proxy', () => {
+    const sidecar = inject(pod({ containers: [app, proxy] })).spec!.initContainers![0]!;
+    assert.deepEqual(sidecar['securityContext'], {
+      runAsNonRoot: true,
+      runAsUser: 65_532,
+      runAsGroup: 1_337,
+      readOnlyRootFilesystem: true,
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
+  });
+
+  test('is the same after a second time: nothing is patched', () => {
+    const once = inject(
+      pod({ initContainers: [init], containers: [app, proxy], volumes: [{ name: 'data' }] }),
+    );
+    assert.deepEqual(patchBetween(once, inject(once)), []);
+  });
+
+  test('moves before an istio-proxy that another webhook put in front of it later', () => {
+    const first = inject(pod({ containers: [app] }));
+    const spec = { ...first.spec, initContainers: [init, proxy, ...first.spec!.initContainers!] };
+    const second = inject({ ...first, spec });
+    assert.deepEqual(names(second.spec?.initContainers), ['istio-init', 'bearerd', 'istio-proxy']);
+    assert.ok(names(second.spec!.initContainers!.at(-1)!.volumeMounts).includes('bearerd-sockets'));
+  });
+
+  test('follows the annotation that names another ConfigMap, and says what was done', () => {
+    const { metadata, spec } = inject(
+      pod({ containers: [app, proxy] }, { annotations: { 'bearerd.io/config': 'mine' } }),
+    );
+    assert.deepEqual(spec?.volumes?.find(({ name }) => name === 'bearerd-config')?.['configMap'], {
+      name: 'mine',
+    });
+    assert.deepEqual(JSON.parse(metadata!.annotations!['bearerd.io/status']!), {
+      container: 'bearerd',
+      image: 'bearerd:1',
+      config: 'mine',
+      before: 'istio-proxy',
+    });
+  });
+
+  test('stays away from a pod that says no', () => {
+    assert.equal(
+      injectSidecar(pod({ containers: [app] }, { labels: { 'bearerd.io/inject': 'false' } }), options),
+      undefined,
+    );
+  });
+
+  test('keeps every member of the pod that it does not know', () => {
+    const given = pod({
+      containers: [app, proxy],
+      dnsPolicy: 'None',
+      volumes: [{ name: 'data', emptyDir: {} }],
+    });
+    const { spec } = inject(given);
+    assert.equal(spec?.['dnsPolicy'], 'None');
+    assert.deepEqual(spec?.volumes?.[0], { name: 'data', emptyDir: {} });
+    assert.equal(spec?.containers?.[0], app);
+  });
+});
+
+describe('an AdmissionReview', () => {
+  const review = (object: unknown, operation = 'CREATE') =>
+    JSON.stringify({
+      kind: 'AdmissionReview',
+      request: { uid: 'u-1', operation, kind: { kind: 'Pod' }, object },
+    });
+  const answerTo = (body: string) =>
+    (reviewAdmission(body, options) as { response: Record<string, unknown> }).response;
+
+  test('is answered with its uid and a JSON Patch that makes the pod what it should be', () => {
+    const { uid, allowed, patchType, patch } = answerTo(review(pod({ containers: [app, proxy] })));
+    assert.deepEqual([uid, allowed, patchType], ['u-1', true, 'JSONPatch']);
+    const operations = JSON.parse(Buffer.from(patch as string, 'base64').toString()) as { path: string }[];
+    assert.deepEqual(
+      operations.map(({ path }) => path),
+      ['/metadata/annotations', '/spec/initContainers', '/spec/containers', '/spec/volumes'],
+    );
+  });
+
+  test('of something else than a new pod allows it as it is', () => {
+    assert.deepEqual(answerTo(review(pod({}), 'UPDATE')), { uid: 'u-1', allowed: true });
+    assert.equal(answerTo(review({ spec: { containers: 'x' } }))['allowed'], true);
+  });
+
+  for (const body of [
+    '',
+    'null',
+    '[]',
+    '{}',
+    '{"kind":"AdmissionReview"}',
+    '{"kind":"AdmissionReview","request":{"uid":1}}',
+  ]) {
+    test(`is refused with a reason when it is none: ${body || 'nothing'}`, () => {
+      assert.throws(() => reviewAdmission(body, options), { name: 'NotAnAdmissionReview' });
+    });
+  }
+});
+
+describe('the sidecar file', () => {
+  test('is refused with every problem and its place', () => {
+    assert.throws(
+      () =>
+        parseSidecarFile(
+          'imagee: x\nrun_as_user: 1337\nresources: { limits: { memory: lots } }\n',
+          'sidecar.yaml',
+        ),
+      (error: unknown) => {
+        assert.ok(error instanceof ConfigError);
+        const text = error.problems
+          .map(({ path, line, message }) => `${line} ${path}: ${message}`)
+          .join('\n');
+        assert.match(text, /imagee: .*did you mean image/);
+        assert.match(text, /2 run_as_user: 1337 is the user of istio-proxy/);
+        assert.match(text, /3 resources.limits.memory: expected a quantity/);
+        return true;
+      },
+    );
+  });
+});
