@@ -1,8 +1,8 @@
 // What Envoy reports of refused attempts, and to whom: bearerd's access log service, one stream a door.
 import type { Config } from '../../config/config.ts';
+import { because } from '../../lib/commented-yaml.ts';
 import type { ServingDoor } from './plan.ts';
 import { xdsCluster } from './push-filter.ts';
-import { because } from './yaml.ts';
 
 /** Names of the streams, by which bearerd tells the doors apart: only a stream's first message carries its name. */
 export const LOG_NAMES = { check: 'bearerd_check', push: 'bearerd_push' } as const;

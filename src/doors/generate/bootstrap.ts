@@ -1,6 +1,7 @@
 // A whole Envoy configuration to try: one outbound listener for plain HTTP, every policy's upstream, bearerd's sockets.
 import type { Config } from '../../config/config.ts';
 import type { TcpAddress } from '../../lib/address.ts';
+import { because } from '../../lib/commented-yaml.ts';
 import { accessLog } from './access-log.ts';
 import { CHECK_CLUSTER, checkFilter } from './check-filter.ts';
 import { bearerdCluster, DNS_CACHE, isDynamic, passthroughCluster, upstreamCluster } from './clusters.ts';
@@ -9,7 +10,6 @@ import type { Plan } from './plan.ts';
 import { xdsCluster } from './push-filter.ts';
 import { buildRouting, PASSTHROUGH_CLUSTER } from './routes.ts';
 import type { Upstream, Upstreams } from './upstreams.ts';
-import { because } from './yaml.ts';
 
 const HCM =
   'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';

@@ -1,7 +1,7 @@
 // The check door's filter, and the marks by which a route asks for it.
 import type { Config } from '../../config/config.ts';
+import { because } from '../../lib/commented-yaml.ts';
 import type { PlannedPolicy } from './plan.ts';
-import { because } from './yaml.ts';
 
 const FILTER = 'envoy.filters.http.ext_authz';
 const PER_ROUTE = 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute';

@@ -1,5 +1,6 @@
 // Upstream clusters: the policies' own, the plain ones beside them, and bearerd's sockets.
 import type { ListenAddress } from '../../lib/address.ts';
+import { because } from '../../lib/commented-yaml.ts';
 import { METADATA_KEY } from './access-log.ts';
 import type { PlannedEndpoint, PlannedPolicy } from './plan.ts';
 import { MAX_RETRIES } from './retry-policy.ts';
@@ -12,7 +13,6 @@ import {
   type Upstreams,
   type UpstreamTls,
 } from './upstreams.ts';
-import { because } from './yaml.ts';
 
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const DFP = 'type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig';

@@ -1,13 +1,13 @@
 // Envoy configuration for a door: the one entrance to this folder. Text in, nothing else touched.
 import type { Config } from '../../config/config.ts';
 import type { TcpAddress } from '../../lib/address.ts';
+import { toYaml } from '../../lib/commented-yaml.ts';
 import { buildBootstrap, buildParts, type Parts } from './bootstrap.ts';
 import { piecesText } from './pieces.ts';
 import { type Door, planDoors } from './plan.ts';
 import { GenerateError } from './problems.ts';
 import { pushOnlyRefusals } from './push-refusals.ts';
 import type { Upstream, Upstreams } from './upstreams.ts';
-import { toYaml } from './yaml.ts';
 
 export interface GenerateOptions {
   readonly door: Door;

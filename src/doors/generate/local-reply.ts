@@ -1,5 +1,5 @@
 // Envoy's own answer when the injector has no credential: 401 by itself, which would read as the upstream's refusal.
-import { because } from './yaml.ts';
+import { because } from '../../lib/commented-yaml.ts';
 
 /** The injector's response code details. Nothing else is matched, so that no other local reply is touched. */
 const NO_CREDENTIAL = 'failed_to_inject_credential';

@@ -1,6 +1,7 @@
 // The push door's rules inside Envoy: match_delegate around the injector, which is skipped unless host, method and path
 // are the policy's (M13). A request that is routed here by mistake so leaves without a credential.
 import type { PathRule } from '../../config/config.ts';
+import { because } from '../../lib/commented-yaml.ts';
 import {
   AMBIGUOUS_PATH,
   authorityExpression,
@@ -9,7 +10,6 @@ import {
   withoutSlash,
 } from './expressions.ts';
 import type { PlannedEndpoint } from './plan.ts';
-import { because } from './yaml.ts';
 
 export interface InjectionRules {
   readonly endpoint: PlannedEndpoint;

@@ -1,7 +1,8 @@
 // The same configuration as parts to put into one's own, each with a heading that says where it goes.
+
+import { plain, toYaml } from '../../lib/commented-yaml.ts';
 import type { BuiltParts } from './bootstrap.ts';
 import type { Plan } from './plan.ts';
-import { plain, toYaml } from './yaml.ts';
 
 /** Several YAML documents, one a part. */
 export function piecesText(built: BuiltParts, plan: Plan): string {

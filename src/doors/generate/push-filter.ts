@@ -1,9 +1,9 @@
 // The push door's filter: Envoy's own credential injector in the upstream chain of a policy's cluster, so that it runs
 // once an attempt and a retry carries what was pushed meanwhile.
 import type { Config } from '../../config/config.ts';
+import { because } from '../../lib/commented-yaml.ts';
 import { type InjectionRules, onlyWhen } from './matcher.ts';
 import type { PlannedPolicy } from './plan.ts';
-import { because } from './yaml.ts';
 
 /** Name of the cluster of the n-th entry of listen.xds. */
 export function xdsCluster(index: number): string {

@@ -1,6 +1,7 @@
 // The one table that decides a route's retry policy: Envoy has one per route, and it takes the place of any other.
+
+import { because } from '../../lib/commented-yaml.ts';
 import type { PlannedPolicy } from './plan.ts';
-import { because } from './yaml.ts';
 
 /**
  * Attempts and waits of a healing route. Each wait is a random draw from zero up to a doubling cap, so several are

@@ -1,13 +1,13 @@
 // Virtual hosts and routes: one route per rule, so that each route's mark, cluster and retry policy are its policy's own.
 // No route rewrites host or path, since policies mean the request as the app sent it.
 import type { Config } from '../../config/config.ts';
+import { because } from '../../lib/commented-yaml.ts';
 import { checkMark, checkOff } from './check-filter.ts';
 import type { UpstreamCluster } from './clusters.ts';
 import { AMBIGUOUS_PATH, anyAuthority, methodMatch, pathMatch } from './expressions.ts';
 import type { Plan, PlannedEndpoint, PlannedHost, PlannedRule } from './plan.ts';
 import { pushFilters } from './push-filter.ts';
 import { retryPolicy } from './retry-policy.ts';
-import { because } from './yaml.ts';
 
 export const PASSTHROUGH_CLUSTER = 'passthrough';
 export interface Routing {

@@ -1,5 +1,4 @@
-// YAML with the reasons beside the settings: a commented value becomes a node with its comment above it. Knows nothing
-// of Envoy.
+// YAML with the reasons beside the settings: a commented value becomes a node with its comment above it.
 import { Document, isScalar, type Node, type Pair, YAMLMap, YAMLSeq } from 'yaml';
 
 /** A value whose comment says why it is there. Lines are split at newlines. */
