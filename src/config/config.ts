@@ -8,6 +8,12 @@ import type { HttpConfig } from './source/http.ts';
 import type { StaticConfig } from './source/static.ts';
 
 export type { AuditConfig } from './schema-audit.ts';
+export type {
+  ClientAuthMethod,
+  PrivateKeyJwtConfig,
+  SigningAlgorithm,
+  SigningKeyConfig,
+} from './source/client-authentication.ts';
 export type { OAuthClientConfig } from './source/oauth-client.ts';
 export type { SecretRef } from './source/secret-ref.ts';
 export type { TokenParametersConfig } from './source/token-parameters.ts';

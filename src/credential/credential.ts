@@ -1,4 +1,5 @@
 // The nouns between the slow arm (sources) and the hot arm (doors).
+import type { KeyObject } from 'node:crypto';
 import type { SourceConfig } from '../config/config.ts';
 import type { CredentialError } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
@@ -16,8 +17,18 @@ export interface IssuedToken {
   readonly keyId?: string;
   /** Bound to a key or certificate of this process (RFC 9449, RFC 8705): worth nothing elsewhere, so never shared. */
   readonly bound?: boolean;
+  /** RFC 9449: with it the token's user signs a proof for each request; undefined = the token needs none. */
+  readonly proofKey?: ProofKey;
   /** The source that really gave it, where a fallback did. */
   readonly source?: string;
+}
+
+/** A key of this process that tokens are bound to (RFC 9449). Made at start, never written anywhere. */
+export interface ProofKey {
+  readonly alg: 'ES256';
+  readonly privateKey: KeyObject;
+  /** `jwk` of the proof's header: the public members only. */
+  readonly publicJwk: Readonly<Record<'kty' | 'crv' | 'x' | 'y', string>>;
 }
 
 /** Whose credential it is: made from what came with the request. */
@@ -55,6 +66,8 @@ export interface Credential {
   readonly usableUntil: number;
   /** Last use by the monotonic clock, ms. Expired as soon as either clock says so. */
   readonly usableUntilMonotonic: number;
+  /** RFC 9449: each request that carries it needs a proof signed with this key; undefined = it needs none. */
+  readonly proofKey: ProofKey | undefined;
 }
 
 export type SourceType = SourceConfig['type'];

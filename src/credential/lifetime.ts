@@ -51,6 +51,7 @@ export function buildCredential(
     expiresAt: now + lifetimeMs,
     usableUntil: now + usableMs,
     usableUntilMonotonic: clock.monotonic() + usableMs,
+    proofKey: issued.proofKey,
   });
 }
 

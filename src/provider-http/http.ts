@@ -1,15 +1,17 @@
-// HTTP to providers: bounded in time and size, no redirects, a private CA and a proxy where configured.
-import { readFileSync } from 'node:fs';
+// HTTP to providers: bounded in time and size, no redirects; a private CA, a client certificate and a proxy where configured.
 import type { Readable } from 'node:stream';
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
 import { CredentialError } from '../lib/errors.ts';
+import { decompressed } from './decompress.ts';
 import { invalidResponse } from './errors.ts';
 import { retryAfterMs } from './retry-after.ts';
+import { readTls, type TlsFiles, type TlsMaterial } from './tls.ts';
 
 const CONNECT_MS = 3_000;
 /** The store ends a whole fetch after 5 s; this is the bound of one call in it. */
 const CALL_MS = 5_000;
 const MAX_BODY_BYTES = 1 << 20;
+const KEPT_HEADERS = ['content-type', 'date', 'www-authenticate', 'cache-control', 'age', 'dpop-nonce'];
 
 export interface ProviderHttp {
   /** In the form that oauth4webapi calls. Rejects with CredentialError on 3xx, 429, 5xx and every fault of transport. */
@@ -24,18 +26,28 @@ export interface FetchInit {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface HttpDeps {
-  readonly caFile: string | undefined;
+export interface HttpDeps extends TlsFiles {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Wall clock, for dates in Retry-After. */
   readonly now: () => number;
 }
 
-export function createProviderHttp({ caFile, env, now }: HttpDeps): ProviderHttp {
-  let dispatcher: Dispatcher | undefined;
+export function createProviderHttp({ env, now, ...files }: HttpDeps): ProviderHttp {
+  let current: { readonly tls: TlsMaterial; readonly dispatcher: Dispatcher } | undefined;
+
+  async function dispatcherNow(): Promise<Dispatcher> {
+    const tls = await readTls(files);
+    if (current === undefined || !isSame(tls, current.tls)) {
+      // Calls under way end on the connections of before.
+      void current?.dispatcher.close().catch(() => {});
+      current = { tls, dispatcher: createDispatcher(tls, env) };
+    }
+    return current.dispatcher;
+  }
+
   return {
     async fetch(url, { method, headers, body, signal }) {
-      dispatcher ??= createDispatcher(caFile, env);
+      const dispatcher = await dispatcherNow();
       const reply = await request(url, {
         method: method as 'GET',
         headers,
@@ -62,28 +74,27 @@ export function createProviderHttp({ caFile, env, now }: HttpDeps): ProviderHttp
           `the provider answered ${statusCode}: redirects are not followed, name the final address`,
         );
       }
-      const encoding = one(reply.headers['content-encoding']);
-      if (encoding !== undefined && encoding !== 'identity') {
-        discard(reply.body);
-        throw invalidResponse('the provider compressed its answer without being asked to');
-      }
-      const bytes = await readBody(reply.body);
+      const bytes = await decompressed(
+        await readBody(reply.body),
+        one(reply.headers['content-encoding']),
+        MAX_BODY_BYTES,
+      );
       const kept = new Headers();
-      for (const name of ['content-type', 'date', 'www-authenticate', 'cache-control', 'age']) {
+      for (const name of KEPT_HEADERS) {
         const value = one(reply.headers[name]);
         if (value !== undefined) kept.set(name, value);
       }
       return new Response(bytes.length === 0 ? null : bytes, { status: statusCode, headers: kept });
     },
     async close() {
-      await dispatcher?.destroy();
+      await current?.dispatcher.destroy();
     },
   };
 }
 
-function createDispatcher(caFile: string | undefined, env: HttpDeps['env']): Dispatcher {
-  const ca = caFile === undefined ? undefined : readCa(caFile);
-  const tls = { ...(ca === undefined ? {} : { ca }), timeout: CONNECT_MS };
+function createDispatcher(material: TlsMaterial, env: HttpDeps['env']): Dispatcher {
+  // Said outright, so that NODE_TLS_REJECT_UNAUTHORIZED=0 changes nothing.
+  const tls = { ...material, rejectUnauthorized: true, timeout: CONNECT_MS };
   const proxy = env['HTTPS_PROXY'] || env['https_proxy'];
   // Few connections: refreshes are rare and spread out.
   const options = { connect: tls, connections: 8, keepAliveTimeout: 4_000 };
@@ -98,16 +109,8 @@ function createDispatcher(caFile: string | undefined, env: HttpDeps['env']): Dis
   });
 }
 
-function readCa(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new CredentialError(
-      'secret_unreadable',
-      `ca_file ${path} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown fault'}`,
-      { retryable: true },
-    );
-  }
+function isSame(a: TlsMaterial, b: TlsMaterial): boolean {
+  return a.ca === b.ca && a.cert === b.cert && a.key === b.key;
 }
 
 async function readBody(

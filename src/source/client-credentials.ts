@@ -3,6 +3,7 @@ import type { SourceConfig } from '../config/config.ts';
 import type { TokenSource } from '../credential/credential.ts';
 import { createOAuthClient } from './oauth/client.ts';
 import { buildTokenParameters } from './oauth/token-parameters.ts';
+import { toIssuedToken } from './oauth/token-reply.ts';
 import type { SourceDeps } from './registry.ts';
 
 type ClientCredentialsConfig = Extract<SourceConfig, { type: 'client_credentials' }>;
@@ -19,11 +20,10 @@ export function createClientCredentialsSource(
     syntax: 'b64token',
     perSubject: false,
     async issue({ signal }) {
-      const { accessToken, lifetimeMs } = await client.requestToken(
-        { grantType: 'client_credentials', parameters: buildTokenParameters(config) },
-        signal,
+      const parameters = buildTokenParameters(config);
+      return toIssuedToken(
+        await client.requestToken({ grantType: 'client_credentials', parameters }, signal),
       );
-      return { value: accessToken, lifetimeMs };
     },
     watch: client.watch,
     close: client.close,

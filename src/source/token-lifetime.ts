@@ -5,6 +5,8 @@ import { expiryOf } from './jwt-expiry.ts';
 
 /** expires_in is only RECOMMENDED; without it and without exp. */
 const DEFAULT_MS = 300_000;
+/** Ten years. More is refused: it is in another unit. */
+const ABSURD_SECONDS = 315_360_000;
 
 export interface TokenReply {
   readonly accessToken: string;
@@ -29,6 +31,11 @@ function seconds(value: unknown): number {
   const number = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value;
   if (typeof number !== 'number' || !Number.isFinite(number) || number <= 0) {
     throw invalidResponse('expires_in is not a positive number');
+  }
+  if (number > ABSURD_SECONDS) {
+    throw invalidResponse(
+      'expires_in is more than ten years: is it in seconds, as RFC 6749 section 5.1 has it?',
+    );
   }
   return number;
 }

@@ -29,6 +29,7 @@ export class FakeStore implements CredentialStore {
             expiresAt: Number.POSITIVE_INFINITY,
             usableUntil: Number.POSITIVE_INFINITY,
             usableUntilMonotonic: Number.POSITIVE_INFINITY,
+            proofKey: undefined,
           };
     if (credential) this.#current.set(source, credential);
     else this.#current.delete(source);

@@ -3,15 +3,20 @@
 import * as z from 'zod';
 import { parseProviderUrl } from '../oauth-values.ts';
 import { exactlyOne, filePath, oneOfKeys, parsed } from '../schema-values.ts';
-import { resolveSecretRef, type SecretRef, secretRef } from './secret-ref.ts';
+import {
+  type ClientAuthenticationConfig,
+  clientAuthenticationCheck,
+  clientAuthenticationKeys,
+  toClientAuthentication,
+} from './client-authentication.ts';
 
-export interface OAuthClientConfig {
+export interface OAuthClientConfig extends ClientAuthenticationConfig {
   /** Exactly one of issuer (discovery) and tokenEndpoint. */
   readonly issuer: string | undefined;
   readonly tokenEndpoint: string | undefined;
   readonly clientId: string;
-  readonly clientSecret: SecretRef;
-  readonly clientAuth: 'client_secret_basic' | 'client_secret_post';
+  /** Tokens are bound to a key of this process (RFC 9449). */
+  readonly dpop: boolean;
   /** PEM bundle of a private CA. */
   readonly caFile: string | undefined;
 }
@@ -24,20 +29,26 @@ export const oauthClientKeys = {
     .optional()
     .describe('Token endpoint, without discovery. https.'),
   client_id: z.string().min(1),
-  client_secret: secretRef.describe('Reference to the secret: { file: /path } or { env: NAME }.'),
-  client_auth: z
-    .enum(['client_secret_basic', 'client_secret_post'])
-    .default('client_secret_basic')
-    .describe('How the client proves itself. Default client_secret_basic.'),
+  ...clientAuthenticationKeys,
+  dpop: z
+    .boolean()
+    .default(false)
+    .describe('Tokens are bound to a key of this process by DPoP (RFC 9449). Default false.'),
   ca_file: filePath
     .optional()
     .describe('PEM file of a private certificate authority. Default: the public ones.'),
 };
 
 const keys = z.object(oauthClientKeys);
+type Value = z.output<typeof keys>;
+
+const endpointCheck = exactlyOne<Value>('issuer', 'token_endpoint');
 
 /** For `.check()` of a grant's schema. */
-export const oauthClientCheck = exactlyOne<z.output<typeof keys>>('issuer', 'token_endpoint');
+export function oauthClientCheck(payload: z.core.ParsePayload<Value>): void {
+  endpointCheck(payload);
+  clientAuthenticationCheck(payload);
+}
 
 /** The same for editors: for `.meta()` of a grant's schema. */
 export const oauthClientMeta = oneOfKeys('issuer', 'token_endpoint');
@@ -45,16 +56,13 @@ export const oauthClientMeta = oneOfKeys('issuer', 'token_endpoint');
 /** Of them, those that are held to https outside development mode. */
 export const oauthClientUrls = ['issuer', 'token_endpoint'] as const;
 
-export function toOAuthClient(
-  client: z.output<typeof keys>,
-  path: (relative: string) => string,
-): OAuthClientConfig {
+export function toOAuthClient(value: Value, path: (relative: string) => string): OAuthClientConfig {
   return {
-    issuer: client.issuer,
-    tokenEndpoint: client.token_endpoint,
-    clientId: client.client_id,
-    clientSecret: resolveSecretRef(client.client_secret, path),
-    clientAuth: client.client_auth,
-    caFile: client.ca_file === undefined ? undefined : path(client.ca_file),
+    issuer: value.issuer,
+    tokenEndpoint: value.token_endpoint,
+    clientId: value.client_id,
+    ...toClientAuthentication(value, path),
+    dpop: value.dpop,
+    caFile: value.ca_file === undefined ? undefined : path(value.ca_file),
   };
 }

@@ -2,12 +2,14 @@
 // answer. What is asked for is the grant's.
 import * as oauth from 'oauth4webapi';
 import type { OAuthClientConfig } from '../../config/config.ts';
+import { CredentialError } from '../../lib/errors.ts';
 import { watchFile } from '../../lib/watch.ts';
 import { createProviderHttp } from '../../provider-http/http.ts';
 import { toCredentialError } from '../errors.ts';
 import type { SourceDeps } from '../registry.ts';
 import { createAuthorizationServer } from './authorization-server.ts';
-import { createClientAuthentication } from './client-authentication.ts';
+import { createClientAuthentication } from './client-authentication/client-authentication.ts';
+import { createProofOfPossession } from './proof-of-possession.ts';
 import { processTokenReply, type TokenReply, type TokenType } from './token-reply.ts';
 
 export interface TokenRequest {
@@ -31,17 +33,21 @@ export interface OAuthClient {
 
 export function createOAuthClient(config: OAuthClientConfig, deps: SourceDeps): OAuthClient {
   const { clock, env } = deps;
-  const http = createProviderHttp({ caFile: config.caFile, env, now: () => clock.now() });
+  const { caFile, clientCertificate } = config;
+  const http = createProviderHttp({ caFile, clientCertificate, env, now: () => clock.now() });
   const authorizationServer = createAuthorizationServer(config, http, clock);
   const authentication = createClientAuthentication(config, deps);
-  const client: oauth.Client = { client_id: config.clientId };
+  const client: oauth.Client = {
+    client_id: config.clientId,
+    // RFC 8705 section 5: endpoints that ask for a certificate may have addresses of their own.
+    use_mtls_endpoint_aliases: clientCertificate !== undefined,
+  };
+  const proof = config.dpop ? createProofOfPossession(client) : undefined;
 
-  async function requestToken(
-    { grantType, parameters, tokenTypes = ['bearer'] }: TokenRequest,
-    signal: AbortSignal,
-  ): Promise<TokenReply> {
+  async function askOnce(request: TokenRequest, signal: AbortSignal): Promise<TokenReply> {
+    const { grantType, parameters, tokenTypes = ['bearer'] } = request;
     const server = await authorizationServer.metadata(signal);
-    const authenticate = await authentication.authenticate(server);
+    const authenticate = await authentication.authenticate(server, signal);
     const sentAt = clock.monotonic();
     const reply = await oauth.genericTokenEndpointRequest(
       server,
@@ -49,16 +55,52 @@ export function createOAuthClient(config: OAuthClientConfig, deps: SourceDeps): 
       authenticate,
       grantType,
       parameters,
-      authorizationServer.options(signal),
+      {
+        ...authorizationServer.options(signal),
+        ...(proof === undefined ? {} : { DPoP: proof.handle }),
+      },
     );
-    return processTokenReply(reply, { server, client, tokenTypes, sentAt, clock });
+    return processTokenReply(reply, {
+      server,
+      client,
+      tokenTypes: tokenTypes.map((type) => (type === 'bearer' && proof !== undefined ? 'dpop' : type)),
+      sentAt,
+      clock,
+      certificate: clientCertificate !== undefined,
+      proofKey: proof?.key,
+    });
   }
+
+  async function ask(request: TokenRequest, signal: AbortSignal): Promise<TokenReply> {
+    let nonceTried = false;
+    let otherTried = false;
+    for (;;) {
+      try {
+        return await askOnce(request, signal);
+      } catch (error) {
+        // RFC 9449 section 8: the refusal brought the nonce, which the proof of the next call carries.
+        if (proof !== undefined && !nonceTried && oauth.isDPoPNonceError(error)) {
+          nonceTried = true;
+        } else if (!otherTried && isOfClient(error) && authentication.refused?.()) {
+          otherTried = true;
+        } else {
+          throw error;
+        }
+      }
+    }
+  }
+
+  const files = new Set([
+    ...authentication.files,
+    ...(caFile === undefined ? [] : [caFile]),
+    ...(clientCertificate === undefined ? [] : [clientCertificate.certificate, clientCertificate.privateKey]),
+  ]);
 
   return {
     endpoint: (config.issuer ?? config.tokenEndpoint)!,
     async requestToken(request, signal) {
       try {
-        return await requestToken(request, signal);
+        return await ask(request, signal);
       } catch (error) {
         // It may have moved its token endpoint.
         authorizationServer.forget();
@@ -66,11 +108,18 @@ export function createOAuthClient(config: OAuthClientConfig, deps: SourceDeps): 
       }
     },
     watch(changed) {
-      const stops = authentication.files.map((file) => watchFile(file, clock, changed));
+      const stops = [...files].map((file) => watchFile(file, clock, changed));
       return () => {
         for (const stop of stops) stop();
       };
     },
     close: () => http.close(),
   };
+}
+
+/** The client's own proof was not taken, or is not there. */
+function isOfClient(error: unknown): boolean {
+  if (error instanceof CredentialError) return error.code === 'secret_unreadable';
+  if (error instanceof oauth.ResponseBodyError) return error.error === 'invalid_client';
+  return error instanceof oauth.WWWAuthenticateChallengeError && error.status === 401;
 }

@@ -2,13 +2,9 @@
 import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { after, before, describe, test } from 'node:test';
-import { gzipSync } from 'node:zlib';
-import type { SourceConfig } from '../../../src/config/config.ts';
-import type { IssueRequest } from '../../../src/credential/credential.ts';
-import { systemClock } from '../../../src/lib/clock.ts';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { CredentialError } from '../../../src/lib/errors.ts';
-import { Secret } from '../../../src/lib/secret.ts';
-import { createTokenSource } from '../../../src/source/registry.ts';
+import { issuedBy, sourceOf, within } from '../../support/token-source.ts';
 
 let reply: (request: IncomingMessage, response: ServerResponse, body: string) => void;
 let endpoint = '';
@@ -27,28 +23,18 @@ after(() => {
   server.closeAllConnections();
 });
 
-function sourceOf(patch: Partial<Extract<SourceConfig, { type: 'client_credentials' }>> = {}) {
-  return createTokenSource(
-    {
-      name: 'orders',
-      type: 'client_credentials',
-      required: false,
-      maxLifetimeMs: undefined,
-      issuer: undefined,
-      tokenEndpoint: endpoint,
-      clientId: 'a client',
-      clientSecret: { from: 'inline', value: new Secret('s+e/c:r%e t') },
-      clientAuth: 'client_secret_basic',
-      scope: ['a', 'b'],
-      audience: 'api',
-      resource: ['urn:x', 'urn:y'],
-      extraParams: { tenant: 't' },
-      caFile: undefined,
-      ...patch,
-    },
-    { clock: systemClock, env: {} },
-  );
-}
+const words = (patch: object = {}) => ({
+  client_credentials: {
+    token_endpoint: endpoint,
+    client_id: 'a client',
+    client_secret: { inline: 's+e/c:r%e t' },
+    scope: ['a', 'b'],
+    audience: 'api',
+    resource: ['urn:x', 'urn:y'],
+    extra_params: { tenant: 't' },
+    ...patch,
+  },
+});
 
 const json = (
   response: ServerResponse,
@@ -60,21 +46,7 @@ const json = (
   response.end(typeof value === 'string' ? value : JSON.stringify(value));
 };
 
-const within = (ms: number): IssueRequest => ({
-  signal: AbortSignal.timeout(ms),
-  neededBy: undefined,
-  refused: undefined,
-  subject: undefined,
-});
-
-async function issue(patch = {}) {
-  const source = await sourceOf(patch);
-  try {
-    return await source.issue(within(5_000));
-  } finally {
-    await source.close?.();
-  }
-}
+const issue = (patch: object = {}) => issuedBy(words(patch));
 
 async function failure(patch = {}): Promise<CredentialError> {
   try {
@@ -116,7 +88,7 @@ describe('the request', () => {
       form = new URLSearchParams(body);
       json(response, 200, good);
     };
-    await issue({ clientAuth: 'client_secret_post' });
+    await issue({ client_auth: 'client_secret_post' });
     assert.equal(form.get('client_secret'), 's+e/c:r%e t');
   });
 });
@@ -134,23 +106,81 @@ describe('answers of a provider in trouble', () => {
       'cut JSON',
       (_, r) => json(r, 200, '{"access_token":"secret-body'),
       'source_invalid_response',
-      /token response/,
+      /no token response: not JSON/,
     ],
     [
       'HTML with 200',
       (_, r) => json(r, 200, '<html>secret-body</html>', { 'content-type': 'text/html' }),
       'source_invalid_response',
-      /token response/,
+      /an HTML page/,
+    ],
+    [
+      'HTML that says it is JSON',
+      (_, r) => json(r, 200, '<!DOCTYPE html><p>secret-body'),
+      'source_invalid_response',
+      /an HTML page/,
+    ],
+    [
+      'HTML with 404',
+      (_, r) => json(r, 404, '<html>secret-body</html>', { 'content-type': 'text/html; charset=utf-8' }),
+      'source_invalid_response',
+      /\(404\) is an HTML page .* is this the token endpoint/,
+    ],
+    [
+      'another content type',
+      (_, r) =>
+        json(r, 200, 'access_token=secret-body', { 'content-type': 'application/x-www-form-urlencoded' }),
+      'source_invalid_response',
+      /content type is not application\/json/,
+    ],
+    [
+      'no content type',
+      (_, r) => r.end(JSON.stringify(good)),
+      'source_invalid_response',
+      /content type is missing/,
+    ],
+    ['an empty answer', (_, r) => json(r, 200, ''), 'source_invalid_response', /is empty/],
+    ['a list', (_, r) => json(r, 200, [good]), 'source_invalid_response', /its JSON is no object/],
+    [
+      'deep JSON',
+      (_, r) => json(r, 200, `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`),
+      'source_invalid_response',
+      /nested deeper than 32/,
+    ],
+    [
+      'a name twice',
+      (_, r) => json(r, 200, '{"access_token":"abc","token_type":"Bearer","access_token":"secret-body"}'),
+      'source_invalid_response',
+      /a key stands there twice/,
+    ],
+    [
+      'a name twice in two spellings',
+      (_, r) =>
+        json(r, 200, '{"access_token":"abc","token_type":"Bearer","access\\u005ftoken":"secret-body"}'),
+      'source_invalid_response',
+      /a key stands there twice/,
     ],
     ['10 MB', (_, r) => json(r, 200, 'x'.repeat(10 << 20)), 'source_invalid_response', /larger than/],
     [
-      'a compressed body',
+      '10 MB in 10 kB of gzip',
       (_, r) => {
         r.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
-        r.end(gzipSync('{}'));
+        r.end(gzipSync('x'.repeat(10 << 20)));
       },
       'source_invalid_response',
-      /compressed/,
+      /larger than 1048576 bytes after decompression/,
+    ],
+    [
+      'gzip that is none',
+      (_, r) => json(r, 200, good, { 'content-encoding': 'gzip' }),
+      'source_invalid_response',
+      /no gzip data/,
+    ],
+    [
+      'a coding of its own',
+      (_, r) => json(r, 200, good, { 'content-encoding': 'zstd' }),
+      'source_invalid_response',
+      /other than gzip, deflate and br/,
     ],
     [
       'invalid_client',
@@ -159,19 +189,83 @@ describe('answers of a provider in trouble', () => {
       /401: invalid_client/,
     ],
     [
+      'invalid_client beside a challenge',
+      (_, r) =>
+        json(r, 401, { error: 'invalid_client' }, { 'www-authenticate': 'Basic realm="secret-body"' }),
+      'source_rejected',
+      /401: invalid_client/,
+    ],
+    [
+      'a bare challenge',
+      (_, r) => {
+        r.writeHead(401, { 'www-authenticate': 'Basic realm="secret-body"' });
+        r.end();
+      },
+      'source_rejected',
+      /401 with a challenge/,
+    ],
+    [
+      'a refusal with 200',
+      (_, r) => json(r, 200, { error: 'invalid_scope', error_description: 'secret-body' }),
+      'source_rejected',
+      /invalid_scope/,
+    ],
+    [
+      'an error code that is a sentence',
+      (_, r) => json(r, 400, { error: 'secret-body: no' }),
+      'source_rejected',
+      /400: an error/,
+    ],
+    [
       'another token type',
       (_, r) => json(r, 200, { ...good, token_type: 'MAC' }),
       'source_invalid_response',
-      /./,
+      /the token_type is not Bearer/,
     ],
-    ['no token', (_, r) => json(r, 200, { token_type: 'Bearer' }), 'source_invalid_response', /./],
-    ['a negative life', (_, r) => json(r, 200, { ...good, expires_in: -1 }), 'source_invalid_response', /./],
     [
-      'a life of words',
-      (_, r) => json(r, 200, { ...good, expires_in: 'long' }),
+      'a DPoP token that nobody asked for',
+      (_, r) => json(r, 200, { ...good, token_type: 'DPoP' }),
       'source_invalid_response',
-      /./,
+      /the token_type is not Bearer/,
     ],
+    [
+      'no token type',
+      (_, r) => json(r, 200, { access_token: 'abc' }),
+      'source_invalid_response',
+      /no token_type/,
+    ],
+    [
+      'no token',
+      (_, r) => json(r, 200, { token_type: 'Bearer' }),
+      'source_invalid_response',
+      /no access_token/,
+    ],
+    [
+      'an empty token',
+      (_, r) => json(r, 200, { ...good, access_token: '' }),
+      'source_invalid_response',
+      /access_token is empty/,
+    ],
+    [
+      'a token that is a number',
+      (_, r) => json(r, 200, { ...good, access_token: 7 }),
+      'source_invalid_response',
+      /access_token is no text/,
+    ],
+    [
+      'a token with a line break',
+      (_, r) => json(r, 200, { ...good, access_token: 'abc\r\nx: secret-body' }),
+      'source_invalid_response',
+      /characters that RFC 6750 does not allow/,
+    ],
+    ...['-1', '0', '1e12', '1e400', '"long"', '"-5"', '""', '{}', 'true'].map(
+      (life): [string, typeof reply, string, RegExp] => [
+        `a life of ${life}`,
+        (_, r) => json(r, 200, JSON.stringify(good).replace('600', life)),
+        'source_invalid_response',
+        /expires_in/,
+      ],
+    ),
     ['a hung up connection', (request) => void request.socket.destroy(), 'source_unavailable', /./],
   ];
   for (const [what, answer, code, message] of cases) {
@@ -190,21 +284,104 @@ describe('answers of a provider in trouble', () => {
   });
 
   test('nobody listening is source_unavailable', async () => {
-    assert.equal((await failure({ tokenEndpoint: 'http://127.0.0.1:1/token' })).code, 'source_unavailable');
+    assert.equal((await failure({ token_endpoint: 'http://127.0.0.1:1/token' })).code, 'source_unavailable');
   });
 
   test('silence ends with the caller’s signal as source_timeout', async () => {
     reply = () => {};
-    const source = await sourceOf();
+    const source = await sourceOf(words());
     await assert.rejects(source.issue(within(100)), { code: 'source_timeout' });
     await source.close?.();
+  });
+});
+
+describe('answers that are taken', () => {
+  const taken: readonly (readonly [string, typeof reply])[] = [
+    ['the token type in any case', (_, r) => json(r, 200, { ...good, token_type: 'bEaReR' })],
+    [
+      'a content type with a parameter',
+      (_, r) => json(r, 200, good, { 'content-type': 'Application/JSON; charset=UTF-8' }),
+    ],
+    ['digits as text (Entra, v1)', (_, r) => json(r, 200, { ...good, expires_in: '600' })],
+    ...(
+      [
+        ['gzip', gzipSync],
+        ['deflate', deflateSync],
+        ['br', brotliCompressSync],
+      ] as const
+    ).map(([coding, compress]): [string, typeof reply] => [
+      coding,
+      (_, r) => {
+        r.writeHead(200, { 'content-type': 'application/json', 'content-encoding': coding });
+        r.end(compress(JSON.stringify(good)));
+      },
+    ]),
+  ];
+  for (const [what, answer] of taken) {
+    test(what, async () => {
+      reply = answer;
+      const token = await issue();
+      assert.equal(token.value.reveal(), 'abc');
+      assert.ok(token.lifetimeMs! > 599_000 && token.lifetimeMs! <= 600_000);
+    });
+  }
+});
+
+describe('two secrets', () => {
+  const two = { client_secret: [{ inline: 'new' }, { inline: 'old' }], client_auth: 'client_secret_post' };
+
+  test('the other one is tried when the provider answers invalid_client, and kept', async () => {
+    const seen: string[] = [];
+    reply = (_, r, body) => {
+      const secret = new URLSearchParams(body).get('client_secret')!;
+      seen.push(secret);
+      if (secret === 'old') json(r, 200, good);
+      else json(r, 401, { error: 'invalid_client' });
+    };
+    const source = await sourceOf(words(two));
+    await source.issue(within(5_000));
+    await source.issue(within(5_000));
+    await source.close?.();
+    assert.deepEqual(seen, ['new', 'old', 'old']);
+  });
+
+  test('one that cannot be read does not stop the other', async () => {
+    reply = (_, r, body) =>
+      new URLSearchParams(body).get('client_secret') === 'old'
+        ? json(r, 200, good)
+        : json(r, 401, { error: 'invalid_client' });
+    const token = await issue({
+      client_secret: [{ env: 'NOT_YET' }, { inline: 'old' }],
+      client_auth: 'client_secret_post',
+    });
+    assert.equal(token.value.reveal(), 'abc');
+  });
+
+  test('when both are refused there are two calls and no more', async () => {
+    let calls = 0;
+    reply = (_, r) => {
+      calls++;
+      json(r, 401, { error: 'invalid_client' });
+    };
+    assert.match((await failure(two)).message, /401: invalid_client/);
+    assert.equal(calls, 2);
+  });
+
+  test('another refusal is no reason for the other one', async () => {
+    let calls = 0;
+    reply = (_, r) => {
+      calls++;
+      json(r, 400, { error: 'invalid_scope' });
+    };
+    assert.match((await failure(two)).message, /400: invalid_scope/);
+    assert.equal(calls, 1);
   });
 });
 
 describe('discovery', () => {
   test('an issuer that names another one is refused', async () => {
     reply = (_, r) => json(r, 200, { issuer: 'https://evil.example.com', token_endpoint: endpoint });
-    const error = await failure({ issuer: new URL(endpoint).origin, tokenEndpoint: undefined });
+    const error = await failure({ issuer: new URL(endpoint).origin, token_endpoint: undefined });
     assert.equal(error.code, 'source_invalid_response');
   });
 });

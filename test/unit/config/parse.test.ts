@@ -70,7 +70,7 @@ describe('a valid file', () => {
   test('relative paths are relative to the file', () => {
     const [orders] = parse(VALID).sources;
     assert.ok(orders?.type === 'client_credentials');
-    assert.deepEqual(orders.clientSecret, { from: 'file', path: '/etc/bearerd/secrets/checkout' });
+    assert.deepEqual(orders.clientSecrets, [{ from: 'file', path: '/etc/bearerd/secrets/checkout' }]);
   });
 
   test('JSON is read too', () => {

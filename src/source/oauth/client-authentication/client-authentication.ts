@@ -1,0 +1,53 @@
+// How the client proves itself at the token endpoint (RFC 6749 section 2.3): one file a method, chosen here.
+import * as oauth from 'oauth4webapi';
+import type { ClientAuthMethod, OAuthClientConfig } from '../../../config/config.ts';
+import type { SourceDeps } from '../../registry.ts';
+import { createAssertionFile } from './assertion-file.ts';
+import { createAutomatic } from './automatic.ts';
+import { createClientAssertion } from './client-assertion.ts';
+import { createClientSecret } from './client-secret.ts';
+import { createPrivateKeyJwt } from './private-key-jwt.ts';
+
+export interface ClientAuthentication {
+  /** Secrets and keys are read anew for each request. Rejects with CredentialError. */
+  authenticate(server: oauth.AuthorizationServer, signal: AbortSignal): Promise<oauth.ClientAuth>;
+  /** The provider answered invalid_client, or the secret could not be read. True: there is another one to try. */
+  refused?(): boolean;
+  /** To watch. */
+  readonly files: readonly string[];
+}
+
+export function createClientAuthentication(
+  config: OAuthClientConfig,
+  deps: SourceDeps,
+): ClientAuthentication {
+  if (config.clientAuth === 'auto') {
+    return createAutomatic(config, (method) => createMethod(method, config, deps));
+  }
+  return createMethod(config.clientAuth, config, deps);
+}
+
+function createMethod(
+  method: ClientAuthMethod,
+  config: OAuthClientConfig,
+  { clock, env }: SourceDeps,
+): ClientAuthentication {
+  switch (method) {
+    case 'client_secret_basic':
+      return createClientSecret(config.clientSecrets, oauth.ClientSecretBasic, env);
+    case 'client_secret_post':
+      return createClientSecret(config.clientSecrets, oauth.ClientSecretPost, env);
+    case 'private_key_jwt':
+      return createPrivateKeyJwt(config.privateKeyJwt!, config.issuer !== undefined, env);
+    case 'client_assertion':
+      return createClientAssertion(createAssertionFile(config.clientAssertion!.file, clock));
+    case 'tls_client_auth':
+    case 'self_signed_tls_client_auth': {
+      // The connection proves it (RFC 8705 section 2); the form only says who.
+      const { certificate, privateKey } = config.clientCertificate!;
+      return { authenticate: async () => oauth.TlsClientAuth(), files: [certificate, privateKey] };
+    }
+    case 'none':
+      return { authenticate: async () => oauth.None(), files: [] };
+  }
+}
