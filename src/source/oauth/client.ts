@@ -3,7 +3,7 @@
 import * as oauth from 'oauth4webapi';
 import type { OAuthClientConfig } from '../../config/config.ts';
 import { CredentialError } from '../../lib/errors.ts';
-import { watchFile } from '../../lib/watch.ts';
+import { watchFiles } from '../../lib/watch.ts';
 import { createProviderHttp } from '../../provider-http/http.ts';
 import { toCredentialError } from '../errors.ts';
 import type { SourceDeps } from '../registry.ts';
@@ -90,12 +90,6 @@ export function createOAuthClient(config: OAuthClientConfig, deps: SourceDeps): 
     }
   }
 
-  const files = new Set([
-    ...authentication.files,
-    ...(caFile === undefined ? [] : [caFile]),
-    ...(clientCertificate === undefined ? [] : [clientCertificate.certificate, clientCertificate.privateKey]),
-  ]);
-
   return {
     endpoint: (config.issuer ?? config.tokenEndpoint)!,
     async requestToken(request, signal) {
@@ -107,12 +101,12 @@ export function createOAuthClient(config: OAuthClientConfig, deps: SourceDeps): 
         throw toCredentialError(error);
       }
     },
-    watch(changed) {
-      const stops = [...files].map((file) => watchFile(file, clock, changed));
-      return () => {
-        for (const stop of stops) stop();
-      };
-    },
+    watch: (changed) =>
+      watchFiles(
+        [...authentication.files, caFile, clientCertificate?.certificate, clientCertificate?.privateKey],
+        clock,
+        changed,
+      ),
     close: () => http.close(),
   };
 }

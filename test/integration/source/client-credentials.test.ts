@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
-import { CredentialError } from '../../../src/lib/errors.ts';
-import { issuedBy, sourceOf, within } from '../../support/token-source.ts';
+import { issueFailure, issueRequest } from '../../support/issue.ts';
+import { issuedBy, sourceOf } from '../../support/token-source.ts';
 
 let reply: (request: IncomingMessage, response: ServerResponse, body: string) => void;
 let endpoint = '';
@@ -48,15 +48,7 @@ const json = (
 
 const issue = (patch: object = {}) => issuedBy(words(patch));
 
-async function failure(patch = {}): Promise<CredentialError> {
-  try {
-    await issue(patch);
-  } catch (error) {
-    assert.ok(error instanceof CredentialError, String(error));
-    return error;
-  }
-  assert.fail('no failure');
-}
+const failure = async (patch: object = {}) => issueFailure(await sourceOf(words(patch)));
 
 const good = { access_token: 'abc', token_type: 'Bearer', expires_in: 600 };
 
@@ -290,7 +282,9 @@ describe('answers of a provider in trouble', () => {
   test('silence ends with the caller’s signal as source_timeout', async () => {
     reply = () => {};
     const source = await sourceOf(words());
-    await assert.rejects(source.issue(within(100)), { code: 'source_timeout' });
+    await assert.rejects(source.issue(issueRequest({ signal: AbortSignal.timeout(100) })), {
+      code: 'source_timeout',
+    });
     await source.close?.();
   });
 });
@@ -339,8 +333,8 @@ describe('two secrets', () => {
       else json(r, 401, { error: 'invalid_client' });
     };
     const source = await sourceOf(words(two));
-    await source.issue(within(5_000));
-    await source.issue(within(5_000));
+    await source.issue(issueRequest());
+    await source.issue(issueRequest());
     await source.close?.();
     assert.deepEqual(seen, ['new', 'old', 'old']);
   });

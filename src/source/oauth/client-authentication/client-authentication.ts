@@ -42,11 +42,9 @@ function createMethod(
     case 'client_assertion':
       return createClientAssertion(createAssertionFile(config.clientAssertion!.file, clock));
     case 'tls_client_auth':
-    case 'self_signed_tls_client_auth': {
+    case 'self_signed_tls_client_auth':
       // The connection proves it (RFC 8705 section 2); the form only says who.
-      const { certificate, privateKey } = config.clientCertificate!;
-      return { authenticate: async () => oauth.TlsClientAuth(), files: [certificate, privateKey] };
-    }
+      return { authenticate: async () => oauth.TlsClientAuth(), files: [] };
     case 'none':
       return { authenticate: async () => oauth.None(), files: [] };
   }
