@@ -71,7 +71,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     clock,
     observer,
     random,
-    forcedRefreshesPerHour: config.limits.forcedRefreshesPerHour,
+    ...config.limits,
   });
   const carried = createCarriedRing();
   const secrets = createPushedSecrets({ store, policies, clock });

@@ -110,10 +110,12 @@ export type PathRule =
   | { readonly kind: 'regex'; readonly value: string };
 
 export interface LimitsConfig {
-  /** Bytes of credentials kept. Default 16 MiB. */
+  /** Bytes of subjects' credentials kept. Default 16 MiB. */
   readonly credentialBytes: number;
   /** Forced refreshes an hour and endpoint. */
   readonly forcedRefreshesPerHour: number;
+  /** First fetches for new subjects, a second and endpoint. Default 50. */
+  readonly firstFetchesPerSecond: number;
 }
 
 export interface FeedbackConfig {

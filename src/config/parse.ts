@@ -42,6 +42,7 @@ function toConfig(file: ConfigFile, folder: string): Config {
     limits: {
       credentialBytes: file.limits.credential_bytes,
       forcedRefreshesPerHour: file.limits.forced_refreshes_per_hour,
+      firstFetchesPerSecond: file.limits.first_fetches_per_second,
     },
     feedback: { responseHeaders: file.feedback.response_headers },
     audit: file.audit && toAudit(file.audit, folder),

@@ -30,13 +30,23 @@ const limits = z.strictObject({
     .min(64 << 10)
     .max(1 << 30)
     .default(16 << 20)
-    .describe('Credentials kept in memory, bytes. Default 16777216 (16 MiB).'),
+    .describe(
+      'Credentials of subjects kept in memory, with their subject tokens, bytes. Default 16777216 (16 MiB).',
+    ),
   forced_refreshes_per_hour: z
     .int()
     .min(1)
     .max(1_000_000)
     .default(120)
     .describe('Renewals before time, an hour and provider endpoint. Default 120.'),
+  first_fetches_per_second: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(50)
+    .describe(
+      'Fetches for subjects without a credential yet, a second and provider endpoint; 503 beyond. Default 50.',
+    ),
 });
 
 const feedback = z.strictObject({

@@ -53,8 +53,10 @@ export interface IssueRequest {
 
 /** What may be injected. Immutable: a renewed one is a new object with a higher generation. */
 export interface Credential {
-  /** Name of the source. */
+  /** Name of the source that was asked: the one that policies name. */
   readonly source: string;
+  /** Name of the source that gave it; another one where a fallback did. */
+  readonly issuedBy: string;
   readonly value: Secret;
   /** Counts up per process, across all sources, from 1. Never derived from the value, so it may be shown and logged. */
   readonly generation: number;
@@ -68,6 +70,10 @@ export interface Credential {
   readonly usableUntilMonotonic: number;
   /** RFC 9449: each request that carries it needs a proof signed with this key; undefined = it needs none. */
   readonly proofKey: ProofKey | undefined;
+  /** Which of several keys it is, or was signed by; an id, so it may be shown. */
+  readonly keyId: string | undefined;
+  /** Worth nothing in another process: never shared. */
+  readonly bound: boolean;
 }
 
 export type SourceType = SourceConfig['type'];
@@ -96,30 +102,50 @@ export interface TokenSource {
 /** Called with the new credential, or undefined when the last one may not be used any more. */
 export type CredentialListener = (credential: Credential | undefined) => void;
 
-/** Where the slow arm publishes and the hot arm reads. Keyed by source name; a later source type adds subjects. */
+/** Whose credential an attempt carries. */
+export interface CarriedSubject {
+  readonly subject: Subject;
+  readonly generation: number;
+}
+
+/** Where the slow arm publishes and the hot arm reads. Keyed by source name, and by subject where the source has them. */
 export interface CredentialStore {
   /** Hot: the current credential if it may still be used by both clocks, else undefined. No allocation, no I/O. */
-  peek(source: string): Credential | undefined;
+  peek(source: string, subjectKey?: string): Credential | undefined;
   /** peek() of one source without looking it up, for those who ask for the same one again and again. */
-  reader(source: string): () => Credential | undefined;
-  /** Cold: the current credential, or the result of the fetch under way, within `timeoutMs`. Rejects with CredentialError. */
-  get(source: string, timeoutMs: number, signal?: AbortSignal): Promise<Credential>;
+  reader(source: string): (subjectKey?: string) => Credential | undefined;
+  /**
+   * Cold: the current credential, or the result of the fetch under way, within `timeoutMs`. Rejects with CredentialError.
+   * `signal` ends this caller's wait, never the fetch that others wait for. `subject`: for a source with perSubject.
+   */
+  get(source: string, timeoutMs: number, signal?: AbortSignal, subject?: Subject): Promise<Credential>;
   /**
    * As get(), but where `generation` is the current one and a fetch is under way, what that fetch brings. Rejects when it
    * fails, although the current one may still live: for a request whose credential was refused.
    */
-  after(source: string, generation: number, timeoutMs: number, signal?: AbortSignal): Promise<Credential>;
+  after(
+    source: string,
+    generation: number,
+    timeoutMs: number,
+    signal?: AbortSignal,
+    subject?: Subject,
+  ): Promise<Credential>;
   /** Why there is none: the last failure, or undefined. */
-  failure(source: string): CredentialError | undefined;
+  failure(source: string, subjectKey?: string): CredentialError | undefined;
   /** Milliseconds until the next attempt is due, for Retry-After; at least 1000 where unknown. */
-  retryAfterMs(source: string): number;
-  /** Told at once of the present state, then of each change. Returns the way to unsubscribe. */
+  retryAfterMs(source: string, subjectKey?: string): number;
+  /** Told at once of the present state, then of each change. Returns the way to unsubscribe. Not for perSubject. */
   subscribe(source: string, listener: CredentialListener): () => void;
   /**
    * An upstream refused this generation, and its attempt certainly carried it. `requestKey` tells different requests
    * apart for the count of "refused for good".
    */
   refused(source: string, generation: number, requestKey: string): ForcedRefresh;
+  /**
+   * Whose credential this is, for a request that lost its subject token to an earlier attempt. Found by the SHA-256 of
+   * the value (`keyOf`), as long as the credential lives, also when it has been renewed meanwhile.
+   */
+  subjectOf(source: string, valueKey: string): CarriedSubject | undefined;
   /** Names of required sources without a first credential yet; empty = ready. Sticky per source. */
   missing(): readonly string[];
   /** State for the status page: never a value. */
@@ -136,4 +162,6 @@ export interface SourceStatus {
   readonly expiresAt: number | undefined;
   readonly nextRefreshAt: number | undefined;
   readonly lastFailure: string | undefined;
+  /** How many subjects have a credential now; undefined where the source has no subjects. */
+  readonly subjects: number | undefined;
 }

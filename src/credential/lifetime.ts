@@ -22,7 +22,8 @@ export function urgentMs(lifetimeMs: number): number {
 }
 
 /** Delay from publication to the background refresh; Infinity where the credential never ends by itself. */
-export function refreshDelayMs(lifetimeMs: number, random: () => number): number {
+export function refreshDelayMs(issued: IssuedToken, lifetimeMs: number, random: () => number): number {
+  if (issued.refreshAfterMs !== undefined) return Math.min(issued.refreshAfterMs, lifetimeMs);
   if (lifetimeMs === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY;
   const share = lifetimeMs < SHORT_LIFETIME_MS ? REFRESH_FROM : REFRESH_FROM + random() * REFRESH_SPREAD;
   return lifetimeMs * share;
@@ -45,6 +46,7 @@ export function buildCredential(
   const usableMs = lifetimeMs - (lifetimeMs === Number.POSITIVE_INFINITY ? 0 : skewMs(lifetimeMs));
   return Object.freeze({
     source,
+    issuedBy: issued.source ?? source,
     value: issued.value,
     generation,
     issuedAt: now,
@@ -52,6 +54,8 @@ export function buildCredential(
     usableUntil: now + usableMs,
     usableUntilMonotonic: clock.monotonic() + usableMs,
     proofKey: issued.proofKey,
+    keyId: issued.keyId,
+    bound: issued.bound ?? false,
   });
 }
 

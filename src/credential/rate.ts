@@ -21,3 +21,20 @@ export function createRate(burst: number, everyMs: number, clock: Clock): Rate {
     },
   };
 }
+
+/** `perMinute` at most at once and a minute. Read at each take: it may be a share of what grows. */
+export function createMinuteRate(perMinute: () => number, clock: Clock): Rate {
+  let taken = 0;
+  let at = clock.monotonic();
+  return {
+    take() {
+      const now = clock.monotonic();
+      const most = perMinute();
+      taken = Math.max(0, taken - ((now - at) * most) / 60_000);
+      at = now;
+      if (taken + 1 > most) return false;
+      taken += 1;
+      return true;
+    },
+  };
+}

@@ -1,4 +1,4 @@
-// Limits of renewals that refused requests ask for, of one source. Without them an upstream that always says 401 would
+// Limits of renewals that refused requests ask for, of one credential. Without them an upstream that always says 401 would
 // turn every request into a token call.
 import type { Clock } from '../lib/clock.ts';
 import { createRate, type Rate } from './rate.ts';
@@ -22,11 +22,9 @@ export interface Refusals {
   reset(): void;
 }
 
-/** `endpoint` is shared by all sources of one provider. */
-export function createRefusals(clock: Clock, endpoint: Rate): Refusals {
+/** `perSource` is shared by all credentials of the source, `endpoint` by all sources of one provider. */
+export function createRefusals(clock: Clock, perSource: Rate, endpoint: Rate): Refusals {
   const repeats = createRate(REPEAT_BURST, REPEAT_EVERY_MS, clock);
-  // A source without subjects has one live credential, so max(5, a fifth of its live ones) a minute is five.
-  const perSource = createRate(5, 12_000, clock);
   let lastForcedAt = Number.NEGATIVE_INFINITY;
   let forGood = false;
   let inARow = 0;

@@ -1,21 +1,15 @@
 // The slow loop of one source: fetch under single flight, publish, refresh ahead, retry with backoff, end in time.
 import { fullJitterMs } from '../lib/backoff.ts';
-import type { Clock, Timer } from '../lib/clock.ts';
+import type { Timer } from '../lib/clock.ts';
 import { CredentialError } from '../lib/errors.ts';
-import type { ForcedRefresh, Observer } from '../telemetry/observer.ts';
-import type {
-  Credential,
-  CredentialListener,
-  IssueRequest,
-  SourceStatus,
-  TokenSource,
-} from './credential.ts';
-import { buildCredential, effectiveLifetimeMs, isUsable, refreshDelayMs, urgentMs } from './lifetime.ts';
-import type { Rate } from './rate.ts';
+import type { ForcedRefresh } from '../telemetry/observer.ts';
+import type { CarriedSubject, Credential, CredentialListener, SourceStatus, Subject } from './credential.ts';
+import { createIssuance, type IssuanceDeps, type Obtained, type Why } from './issuance.ts';
+import { isUsable, urgentMs } from './lifetime.ts';
+import { createMinuteRate, type Rate } from './rate.ts';
 import { createRefusals } from './refusals.ts';
-import { validateToken } from './token-syntax.ts';
+import { waitFor } from './wait.ts';
 
-const FETCH_LIMIT_MS = 5_000;
 const BACKOFF = { baseMs: 250, maxMs: 30_000 };
 /** While nothing is left and somebody asks, so that a provider's return is seen within a second. */
 const PROBE_MS = 500;
@@ -27,30 +21,24 @@ const ASKED_LATELY_MS = 5_000;
 const MAX_RETRY_AFTER_MS = 300_000;
 const MAX_RETRY_AFTER_WITHOUT_MS = 30_000;
 
-export interface RenewalDeps {
-  readonly source: TokenSource;
+export interface RenewalDeps extends IssuanceDeps {
   readonly required: boolean;
-  readonly maxLifetimeMs: number | undefined;
-  readonly clock: Clock;
-  readonly observer: Observer;
-  readonly random: () => number;
+  /** Of forced refreshes, over all sources of the endpoint. */
   readonly endpointRate: Rate;
-  /** Counts up over all sources. */
-  readonly nextGeneration: () => number;
 }
 
-/** Why a fetch begins now; nothing of it = in the background, because of the time. */
-type Why = Partial<Pick<IssueRequest, 'neededBy' | 'refused'>>;
-
+/** What the store knows of one source: one credential (here), or one for each subject (subject-renewal.ts). */
 export interface Renewal {
-  peek(): Credential | undefined;
-  get(timeoutMs: number, signal: AbortSignal | undefined): Promise<Credential>;
-  after(generation: number, timeoutMs: number, signal: AbortSignal | undefined): Promise<Credential>;
-  readonly failure: CredentialError | undefined;
+  peek(subjectKey?: string): Credential | undefined;
+  get(timeoutMs: number, signal?: AbortSignal, subject?: Subject): Promise<Credential>;
+  after(generation: number, timeoutMs: number, signal?: AbortSignal, subject?: Subject): Promise<Credential>;
+  failure(subjectKey?: string): CredentialError | undefined;
+  /** Whether readiness need not wait for it any more. */
   readonly hadOne: boolean;
-  retryAfterMs(): number;
+  retryAfterMs(subjectKey?: string): number;
   subscribe(listener: CredentialListener): () => void;
   refused(generation: number, requestKey: string): ForcedRefresh;
+  subjectOf(valueKey: string): CarriedSubject | undefined;
   status(): SourceStatus;
   start(): void;
   stop(): Promise<void>;
@@ -58,7 +46,13 @@ export interface Renewal {
 
 export function createRenewal(deps: RenewalDeps): Renewal {
   const { source, clock, observer, random } = deps;
-  const refusals = createRefusals(clock, deps.endpointRate);
+  const issuance = createIssuance(deps);
+  // One live credential, so max(5, a fifth of the live ones) a minute is five.
+  const refusals = createRefusals(
+    clock,
+    createMinuteRate(() => 5, clock),
+    deps.endpointRate,
+  );
   const listeners = new Set<CredentialListener>();
   let current: Credential | undefined;
   let lifetimeMs = 0;
@@ -66,7 +60,6 @@ export function createRenewal(deps: RenewalDeps): Renewal {
   let failures = 0;
   let flight: Promise<Credential> | undefined;
   let again = false;
-  let abort: AbortController | undefined;
   let refreshTimer: Timer | undefined;
   let refreshAt: number | undefined;
   let expiryTimer: Timer | undefined;
@@ -120,7 +113,6 @@ export function createRenewal(deps: RenewalDeps): Renewal {
   function fetch(why: Why = {}): Promise<Credential> {
     flight ??= fetchOnce(why).finally(() => {
       flight = undefined;
-      abort = undefined;
       if (again && running) {
         again = false;
         void fetch().catch(() => {});
@@ -129,66 +121,39 @@ export function createRenewal(deps: RenewalDeps): Renewal {
     return flight;
   }
 
-  async function fetchOnce({ neededBy, refused }: Why): Promise<Credential> {
-    const forced = refused !== undefined;
+  async function fetchOnce(why: Why): Promise<Credential> {
+    const forced = why.refused !== undefined;
     refreshTimer?.cancel();
-    const controller = new AbortController();
-    abort = controller;
-    const limit = clock.setTimer(() => controller.abort(), FETCH_LIMIT_MS);
-    const startedAt = clock.monotonic();
     try {
-      const issued = await Promise.race([
-        source.issue({ signal: controller.signal, neededBy, refused, subject: undefined }),
-        aborted(controller.signal),
-      ]);
-      validateToken(issued.value.reveal(), source.syntax);
-      const life = effectiveLifetimeMs(issued, deps.maxLifetimeMs);
-      if (!(life > 0)) {
-        throw new CredentialError('source_invalid_response', 'the credential has no life left', {
-          retryable: true,
-        });
-      }
-      observer.refreshEnded(source.name, 'ok', clock.monotonic() - startedAt, forced);
-      return publish(buildCredential(source.name, issued, life, deps.nextGeneration(), clock), life, forced);
+      return publish(await issuance.obtain(why), forced);
     } catch (error) {
-      throw failed(error, clock.monotonic() - startedAt, forced);
-    } finally {
-      limit.cancel();
+      throw failed(error as CredentialError);
     }
   }
 
-  function publish(credential: Credential, life: number, forced: boolean): Credential {
+  function publish({ credential, ...obtained }: Obtained, forced: boolean): Credential {
     const unchanged = current !== undefined && current.value.reveal() === credential.value.reveal();
     current = credential;
-    lifetimeMs = life;
+    lifetimeMs = obtained.lifetimeMs;
     failure = undefined;
     failures = 0;
     hadOne = true;
     // The same value again is no new credential for the count of "refused for good".
     refusals.published(forced && !unchanged);
     observer.credentialPublished(source.name, credential.generation, credential.expiresAt);
-    schedule(refreshDelayMs(life, random));
+    schedule(obtained.refreshDelayMs);
     watchExpiry();
     for (const listener of listeners) listener(credential);
     return credential;
   }
 
-  function failed(error: unknown, durationMs: number, forced: boolean): CredentialError {
-    const known =
-      error instanceof CredentialError
-        ? error
-        : new CredentialError('source_unavailable', 'unexpected failure of the source', {
-            retryable: true,
-            cause: error,
-          });
-    if (known !== error) observer.unexpected(`source ${source.name}`, error);
-    failure = known;
-    const delayMs = retryDelayMs(known.retryAfterMs);
+  function failed(error: CredentialError): CredentialError {
+    failure = error;
+    const delayMs = retryDelayMs(error.retryAfterMs);
     failures++;
-    observer.refreshEnded(source.name, known.code, durationMs, forced);
-    observer.refreshFailed(source.name, known.code, known.message, delayMs);
+    observer.refreshFailed(source.name, error.code, error.message, delayMs);
     schedule(delayMs);
-    return known;
+    return error;
   }
 
   function retryDelayMs(retryAfterMs?: number): number {
@@ -211,7 +176,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
     return left <= urgentMs(lifetimeMs) ? Math.min(delay, Math.max(PROBE_MS, left / 5)) : delay;
   }
 
-  function get(timeoutMs: number, signal: AbortSignal | undefined): Promise<Credential> {
+  function get(timeoutMs: number, signal?: AbortSignal): Promise<Credential> {
     const ready = peek();
     if (ready !== undefined) return Promise.resolve(ready);
     askedAt = clock.monotonic();
@@ -221,46 +186,20 @@ export function createRenewal(deps: RenewalDeps): Renewal {
       if (left > PROBE_MS && failure.retryAfterMs === undefined && failure.retryable) schedule(PROBE_MS);
       return Promise.reject(failure);
     }
-    return within(fetch({ neededBy: askedAt + timeoutMs }), timeoutMs, signal);
+    return waitFor(fetch({ neededBy: askedAt + timeoutMs }), timeoutMs, signal, clock);
   }
 
-  function within(
-    shared: Promise<Credential>,
-    timeoutMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Credential> {
-    return new Promise((resolve, reject) => {
-      const pending = () =>
-        reject(
-          new CredentialError('credential_pending', 'no credential within the wait', { retryable: true }),
-        );
-      const timer = clock.setTimer(pending, timeoutMs);
-      // One caller's going away never ends the fetch that others wait for.
-      signal?.addEventListener('abort', pending, { once: true });
-      shared.then(resolve, reject).finally(() => {
-        timer.cancel();
-        signal?.removeEventListener('abort', pending);
-      });
-    });
-  }
-
-  function after(
-    generation: number,
-    timeoutMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Credential> {
+  function after(generation: number, timeoutMs: number, signal?: AbortSignal): Promise<Credential> {
     // Only a fetch under way brings another one: none is begun here, that is for refused() and its limits.
     if (flight === undefined || peek()?.generation !== generation) return get(timeoutMs, signal);
-    return within(flight, timeoutMs, signal);
+    return waitFor(flight, timeoutMs, signal, clock);
   }
 
   return {
     peek,
     get,
     after,
-    get failure() {
-      return failure;
-    },
+    failure: () => failure,
     get hadOne() {
       return hadOne;
     },
@@ -285,6 +224,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
       observer.refreshForced(source.name, outcome);
       return outcome;
     },
+    subjectOf: () => undefined,
     status() {
       return {
         source: source.name,
@@ -294,6 +234,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
         expiresAt: current?.expiresAt === Number.POSITIVE_INFINITY ? undefined : current?.expiresAt,
         nextRefreshAt: refreshAt,
         lastFailure: failure?.code,
+        subjects: undefined,
       };
     },
     start() {
@@ -313,18 +254,9 @@ export function createRenewal(deps: RenewalDeps): Renewal {
       unwatch?.();
       refreshTimer?.cancel();
       expiryTimer?.cancel();
-      abort?.abort();
+      issuance.abort();
       await flight?.catch(() => {});
       await source.close?.();
     },
   };
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const fail = () =>
-      reject(new CredentialError('source_timeout', 'no answer within 5 s', { retryable: true }));
-    if (signal.aborted) fail();
-    else signal.addEventListener('abort', fail, { once: true });
-  });
 }

@@ -1,10 +1,12 @@
-// Where the slow arm publishes and the hot arm reads: one Renewal per source, found by name.
-// Sources without a subject are as many as the configuration names, each value at most 16 KiB: bounded by nature.
+// Where the slow arm publishes and the hot arm reads: one Renewal per source, found by name. Sources without a subject are
+// as many as the configuration names, each value at most 16 KiB: bounded by nature. Subjects share one bound in bytes.
 import type { Clock } from '../lib/clock.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import type { CredentialStore, TokenSource } from './credential.ts';
 import { createRate } from './rate.ts';
 import { createRenewal, type Renewal } from './renewal.ts';
+import { createSubjectCache } from './subject-entries.ts';
+import { createSubjectRenewal } from './subject-renewal.ts';
 
 export interface StoredSource {
   readonly source: TokenSource;
@@ -19,31 +21,35 @@ export interface StoreDeps {
   readonly random: () => number;
   /** Of one endpoint. */
   readonly forcedRefreshesPerHour: number;
+  /** For credentials of subjects, with the subject tokens that they were made from. */
+  readonly credentialBytes: number;
+  /** Fetches for subjects that have no credential yet, of one endpoint. */
+  readonly firstFetchesPerSecond: number;
 }
 
 export function createCredentialStore(deps: StoreDeps): CredentialStore {
-  const { clock, observer, random, forcedRefreshesPerHour: perHour } = deps;
+  const { clock, observer, random, forcedRefreshesPerHour: perHour, firstFetchesPerSecond } = deps;
   let generation = 0;
-  const rates = new Map(
+  const cache = createSubjectCache(deps.credentialBytes);
+  const endpoints = new Map(
     deps.sources.map(({ source }) => [
       source.endpoint,
-      createRate(Math.max(1, Math.ceil(perHour / 6)), 3_600_000 / perHour, clock),
+      {
+        endpointRate: createRate(Math.max(1, Math.ceil(perHour / 6)), 3_600_000 / perHour, clock),
+        firstFetchRate: createRate(firstFetchesPerSecond, 1_000 / firstFetchesPerSecond, clock),
+      },
     ]),
   );
   const renewals = new Map<string, Renewal>(
-    deps.sources.map(({ source, required, maxLifetimeMs }) => [
-      source.name,
-      createRenewal({
-        source,
-        required,
-        maxLifetimeMs,
-        clock,
-        observer,
-        random,
-        endpointRate: rates.get(source.endpoint)!,
-        nextGeneration: () => ++generation,
-      }),
-    ]),
+    deps.sources.map(({ source, required, maxLifetimeMs }) => {
+      const nextGeneration = () => ++generation;
+      const common = { source, maxLifetimeMs, clock, observer, random, nextGeneration };
+      const rates = endpoints.get(source.endpoint)!;
+      const renewal = source.perSubject
+        ? createSubjectRenewal({ ...common, ...rates, cache })
+        : createRenewal({ ...common, ...rates, required });
+      return [source.name, renewal];
+    }),
   );
   const required = deps.sources.filter((s) => s.required).map((s) => s.source.name);
 
@@ -54,14 +60,15 @@ export function createCredentialStore(deps: StoreDeps): CredentialStore {
   }
 
   return {
-    peek: (source) => of(source).peek(),
+    peek: (source, subjectKey) => of(source).peek(subjectKey),
     reader: (source) => of(source).peek,
-    get: (source, timeoutMs, signal) => of(source).get(timeoutMs, signal),
-    after: (source, generation, timeoutMs, signal) => of(source).after(generation, timeoutMs, signal),
-    failure: (source) => of(source).failure,
-    retryAfterMs: (source) => of(source).retryAfterMs(),
+    get: (source, ...wanted) => of(source).get(...wanted),
+    after: (source, ...wanted) => of(source).after(...wanted),
+    failure: (source, subjectKey) => of(source).failure(subjectKey),
+    retryAfterMs: (source, subjectKey) => of(source).retryAfterMs(subjectKey),
     subscribe: (source, listener) => of(source).subscribe(listener),
     refused: (source, refused, requestKey) => of(source).refused(refused, requestKey),
+    subjectOf: (source, valueKey) => of(source).subjectOf(valueKey),
     missing: () => required.filter((name) => !of(name).hadOne),
     status: () => [...renewals.values()].map((renewal) => renewal.status()),
     start() {

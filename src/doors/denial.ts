@@ -26,10 +26,16 @@ const DENIALS = {
   secret_unreadable: UNAVAILABLE,
   credential_pending: UNAVAILABLE,
   credential_expired: UNAVAILABLE,
+  first_fetch_limited: UNAVAILABLE,
+  subject_malformed: { http: 400, grpc: 3 },
+  // Here whoever called the app is meant: the subject token that came with the request.
+  subject_missing: { http: 401, grpc: 16 },
+  subject_rejected: { http: 401, grpc: 16 },
 } as const satisfies Record<DenialReason, { http: number; grpc: number }>;
 
 const ERRORS: Readonly<Record<number, string>> = {
   400: 'bad_request',
+  401: 'unauthorized',
   403: 'forbidden',
   503: 'credential_unavailable',
 };
@@ -41,6 +47,12 @@ export function denialOf(reason: DenialReason, retryAfterMs: number): Denial {
     ['content-type', 'application/json'],
     ['x-bearerd-reason', reason],
   ];
+  // RFC 9110 section 15.5.2 demands a challenge; its words are RFC 6750's, section 3.
+  if (http === 401) headers.push(['www-authenticate', challengeOf(reason)]);
   if (http === 503) headers.push(['retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1000)))]);
   return { http, grpc, headers, body: `${JSON.stringify({ error: ERRORS[http], reason })}\n` };
+}
+
+function challengeOf(reason: DenialReason): string {
+  return reason === 'subject_rejected' ? 'Bearer error="invalid_token"' : 'Bearer';
 }

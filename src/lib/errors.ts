@@ -9,7 +9,11 @@ export type CredentialErrorCode =
   | 'source_invalid_response' // the answer was not a usable token
   | 'secret_unreadable' // a referenced file or variable is missing or empty
   | 'credential_pending' // a fetch is under way and did not end within the caller's wait
-  | 'credential_expired'; // there was one; it may not be used any more
+  | 'credential_expired' // there was one; it may not be used any more
+  | 'subject_missing' // the request has no subject token, and the policy's credential is made from it
+  | 'subject_malformed' // the subject token's header came twice, or holds no token
+  | 'subject_rejected' // the provider refused this subject, not the client
+  | 'first_fetch_limited'; // more new subjects a second than the provider may be asked for
 
 export interface CredentialErrorOptions {
   readonly retryable: boolean;

@@ -76,6 +76,18 @@ export function createMetrics(clock: Clock): Metrics {
       for (const [source, { generation }] of credentials) this.set({ source }, generation);
     },
   });
+  const subjects = new Gauge({
+    name: 'bearerd_subject_credentials',
+    help: 'Subjects of a source that have a credential now.',
+    labelNames: ['source'],
+    registers,
+  });
+  const evictions = new Counter({
+    name: 'bearerd_subject_evictions_total',
+    help: 'Credentials of subjects that made room for others: limits.credential_bytes.',
+    labelNames: ['source'],
+    registers,
+  });
   const refreshes = new Histogram({
     name: 'bearerd_refresh_duration_seconds',
     help: 'Time that a provider or file took for one credential, by result.',
@@ -157,6 +169,12 @@ export function createMetrics(clock: Clock): Metrics {
     },
     credentialExpired(source, generation) {
       credentials.set(source, { generation, expiresAt: 0 });
+    },
+    subjectsHeld(source, count) {
+      subjects.set({ source }, count);
+    },
+    subjectEvicted(source) {
+      evictions.inc({ source });
     },
     refusalSeen(door, source, verdict) {
       refusals.inc({ door, source, verdict });

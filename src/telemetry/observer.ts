@@ -51,6 +51,10 @@ export interface Observer {
   credentialPublished(source: string, generation: number, expiresAt: number): void;
   /** The last credential of a source ended without a new one. */
   credentialExpired(source: string, generation: number): void;
+  /** How many subjects of a source have a credential now. */
+  subjectsHeld(source: string, count: number): void;
+  /** A subject's live credential made room for another's. */
+  subjectEvicted(source: string): void;
   secretChanged(source: string): void;
   refusalSeen(door: FeedbackDoor, source: string, verdict: RefusalVerdict): void;
   refreshForced(source: string, outcome: ForcedRefresh): void;
@@ -83,6 +87,8 @@ export const nullObserver: Observer = {
   refreshFailed: nothing,
   credentialPublished: nothing,
   credentialExpired: nothing,
+  subjectsHeld: nothing,
+  subjectEvicted: nothing,
   secretChanged: nothing,
   refusalSeen: nothing,
   refreshForced: nothing,

@@ -23,6 +23,7 @@ export class FakeStore implements CredentialStore {
         ? undefined
         : {
             source,
+            issuedBy: source,
             value: new Secret(token),
             generation: ++this.#generation,
             issuedAt: 0,
@@ -30,6 +31,8 @@ export class FakeStore implements CredentialStore {
             usableUntil: Number.POSITIVE_INFINITY,
             usableUntilMonotonic: Number.POSITIVE_INFINITY,
             proofKey: undefined,
+            keyId: undefined,
+            bound: false,
           };
     if (credential) this.#current.set(source, credential);
     else this.#current.delete(source);
@@ -67,6 +70,9 @@ export class FakeStore implements CredentialStore {
   }
   after(): Promise<Credential> {
     throw new Error('this fake only publishes');
+  }
+  subjectOf(): undefined {
+    return undefined;
   }
   failure(): undefined {
     return undefined;

@@ -61,6 +61,8 @@ function setup(options: { required?: boolean } = {}) {
     observer: nullObserver,
     random: () => 0.5,
     forcedRefreshesPerHour: 120,
+    credentialBytes: 1 << 20,
+    firstFetchesPerSecond: 50,
   });
   return { clock, provider, store };
 }
