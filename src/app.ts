@@ -12,7 +12,8 @@ import type { Front, UnaryMethods } from './server/front.ts';
 import { createGrpcHealth, HEALTH_CHECK_PATH } from './server/grpc-health.ts';
 import { createAdminServer, createHealthServer, type HttpServer } from './server/http.ts';
 import { createRawFront } from './server/raw-front.ts';
-import { createTokenSource } from './source/registry.ts';
+import { createEndpoints } from './source/endpoint/endpoints.ts';
+import { createGuardedTokenSource } from './source/endpoint/guarded-source.ts';
 import { createAudit } from './telemetry/audit/audit.ts';
 import { createLogObserver } from './telemetry/log-observer.ts';
 import { createLogger, type LogSink } from './telemetry/logger.ts';
@@ -60,10 +61,12 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     metrics.observer,
   );
   const policies = compilePolicies(config);
+  const { refreshesPerHour } = config.limits;
+  const endpoints = createEndpoints({ clock, random, observer, refreshesPerHour });
   const store = createCredentialStore({
     sources: await Promise.all(
       config.sources.map(async (source) => ({
-        source: await createTokenSource(source, { clock, env }),
+        source: await createGuardedTokenSource(source, { clock, env }, endpoints),
         required: source.required,
         maxLifetimeMs: source.maxLifetimeMs,
       })),
@@ -143,6 +146,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       startedAt: new Date(startedAt).toISOString(),
       missing: store.missing(),
       sources: store.status(),
+      endpoints: endpoints.status(),
       policies: policies.policies.map(({ name, source, header, healOn, onFailure }) => ({
         name,
         source,

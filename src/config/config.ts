@@ -112,6 +112,8 @@ export type PathRule =
 export interface LimitsConfig {
   /** Bytes of subjects' credentials kept. Default 16 MiB. */
   readonly credentialBytes: number;
+  /** Renewals in the background an hour and endpoint; undefined = ten times what the lifetimes ask for, at least 60. */
+  readonly refreshesPerHour: number | undefined;
   /** Forced refreshes an hour and endpoint. */
   readonly forcedRefreshesPerHour: number;
   /** First fetches for new subjects, a second and endpoint. Default 50. */

@@ -41,6 +41,7 @@ function toConfig(file: ConfigFile, folder: string): Config {
     maxWaitMs: file.max_wait,
     limits: {
       credentialBytes: file.limits.credential_bytes,
+      refreshesPerHour: file.limits.refreshes_per_hour,
       forcedRefreshesPerHour: file.limits.forced_refreshes_per_hour,
       firstFetchesPerSecond: file.limits.first_fetches_per_second,
     },

@@ -33,6 +33,14 @@ const limits = z.strictObject({
     .describe(
       'Credentials of subjects kept in memory, with their subject tokens, bytes. Default 16777216 (16 MiB).',
     ),
+  refreshes_per_hour: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .optional()
+    .describe(
+      'Renewals in the background, an hour and provider endpoint. Default: ten times what the lifetimes of its credentials ask for, at least 60.',
+    ),
   forced_refreshes_per_hour: z
     .int()
     .min(1)

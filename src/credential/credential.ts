@@ -45,6 +45,8 @@ export interface IssueRequest {
   readonly signal: AbortSignal;
   /** Until when somebody waits for it, monotonic ms; undefined = renewal in the background, which may stand behind. */
   readonly neededBy: number | undefined;
+  /** How long the credential that it renews may still be used, ms; undefined = there is none. */
+  readonly leftMs?: number | undefined;
   /** The value that an upstream refused: whoever keeps or chooses among several must not hand it out again. */
   readonly refused: Secret | undefined;
   /** Always there for a source with perSubject, never for another. */

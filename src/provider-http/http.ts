@@ -96,8 +96,8 @@ function createDispatcher(material: TlsMaterial, env: HttpDeps['env']): Dispatch
   // Said outright, so that NODE_TLS_REJECT_UNAUTHORIZED=0 changes nothing.
   const tls = { ...material, rejectUnauthorized: true, timeout: CONNECT_MS };
   const proxy = env['HTTPS_PROXY'] || env['https_proxy'];
-  // Few connections: refreshes are rare and spread out.
-  const options = { connect: tls, connections: 8, keepAliveTimeout: 4_000 };
+  // As many as calls to one endpoint may be under way (source/endpoint/); they close after a moment without use.
+  const options = { connect: tls, connections: 34, keepAliveTimeout: 4_000 };
   if (!proxy) return new Agent(options);
   return new EnvHttpProxyAgent({
     ...options,

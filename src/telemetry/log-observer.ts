@@ -15,8 +15,19 @@ const FAULT_TEXTS: Readonly<Record<string, string>> = {
   client_not_allowed: 'a client certificate has no URI name that allowed_uris lists',
 };
 
+const REFUSAL_TEXTS = {
+  refresh_cap: 'the cap of renewals an hour is reached (limits.refreshes_per_hour)',
+  queue_full: 'more calls wait for this provider than may: the last in line are refused',
+};
+
+/** Of our clock against a provider's: half of the least leeway that upstreams usually grant. */
+const SKEW_WARNING_MS = 5_000;
+/** With this much upstreams and providers begin to refuse what is valid. */
+const SKEW_ALARM_MS = 30_000;
+
 export function createLogObserver(log: Logger, clock: Clock): Observer {
   const limit = createRepeatLimit(clock);
+  const open = new Set<string>();
   return {
     ...nullObserver,
 
@@ -33,6 +44,34 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
     },
     credentialExpired(source, generation) {
       log.error({ source, generation }, 'the last credential ended without a new one: requests are refused');
+    },
+    breakerChanged(endpoint, state) {
+      // Half open comes with each probe, and closed at the start.
+      if (state === 'half_open' || (open.has(endpoint) ? 'open' : 'closed') === state) return;
+      if (state === 'open') {
+        open.add(endpoint);
+        log.warn({ endpoint }, 'the token endpoint is away: only probes are sent');
+      } else {
+        open.delete(endpoint);
+        log.info({ endpoint }, 'the token endpoint is back');
+      }
+    },
+    endpointRefused(endpoint, why) {
+      // The breaker says itself when it opens; of the rest nothing is usual.
+      if (why !== 'refresh_cap' && why !== 'queue_full') return;
+      const omitted = limit.admit(`endpoint:${endpoint}:${why}`);
+      if (omitted === undefined) return;
+      log.warn({ endpoint, why, omitted }, REFUSAL_TEXTS[why]);
+    },
+    clockSkewSeen(provider, skewMs) {
+      const distance = Math.abs(skewMs);
+      if (distance <= SKEW_WARNING_MS) return;
+      const alarm = distance > SKEW_ALARM_MS;
+      const omitted = limit.admit(`skew:${provider}:${alarm}`);
+      if (omitted === undefined) return;
+      const fields = { provider, skewSeconds: Math.round(skewMs / 100) / 10, omitted };
+      if (alarm) log.error(fields, 'our clock and the provider’s are far apart: valid tokens may be refused');
+      else log.warn(fields, 'our clock and the provider’s differ');
     },
     secretChanged(source) {
       log.info({ source }, 'a secret file changed: renewing');

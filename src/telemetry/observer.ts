@@ -31,6 +31,18 @@ export type ForcedRefresh =
   | 'limited' // over the limits of forced refreshes
   | 'refused_for_good'; // three new ones in a row were refused: alarm, nothing until the next scheduled refresh
 
+/** Whom a call to a token endpoint is for; a probe goes alone while its breaker is open. */
+export type EndpointCallKind = 'background' | 'waiting' | 'probe';
+
+/** Why a call to a token endpoint was not sent. */
+export type EndpointRefusal =
+  | 'breaker_open'
+  | 'retry_after'
+  | 'refresh_cap' // limits.refreshes_per_hour
+  | 'queue_full'
+  | 'past_deadline' // nobody waited for it any more when its turn came
+  | 'abandoned'; // whoever asked gave up before its turn came
+
 export type FeedbackDoor = 'push' | 'check' | 'attempt';
 
 export interface Observer {
@@ -55,6 +67,12 @@ export interface Observer {
   subjectsHeld(source: string, count: number): void;
   /** A subject's live credential made room for another's. */
   subjectEvicted(source: string): void;
+  /** `endpoint` is the address that sources were configured with. */
+  endpointCalled(endpoint: string, kind: EndpointCallKind): void;
+  endpointRefused(endpoint: string, why: EndpointRefusal): void;
+  breakerChanged(endpoint: string, state: 'closed' | 'open' | 'half_open'): void;
+  /** How far our wall clock is ahead of a provider's, ms; behind is negative. Told with each answer that has a date. */
+  clockSkewSeen(provider: string, skewMs: number): void;
   secretChanged(source: string): void;
   refusalSeen(door: FeedbackDoor, source: string, verdict: RefusalVerdict): void;
   refreshForced(source: string, outcome: ForcedRefresh): void;
@@ -89,6 +107,10 @@ export const nullObserver: Observer = {
   credentialExpired: nothing,
   subjectsHeld: nothing,
   subjectEvicted: nothing,
+  endpointCalled: nothing,
+  endpointRefused: nothing,
+  breakerChanged: nothing,
+  clockSkewSeen: nothing,
   secretChanged: nothing,
   refusalSeen: nothing,
   refreshForced: nothing,

@@ -61,7 +61,12 @@ export function configOf(
     unmatched: 'pass',
     ambiguousPath: 'no_match',
     maxWaitMs: 3_000,
-    limits: { credentialBytes: 16 << 20, forcedRefreshesPerHour: 120, firstFetchesPerSecond: 50 },
+    limits: {
+      credentialBytes: 16 << 20,
+      refreshesPerHour: undefined,
+      forcedRefreshesPerHour: 120,
+      firstFetchesPerSecond: 50,
+    },
     feedback: { responseHeaders: ['www-authenticate', 'retry-after'] },
     audit: undefined,
     log: { level: 'info' },
