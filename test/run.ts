@@ -1,5 +1,5 @@
 // Runs the test heights one after the other and ends with one line: "N passed, N failed, N skipped".
-//   node test/run.ts [unit|integration|e2e|full ...] [--grep PATTERN]
+//   node test/run.ts [unit|integration|e2e|kubernetes|full ...] [--grep PATTERN]
 // e2e files run one at a time: they measure deadlines on real Envoys and would disturb each other.
 import { existsSync, globSync } from 'node:fs';
 import { run } from 'node:test';
@@ -15,6 +15,8 @@ const heights: Record<string, { files: string; concurrency: number; timeoutMs: n
   unit: { files: 'test/unit/**/*.test.ts', concurrency: 2, timeoutMs: 120_000 },
   integration: { files: 'test/integration/**/*.test.ts', concurrency: 2, timeoutMs: 180_000 },
   e2e: { files: 'test/e2e/**/*.test.ts', concurrency: 1, timeoutMs: 300_000 },
+  // A real Kubernetes API and a real istiod, where npm run parts:kubernetes built them.
+  kubernetes: { files: 'test/kubernetes/**/*.test.ts', concurrency: 1, timeoutMs: 600_000 },
   // What does not fit into every run: long soaks and many versions.
   full: { files: 'test/full/**/*.test.ts', concurrency: 1, timeoutMs: 1_800_000 },
 };

@@ -10,7 +10,7 @@ import type { TcpAddress } from '../lib/address.ts';
 import { oneOf, parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
-export const generate: Command = {
+export const generateEnvoyCommand: Command = {
   help: `Usage: bearerd generate envoy --config FILE --door check|push|both [options]
 
 Writes the Envoy configuration for the policies of FILE: a whole bootstrap to try, or the pieces to paste into yours.
@@ -40,7 +40,7 @@ Exit code 0 = written, 1 = the door cannot serve something; each is named with t
       'check-upstream',
       'output',
     ]);
-    if (parsed.positionals.join(' ') !== 'envoy') throw new UsageError('expected "generate envoy"');
+    if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
     const door = oneOf('door', required(parsed, 'door'), ['check', 'push', 'both']);
     const form = oneOf('form', parsed.flags['form'] ?? 'bootstrap', ['bootstrap', 'pieces']);
     const listen = parseListen(parsed.flags['listen']);

@@ -11,7 +11,7 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   explain: async () => (await import('./explain.ts')).explain,
   webhook: async () => (await import('./webhook.ts')).webhook,
   audit: async () => (await import('./audit.ts')).audit,
-  generate: async () => (await import('./generate-envoy.ts')).generate,
+  generate: async () => (await import('./generate.ts')).generate,
 };
 
 const HELP = `bearerd puts the right credential on requests that leave through Envoy.
@@ -23,6 +23,7 @@ Usage: bearerd VERB [options]
   schema                                           print the JSON Schema of the configuration, for editors
   explain --config FILE METHOD URL                 tell what happens to a request: policy, source, door, headers
   generate envoy --config FILE --door DOOR         write Envoy's side: check, push or both
+  generate kubernetes webhook|workload …           write manifests for Kubernetes
   webhook --sidecar FILE --certificate FILE …      put the sidecar into pods of Kubernetes
   audit verify FILE --key KEYFILE                  tell whether an audit trail is whole
 

@@ -1,0 +1,172 @@
+// The webhook's own manifests: what runs it, what protects it, and what tells the API server to call it.
+import { because } from '../lib/commented-yaml.ts';
+
+export interface WebhookOptions {
+  /** Of bearerd itself, with its tag. */
+  readonly image: string;
+  /** Where the webhook runs. */
+  readonly namespace: string;
+  /** Text of the sidecar file, as it becomes the ConfigMap. */
+  readonly sidecar: string;
+  /** Ignore: a pod starts without the sidecar while the webhook is away. Fail: no labelled pod starts. */
+  readonly failurePolicy: 'Ignore' | 'Fail';
+}
+
+export const WEBHOOK_NAME = 'bearerd-webhook';
+const PORT = 9443;
+const labels = { 'app.kubernetes.io/name': WEBHOOK_NAME };
+/** On a namespace: its pods get the sidecar. */
+export const NAMESPACE_LABEL = 'bearerd.io/injection';
+
+/** In the order in which they are applied. */
+export function webhookManifests(options: WebhookOptions): readonly object[] {
+  const metadata = { name: WEBHOOK_NAME, namespace: options.namespace, labels };
+  return [
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: options.namespace } },
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata, automountServiceAccountToken: false },
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'sidecar.yaml': options.sidecar } },
+    deployment(metadata, options.image),
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata,
+      spec: { selector: labels, ports: [{ name: 'https', port: 443, targetPort: PORT, protocol: 'TCP' }] },
+    },
+    {
+      apiVersion: 'policy/v1',
+      kind: 'PodDisruptionBudget',
+      metadata,
+      spec: {
+        minAvailable: because('One of two answers while nodes are drained.', 1),
+        selector: { matchLabels: labels },
+      },
+    },
+    {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata,
+      spec: {
+        podSelector: { matchLabels: labels },
+        policyTypes: because('It is asked and asks nobody: no way out at all.', ['Ingress', 'Egress']),
+        ingress: [{ ports: [{ port: PORT, protocol: 'TCP' }] }],
+        egress: [],
+      },
+    },
+    configuration(options),
+  ];
+}
+
+function deployment(metadata: object, image: string): object {
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata,
+    spec: {
+      replicas: 2,
+      selector: { matchLabels: labels },
+      template: {
+        metadata: {
+          labels: { ...labels, 'sidecar.istio.io/inject': 'false', 'bearerd.io/inject': 'false' },
+        },
+        spec: {
+          serviceAccountName: WEBHOOK_NAME,
+          automountServiceAccountToken: false,
+          topologySpreadConstraints: [
+            {
+              maxSkew: 1,
+              topologyKey: 'kubernetes.io/hostname',
+              whenUnsatisfiable: 'ScheduleAnyway',
+              labelSelector: { matchLabels: labels },
+            },
+          ],
+          containers: [
+            {
+              name: 'webhook',
+              image,
+              args: [
+                ...['webhook', '--sidecar', '/etc/bearerd/sidecar.yaml'],
+                ...['--certificate', '/etc/certificate/tls.crt', '--private-key', '/etc/certificate/tls.key'],
+                ...['--listen', `0.0.0.0:${PORT}`],
+              ],
+              ports: [{ name: 'https', containerPort: PORT, protocol: 'TCP' }],
+              readinessProbe: { httpGet: { path: '/livez', port: PORT, scheme: 'HTTPS' }, periodSeconds: 5 },
+              livenessProbe: { httpGet: { path: '/livez', port: PORT, scheme: 'HTTPS' }, periodSeconds: 20 },
+              resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '128Mi' } },
+              securityContext: {
+                runAsNonRoot: true,
+                runAsUser: 65_532,
+                runAsGroup: 65_532,
+                readOnlyRootFilesystem: true,
+                allowPrivilegeEscalation: false,
+                capabilities: { drop: ['ALL'] },
+                seccompProfile: { type: 'RuntimeDefault' },
+              },
+              volumeMounts: [
+                { name: 'sidecar', mountPath: '/etc/bearerd', readOnly: true },
+                { name: 'certificate', mountPath: '/etc/certificate', readOnly: true },
+              ],
+            },
+          ],
+          volumes: [
+            { name: 'sidecar', configMap: { name: WEBHOOK_NAME } },
+            {
+              name: 'certificate',
+              secret: { secretName: `${WEBHOOK_NAME}-certificate`, defaultMode: 0o444 },
+            },
+          ],
+        },
+      },
+    },
+  };
+}
+
+function configuration({ namespace, failurePolicy }: WebhookOptions): object {
+  return {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'MutatingWebhookConfiguration',
+    metadata: {
+      name: WEBHOOK_NAME,
+      labels,
+      annotations: because(
+        'cert-manager writes the CA into caBundle below from the certificate of the secret; without it put the CA there by hand.',
+        { 'cert-manager.io/inject-ca-from': `${namespace}/${WEBHOOK_NAME}` },
+      ),
+    },
+    webhooks: [
+      {
+        name: 'inject.bearerd.io',
+        admissionReviewVersions: ['v1'],
+        clientConfig: {
+          service: { name: WEBHOOK_NAME, namespace, path: '/inject', port: 443 },
+        },
+        rules: [
+          {
+            operations: ['CREATE'],
+            apiGroups: [''],
+            apiVersions: ['v1'],
+            resources: ['pods'],
+            scope: 'Namespaced',
+          },
+        ],
+        namespaceSelector: because('Only namespaces that say so.', {
+          matchExpressions: [{ key: NAMESPACE_LABEL, operator: 'In', values: ['enabled'] }],
+        }),
+        objectSelector: {
+          matchExpressions: [{ key: 'bearerd.io/inject', operator: 'NotIn', values: ['false'] }],
+        },
+        reinvocationPolicy: because(
+          'Called again when a later webhook changed the pod: bearerd stands before istio-proxy in any order of the two.',
+          'IfNeeded',
+        ),
+        failurePolicy: because(
+          failurePolicy === 'Ignore'
+            ? 'Open: while the webhook is away pods start without bearerd, and their policies answer 503.'
+            : 'Closed: while the webhook is away no pod of a labelled namespace starts.',
+          failurePolicy,
+        ),
+        sideEffects: 'None',
+        timeoutSeconds: 5,
+      },
+    ],
+  };
+}

@@ -1,0 +1,31 @@
+// What a namespace needs beside the webhook: its configuration, and how Prometheus finds its sidecars.
+import { because } from '../lib/commented-yaml.ts';
+
+export interface WorkloadOptions {
+  readonly namespace: string;
+  /** ConfigMap of the sidecars. */
+  readonly configMap: string;
+  /** Text of the configuration, as it is. */
+  readonly config: string;
+}
+
+/** In the order in which they are applied. */
+export function workloadManifests({ namespace, configMap, config }: WorkloadOptions): readonly object[] {
+  return [
+    {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: configMap, namespace },
+      data: { 'bearerd.yaml': config },
+    },
+    {
+      apiVersion: 'monitoring.coreos.com/v1',
+      kind: 'PodMonitor',
+      metadata: { name: 'bearerd', namespace },
+      spec: {
+        selector: because('Every pod of the namespace; only those with the sidecar have the port.', {}),
+        podMetricsEndpoints: [{ port: 'bearerd-health', path: '/metrics', interval: '30s' }],
+      },
+    },
+  ];
+}

@@ -1,0 +1,126 @@
+// The webhook, called by a real kube-apiserver: what comes back from `kubectl create` of a pod.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { parseAllDocuments } from 'yaml';
+import { createAuthority } from '../../demo/certificates.ts';
+import type { Container, Pod } from '../../src/kubernetes/pod.ts';
+import { kubernetesParts } from '../../tools/parts/kubernetes.ts';
+import { type Kubernetes, startKubernetes } from '../support/kubernetes.ts';
+import { freePort } from '../support/ports.ts';
+import { type StartedProcess, startProcess } from '../support/process.ts';
+
+const parts = await kubernetesParts();
+const NODE = process.execPath;
+
+describe('the webhook on a real kube-apiserver', {
+  skip: parts ? false : 'npm run parts:kubernetes builds it',
+}, () => {
+  let cluster: Kubernetes;
+  let webhook: StartedProcess;
+
+  before(async () => {
+    cluster = await startKubernetes(parts!);
+    const authority = await createAuthority(cluster.folder, 'webhook authority');
+    const files = await authority.issue('localhost', 'server');
+    const sidecar = join(cluster.folder, 'sidecar.yaml');
+    writeFileSync(sidecar, 'image: bearerd:test\ntoken_audience: idp\n');
+    const port = await freePort();
+    webhook = await startProcess(NODE, [
+      ...['dist/main.js', 'webhook', '--sidecar', sidecar, '--listen', `127.0.0.1:${port}`],
+      ...['--certificate', files.cert, '--private-key', files.key],
+    ]);
+    await webhook.waitForOutput(/webhook listening/);
+    const { stdout } = await promisify(execFile)(NODE, [
+      ...[
+        'dist/main.js',
+        'generate',
+        'kubernetes',
+        'webhook',
+        '--sidecar',
+        sidecar,
+        '--failure-policy',
+        'Fail',
+      ],
+    ]);
+    // Nothing resolves the name of a service here: the API server is told the address instead.
+    const documents = parseAllDocuments(stdout).map((document) => document.toJS() as Record<string, never>);
+    const configuration = documents.at(-1) as unknown as { webhooks: { clientConfig: object }[] };
+    configuration.webhooks[0]!.clientConfig = {
+      url: `https://localhost:${port}/inject`,
+      caBundle: Buffer.from(readFileSync(authority.ca)).toString('base64'),
+    };
+    await cluster.kubectl(
+      ['apply', '-f', '-'],
+      documents.map((document) => JSON.stringify(document)).join('\n---\n'),
+    );
+    await cluster.kubectl(['create', 'namespace', 'shop']);
+    await cluster.kubectl(['label', 'namespace', 'shop', 'bearerd.io/injection=enabled']);
+    await cluster.kubectl(['create', 'namespace', 'other']);
+  });
+  after(async () => {
+    await webhook?.stop();
+    await cluster?.stop();
+  });
+
+  const pod = (name: string, patch: Partial<Pod> = {}, namespace = 'shop'): Pod => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    spec: {
+      containers: [
+        { name: 'app', image: 'app:1' },
+        { name: 'istio-proxy', image: 'proxy:1' },
+      ],
+    },
+    ...patch,
+    metadata: { name, namespace, ...patch.metadata },
+  });
+  async function create(given: Pod): Promise<Pod> {
+    await cluster.kubectl(['create', '-f', '-'], JSON.stringify(given));
+    return cluster.get<Pod>('pod', given.metadata!.name!, '-n', given.metadata!.namespace!);
+  }
+  const sidecars = ({ spec }: Pod): Container[] =>
+    (spec?.initContainers ?? []).filter(({ name }) => name === 'bearerd');
+
+  test('its own manifests are accepted as they are generated', async () => {
+    const { spec } = await cluster.get<{ spec: { replicas: number } }>(
+      'deployment',
+      'bearerd-webhook',
+      '-n',
+      'bearerd-system',
+    );
+    assert.equal(spec.replicas, 2);
+  });
+
+  test('a pod of a labelled namespace comes back with the sidecar, accepted by the API server', async () => {
+    const stored = await create(pod('plain'));
+    assert.equal(sidecars(stored).length, 1);
+    assert.equal(sidecars(stored)[0]!['restartPolicy'], 'Always');
+    assert.ok(stored.metadata?.annotations?.['bearerd.io/status']);
+    const proxy = stored.spec!.containers!.find(({ name }) => name === 'istio-proxy')!;
+    assert.ok(proxy.volumeMounts!.some(({ name }) => name === 'bearerd-sockets'));
+  });
+
+  test('created again from what was stored, it has the sidecar once', async () => {
+    const { spec, metadata } = await create(pod('first'));
+    const again = await create(
+      pod('second', { spec: spec!, metadata: { annotations: metadata!.annotations! } }),
+    );
+    assert.equal(sidecars(again).length, 1);
+    assert.deepEqual(
+      again.spec?.volumes?.map(({ name }) => name).filter((n) => n.startsWith('bearerd')),
+      ['bearerd-sockets', 'bearerd-config', 'bearerd-token'],
+    );
+  });
+
+  test('a pod that opts out, and one of another namespace, stay as they are', async () => {
+    const opted = await create(
+      pod('out', { metadata: { name: 'out', labels: { 'bearerd.io/inject': 'false' } } }),
+    );
+    assert.equal(sidecars(opted).length, 0);
+    assert.equal(sidecars(await create(pod('elsewhere', {}, 'other'))).length, 0);
+  });
+});
