@@ -4,11 +4,12 @@ import type { CredentialStore } from './credential/credential.ts';
 import { createCredentialStore } from './credential/store.ts';
 import { CHECK_PATH, createCheck } from './doors/check/check.ts';
 import { createCarriedRing } from './doors/feedback/carried-ring.ts';
+import type { InboundDoor } from './doors/inbound/inbound-door.ts';
 import { createPushedSecrets } from './doors/push/pushed-secrets.ts';
 import type { Clock } from './lib/clock.ts';
 import { compilePolicies } from './policy/compile.ts';
 import type { PolicyTable } from './policy/policy.ts';
-import type { Front, UnaryMethods } from './server/front.ts';
+import type { Front, UnaryHandler, UnaryMethods } from './server/front.ts';
 import { createGrpcHealth, HEALTH_CHECK_PATH } from './server/grpc-health.ts';
 import { createAdminServer, createHealthServer, type HttpServer } from './server/http.ts';
 import { createRawFront } from './server/raw-front.ts';
@@ -34,6 +35,7 @@ export interface AppDeps {
 /** As bound: `unix:///…` or `127.0.0.1:PORT`. */
 export interface Addresses {
   readonly check: string | undefined;
+  readonly checkInbound: string | undefined;
   readonly xds: readonly string[];
   readonly health: string | undefined;
   readonly admin: string | undefined;
@@ -81,23 +83,42 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   const startedAt = clock.now();
   let stopping = false;
 
-  const check = config.listen.check && (await createCheckFront(config.listen.check));
+  const inbound = await createInbound();
+  const missing = (): readonly string[] => [...store.missing(), ...(inbound?.missing() ?? [])];
+  const check = config.listen.check && (await createCheckFront('check', config.listen.check, outboundCheck));
+  const checkInbound =
+    inbound && (await createCheckFront('check_inbound', config.listen.checkInbound!, () => inbound.check));
   const xds = config.listen.xds.length === 0 ? [] : await createXds();
   const health =
     config.listen.health &&
     createHealthServer(config.listen.health, {
-      missing: () => (stopping ? ['shutting down'] : store.missing()),
+      missing: () => (stopping ? ['shutting down'] : missing()),
       metrics: () => metrics.render(),
       observer,
     });
   const admin = config.listen.admin && createAdminServer(config.listen.admin, { status, observer });
 
-  async function createCheckFront({ front, tls }: CheckListenConfig): Promise<Front> {
+  function outboundCheck(): UnaryHandler {
+    return createCheck({ policies, store, observer, clock, maxWaitMs: config.maxWaitMs, carried });
+  }
+
+  // jose and undici are resident memory that a configuration without inbound need not pay.
+  async function createInbound(): Promise<InboundDoor | undefined> {
+    if (config.inbound === undefined) return undefined;
+    const { createInboundDoor } = await import('./doors/inbound/inbound-door.ts');
+    return createInboundDoor(config, config.inbound, { clock, env, observer, random });
+  }
+
+  async function createCheckFront(
+    name: string,
+    { front, tls }: CheckListenConfig,
+    handler: () => UnaryHandler,
+  ): Promise<Front> {
     const methods: UnaryMethods = new Map([
-      [CHECK_PATH, createCheck({ policies, store, observer, clock, maxWaitMs: config.maxWaitMs, carried })],
-      [HEALTH_CHECK_PATH, createGrpcHealth(() => !stopping && store.missing().length === 0)],
+      [CHECK_PATH, handler()],
+      [HEALTH_CHECK_PATH, createGrpcHealth(() => !stopping && missing().length === 0)],
     ]);
-    const options = { observer, name: 'check', clock };
+    const options = { observer, name, clock };
     if (front === 'raw') return createRawFront(methods, { ...options, random, ...(tls ? { tls } : {}) });
     const { createNodeFront } = await import('./server/node-front.ts');
     return createNodeFront(methods, options);
@@ -144,7 +165,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       version,
       mode: config.mode,
       startedAt: new Date(startedAt).toISOString(),
-      missing: store.missing(),
+      missing: missing(),
       sources: store.status(),
       endpoints: endpoints.status(),
       policies: policies.policies.map(({ name, source, header, healOn, onFailure }) => ({
@@ -154,16 +175,18 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
         healOn,
         onFailure,
       })),
+      inbound: inbound?.status(),
     };
   }
 
-  const fronts = (): Front[] => [...(check ? [check] : []), ...xds];
+  const fronts = (): Front[] => [...(check ? [check] : []), ...(checkInbound ? [checkInbound] : []), ...xds];
   const pages = (): HttpServer[] => [health, admin].filter((server) => server !== undefined);
 
   async function stop(graceMs = GRACE_MS): Promise<void> {
     stopping = true;
     await Promise.all(fronts().map((front) => front.drain(graceMs)));
     secrets.close();
+    inbound?.stop();
     await store.stop();
     await Promise.all(pages().map((server) => server.stop()));
     audit?.record('stopped', {});
@@ -183,9 +206,11 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
         })),
       );
       store.start();
+      inbound?.start();
       try {
         return {
           check: check && (await check.listen(config.listen.check!.listener)),
+          checkInbound: checkInbound && (await checkInbound.listen(config.listen.checkInbound!.listener)),
           xds: await Promise.all(xds.map((server, i) => server.listen(config.listen.xds[i]!.listener))),
           health: await health?.start(),
           admin: await admin?.start(),

@@ -2,6 +2,7 @@
 import type { ConfigProblem } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
 import { nearestWord } from '../lib/suggestion.ts';
+import { inboundProblems } from './inbound/checks.ts';
 import { listenAddressText } from './listen-address.ts';
 import { problemAt } from './problems.ts';
 import type { ConfigFile } from './schema.ts';
@@ -20,12 +21,20 @@ export function crossProblems(file: ConfigFile, document: YamlDocument): ConfigP
   secrets(file, report);
   policies(file, report);
   regexes(file, report);
+  inboundProblems(
+    file.inbound,
+    { mode: file.mode, listening: file.listen.check_inbound !== undefined },
+    report,
+  );
   return problems;
 }
 
 function listeners({ listen, sources, outbound, unmatched }: ConfigFile, report: Report): void {
-  if (listen.check === undefined && listen.xds.length === 0) {
-    report(['listen'], 'expected at least one of check and xds: without them Envoy has nothing to ask');
+  if (listen.check === undefined && listen.check_inbound === undefined && listen.xds.length === 0) {
+    report(
+      ['listen'],
+      'expected at least one of check, check_inbound and xds: without them Envoy has nothing to ask',
+    );
   }
   if (listen.check === undefined) {
     if (unmatched === 'deny')
@@ -49,6 +58,9 @@ function listeners({ listen, sources, outbound, unmatched }: ConfigFile, report:
   const all: [Path, string][] = [
     ...(listen.check
       ? [[['listen', 'check'], listenAddressText(listen.check.listener)] as [Path, string]]
+      : []),
+    ...(listen.check_inbound
+      ? [[['listen', 'check_inbound'], listenAddressText(listen.check_inbound.listener)] as [Path, string]]
       : []),
     ...listen.xds.map((x, i): [Path, string] => [['listen', 'xds', i], listenAddressText(x.listener)]),
     ...(listen.health ? [[['listen', 'health'], listenAddressText(listen.health)] as [Path, string]] : []),

@@ -1,5 +1,7 @@
 // The configuration as the program sees it: parsed, defaulted, camelCase, frozen. config/schema.ts is the file's shape.
+
 import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
+import type { InboundConfig } from './inbound/config.ts';
 import type { AuditConfig } from './schema-audit.ts';
 import type { ClientCredentialsConfig } from './source/client-credentials.ts';
 import type { ExecConfig } from './source/exec.ts';
@@ -25,6 +27,8 @@ export interface Config {
   readonly listen: ListenConfig;
   readonly sources: readonly SourceConfig[];
   readonly outbound: readonly OutboundConfig[];
+  /** Who may call; undefined without listen.check_inbound. */
+  readonly inbound: InboundConfig | undefined;
   readonly unmatched: 'pass' | 'deny';
   readonly ambiguousPath: 'no_match' | 'deny' | 'exact_bytes';
   /** Longest wait of a cold Check, milliseconds. Default 3000. */
@@ -38,6 +42,7 @@ export interface Config {
 
 export interface ListenConfig {
   readonly check: CheckListenConfig | undefined;
+  readonly checkInbound: CheckListenConfig | undefined;
   /** SDS and access-log feedback. Unix sockets only: any process of the pod could read tokens over TCP. */
   readonly xds: readonly XdsListenConfig[];
   readonly health: TcpAddress | undefined;

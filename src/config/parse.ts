@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { ConfigError } from '../lib/errors.ts';
 import { crossProblems } from './checks.ts';
 import type { AuditConfig, CheckListenConfig, Config, OutboundConfig, SourceConfig } from './config.ts';
+import { toInbound } from './inbound/parse.ts';
 import { shapeProblems } from './problems.ts';
 import { type ConfigFile, configFile } from './schema.ts';
 import { kindOf, kinds } from './source/kinds.ts';
@@ -30,12 +31,14 @@ function toConfig(file: ConfigFile, folder: string): Config {
     mode: file.mode,
     listen: {
       check: file.listen.check && toCheckListen(file.listen.check, folder),
+      checkInbound: file.listen.check_inbound && toCheckListen(file.listen.check_inbound, folder),
       xds: file.listen.xds,
       health: file.listen.health,
       admin: file.listen.admin,
     },
     sources,
     outbound: file.outbound.map((policy) => toOutbound(policy, sources)),
+    inbound: file.inbound && toInbound(file.inbound, (path) => resolve(folder, path)),
     unmatched: file.unmatched,
     ambiguousPath: file.ambiguous_path,
     maxWaitMs: file.max_wait,

@@ -16,6 +16,7 @@ const SECRET_KEYS = new Set<PropertyKey>([
   'inline',
   'json',
   'prefix',
+  'shared_secret',
   'static',
   'value',
 ]);

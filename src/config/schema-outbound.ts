@@ -15,11 +15,11 @@ const service = parsed(z.string(), expandService).describe(
   'SERVICE.NAMESPACE of Kubernetes, with :port or without: orders.prod, orders.prod.svc and orders.prod.svc.cluster.local.',
 );
 
-const method = parsed(z.string(), (text) =>
+export const method = parsed(z.string(), (text) =>
   /^[A-Za-z]+$/.test(text) ? text.toUpperCase() : refuse(`expected a method such as GET, got "${text}"`),
 );
 
-const path = z.union(
+export const path = z.union(
   [
     parsed(z.string(), (text) => parsePathRule('prefix', text)).describe(
       'Prefix at segment borders: /v1/ covers /v1 and /v1/orders, never /v10.',

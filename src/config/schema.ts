@@ -2,6 +2,7 @@
 // parse.ts reads files with it, so that editors and the program cannot differ. What spans several keys is in checks.ts.
 import * as z from 'zod';
 import { parseHeaderName } from './header.ts';
+import { inbound } from './inbound/schema.ts';
 import { audit } from './schema-audit.ts';
 import { admin, check, health, xds } from './schema-listen.ts';
 import { outbound } from './schema-outbound.ts';
@@ -19,6 +20,9 @@ const RESPONSE_HEADERS = [
 
 const listen = z.strictObject({
   check: check.optional(),
+  check_inbound: check
+    .optional()
+    .describe('ext_authz of Envoy for requests that come in; the forms of check. Needs inbound.'),
   xds: xds.prefault([]),
   health: health.optional(),
   admin: admin.optional(),
@@ -82,9 +86,12 @@ export const configFile = z
       .describe(
         'development allows inline secrets and providers on loopback over plain http. Default production.',
       ),
-    listen: listen.prefault({}).describe('Where bearerd listens. At least one of check and xds.'),
+    listen: listen
+      .prefault({})
+      .describe('Where bearerd listens. At least one of check, check_inbound and xds.'),
     sources: sources.default({}).describe('Ways to get credentials, each under its name.'),
     outbound: z.array(outbound).default([]).describe('Policies for outgoing requests. The first match wins.'),
+    inbound: inbound.optional(),
     unmatched: z
       .enum(['pass', 'deny'])
       .default('pass')

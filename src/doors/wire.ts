@@ -79,6 +79,20 @@ export class WireReader {
     return true;
   }
 
+  /** Position of the current field in `known`, in place; -1 = none of them. */
+  indexIn(known: readonly string[]): number {
+    const length = this.#length();
+    const start = this.#position;
+    this.#position += length;
+    search: for (let n = 0; n < known.length; n++) {
+      const text = known[n]!;
+      if (text.length !== length) continue;
+      for (let i = 0; i < length; i++) if (this.#bytes[start + i] !== text.charCodeAt(i)) continue search;
+      return n;
+    }
+    return -1;
+  }
+
   /** The current field as a string: the one of `known` that it is, or a new one. */
   oneOf(known: readonly string[]): string {
     const start = this.#position;

@@ -136,6 +136,19 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
         'new certificate files are not usable: the last good ones serve on',
       );
     },
+    inboundRefused(policy, reason, decision) {
+      const omitted = limit.admit(`inbound:${policy ?? ''}:${reason}`);
+      if (omitted === undefined) return;
+      log.info({ policy, reason, decision, omitted }, 'incoming request refused');
+    },
+    inputLoaded(input, entries) {
+      log.info({ input, entries }, 'read anew');
+    },
+    inputRefused(input, reason) {
+      const omitted = limit.admit(`input:${input}:${reason}`);
+      if (omitted === undefined) return;
+      log.error({ input, reason, omitted }, 'not usable: the last good one counts on');
+    },
     unexpected(where, error) {
       const omitted = limit.admit(`unexpected:${where}`);
       if (omitted === undefined) return;

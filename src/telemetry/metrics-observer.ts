@@ -165,6 +165,45 @@ export function createMetrics(clock: Clock): Metrics {
     labelNames: ['listener'],
     registers,
   });
+  const accepted = new Map<string, { count: number }>();
+  new Counter({
+    name: 'bearerd_inbound_accepted_total',
+    help: 'Incoming requests let in, by policy.',
+    labelNames: ['policy'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [policy, { count }] of accepted) this.inc({ policy }, count);
+    },
+  });
+  const refusedInbound = new Counter({
+    name: 'bearerd_inbound_refused_total',
+    help: 'Incoming requests refused, by policy and reason. policy is empty where none matched.',
+    labelNames: ['policy', 'reason'],
+    registers,
+  });
+  const inputEntries = new Gauge({
+    name: 'bearerd_input_entries',
+    help: 'Entries of a key set, list or table of the inbound side.',
+    labelNames: ['input'],
+    registers,
+  });
+  const inputsRefused = new Counter({
+    name: 'bearerd_inputs_refused_total',
+    help: 'Times that a key set, list or table could not be taken over.',
+    labelNames: ['input'],
+    registers,
+  });
+  const inputTimes = new Map<string, number>();
+  new Gauge({
+    name: 'bearerd_input_age_seconds',
+    help: 'Seconds since a key set, list or table was last read well.',
+    labelNames: ['input'],
+    registers,
+    collect() {
+      for (const [input, at] of inputTimes) this.set({ input }, (clock.monotonic() - at) / 1000);
+    },
+  });
   const unexpected = new Counter({
     name: 'bearerd_unexpected_errors_total',
     help: 'Errors that should not happen.',
@@ -239,6 +278,21 @@ export function createMetrics(clock: Clock): Metrics {
     },
     certificateRefused(listener) {
       refusedCertificates.inc({ listener });
+    },
+    acceptanceCount(policy) {
+      const counter = accepted.get(policy) ?? { count: 0 };
+      accepted.set(policy, counter);
+      return counter;
+    },
+    inboundRefused(policy, reason) {
+      refusedInbound.inc({ policy: policy ?? '', reason });
+    },
+    inputLoaded(input, entries) {
+      inputEntries.set({ input }, entries);
+      inputTimes.set(input, clock.monotonic());
+    },
+    inputRefused(input) {
+      inputsRefused.inc({ input });
     },
     unexpected(where) {
       unexpected.inc({ where });

@@ -46,6 +46,14 @@ export type EndpointRefusal =
 export type FeedbackDoor = 'push' | 'check' | 'attempt';
 
 export interface Observer {
+  /** Counts the accepted requests of an inbound policy; the caller adds to `count`. */
+  acceptanceCount(policy: string): { count: number };
+  /** An incoming request was refused. `reason` is closed (inbound/refusal.ts); `decision` is the id that the caller got. */
+  inboundRefused(policy: string | undefined, reason: string, decision: string): void;
+  /** A key set, list or table of the inbound side was read anew. `entries` are in it. */
+  inputLoaded(input: string, entries: number): void;
+  /** It could not be read or is not usable: the last good one counts on. `reason` quotes nothing of it. */
+  inputRefused(input: string, reason: string): void;
   /** Counts the injections of a policy, the one thing that happens for every warm Check: the caller adds to `count`. */
   injectionCount(policy: string): { count: number };
   /** Every other answer to a Check. `policy` is undefined where none matched. */
@@ -97,6 +105,10 @@ const nothing = (): void => {};
 
 export const nullObserver: Observer = {
   injectionCount: () => ({ count: 0 }),
+  acceptanceCount: () => ({ count: 0 }),
+  inboundRefused: nothing,
+  inputLoaded: nothing,
+  inputRefused: nothing,
   checkDecided: nothing,
   attemptInjectionCount: () => ({ count: 0 }),
   attemptDecided: nothing,

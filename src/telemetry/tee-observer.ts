@@ -14,5 +14,6 @@ export function createTeeObserver(first: Observer, second: Observer): Observer {
   // Only the metrics count, and they need an answer.
   tee['injectionCount'] = second.injectionCount as (...args: unknown[]) => void;
   tee['attemptInjectionCount'] = second.attemptInjectionCount as (...args: unknown[]) => void;
+  tee['acceptanceCount'] = second.acceptanceCount as (...args: unknown[]) => void;
   return tee as unknown as Observer;
 }

@@ -17,6 +17,7 @@ export function createRecordingObserver(): RecordingObserver {
   ) as unknown as Observer;
   observer.injectionCount = () => ({ count: 0 });
   observer.attemptInjectionCount = () => ({ count: 0 });
+  observer.acceptanceCount = () => ({ count: 0 });
   return {
     observer,
     events,

@@ -1,0 +1,253 @@
+// Authorization/Check for incoming requests. That of a token seen before is synchronous from the first byte to the last;
+// every rule runs again, and the answer was encoded when the token was last let in by the same policy.
+import { randomBytes } from 'node:crypto';
+import type { InboundConfig } from '../../config/inbound/config.ts';
+import type { ApiKey } from '../../inbound/api-keys.ts';
+import type { Denial, Inbound } from '../../inbound/inbound.ts';
+import type { InboundPolicy } from '../../inbound/policy.ts';
+import type { RefusalReason } from '../../inbound/refusal.ts';
+import type { VerifiedToken } from '../../inbound/verified-token.ts';
+import { VerifiedTokens } from '../../inbound/verified-tokens.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { TokenBucket } from '../../lib/token-bucket.ts';
+import { createRouteTable } from '../../policy/route-table.ts';
+import { GrpcError, GrpcStatus, type UnaryCall, type UnaryHandler } from '../../server/front.ts';
+import type { Observer } from '../../telemetry/observer.ts';
+import { buildRefusal } from './answer.ts';
+import { type ClientCertificate, fromForwarded, fromPeer, NO_CERTIFICATE } from './client-certificate.ts';
+import { answerPreflight, originHeaders, preflightOf } from './cors.ts';
+import { type Presented, presentedCredential } from './credential.ts';
+import { createForwarding } from './forwarded.ts';
+import { createRateLimits } from './rate-limits.ts';
+import { createInboundReader, type InboundRequest, MalformedMessage } from './request.ts';
+
+export interface InboundCheckDeps {
+  readonly inbound: Inbound;
+  readonly config: InboundConfig;
+  readonly observer: Observer;
+  readonly clock: Clock;
+  /** Longest wait for keys of an issuer, milliseconds. */
+  readonly maxWaitMs: number;
+}
+
+// What is left of the caller's deadline is for the way back.
+const DEADLINE_SHARE = 0.7;
+/** When keys of an issuer are missing. */
+const RETRY_MS = 2_000;
+
+/** A request on its way through the rules. */
+interface Attempt {
+  readonly request: InboundRequest;
+  readonly policy: InboundPolicy;
+  readonly certificate: ClientCertificate;
+  readonly scheme: 'Bearer' | 'DPoP';
+}
+
+export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
+  const { inbound, config, observer, clock, maxWaitMs } = deps;
+  const { policies, verifiers, apiKeys } = inbound;
+  const names = headerNames(config);
+  const position = (name: string) => names.indexOf(name);
+  const AUTHORIZATION = position('authorization');
+  const ORIGIN = position('origin');
+  const REQUESTED_METHOD = position('access-control-request-method');
+  const FORWARDED_FOR = position('x-forwarded-for');
+  const FORWARDED_CERTIFICATE = position('x-forwarded-client-cert');
+  const API_KEY = config.apiKeys === undefined ? -1 : position(config.apiKeys.header);
+  const parseRequest = createInboundReader(names);
+  const routes = createRouteTable(
+    policies.map((policy) => ({ policy, match: policy.config.match })),
+    'deny_always',
+  );
+  const accepted = policies.map(({ name }) => observer.acceptanceCount(name));
+  const attempts = policies.map(() => new TokenBucket(config.failedAttempts, clock.monotonic()));
+  const limits = createRateLimits(policies, position);
+  const forwarding = createForwarding(config);
+  const nextDecision = decisionIds();
+
+  return (message, call) => {
+    // 1. What is asked, and whether the route says that it is ours.
+    const request = parse(message);
+    if (request.side !== undefined && request.side !== 'inbound') return refuse(undefined, 'side');
+    // 2. Which policy.
+    const origin = request.values[ORIGIN];
+    const preflight = preflightOf(request.method, origin, request.values[REQUESTED_METHOD]);
+    const policy = routes.match(
+      request.host,
+      preflight?.method ?? request.method,
+      request.path,
+      request.scheme,
+    );
+    if (policy === 'ambiguous_path') return refuse(undefined, 'ambiguous_path');
+    if (policy === undefined) return refuse(undefined, 'unmatched');
+    if (request.policy !== undefined && request.policy !== policy.name) return refuse(policy, 'side');
+    if (preflight !== undefined && policy.config.cors !== undefined) {
+      return answerPreflight(policy.config.cors, preflight) ?? refuse(policy, 'unmatched');
+    }
+    // 3. Where it comes from.
+    if (policy.config.requireTls && !request.tls) return refuse(policy, 'plaintext');
+    if (policy.config.networks !== undefined && !policy.isFromNetwork(addressOf(request))) {
+      return refuse(policy, 'network');
+    }
+    const certificate = certificateOf(request);
+    if (policy.config.peers !== undefined && !policy.isPeer(certificate.uris)) return refuse(policy, 'peer');
+    // 4. Who it is.
+    if (policy.config.anonymous) return admit({ request, policy, certificate, scheme: 'Bearer' }, undefined);
+    const presented = presentedCredential(
+      request.values[AUTHORIZATION],
+      request.counts[AUTHORIZATION]!,
+      API_KEY === -1 ? undefined : request.values[API_KEY],
+      API_KEY === -1 ? 0 : request.counts[API_KEY]!,
+    );
+    return authenticate({ request, policy, certificate, scheme: schemeOf(presented) }, presented, call);
+  };
+
+  function parse(message: Uint8Array): InboundRequest {
+    try {
+      return parseRequest(message);
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error;
+      throw new GrpcError(GrpcStatus.INVALID_ARGUMENT, 'malformed CheckRequest');
+    }
+  }
+
+  function authenticate(
+    attempt: Attempt,
+    presented: Presented,
+    call: UnaryCall,
+  ): Uint8Array | Promise<Uint8Array> {
+    const { policy } = attempt;
+    if (typeof presented === 'string') return refuse(policy, presented);
+    if (presented.kind === 'api_key') {
+      const key = policy.config.apiKeys ? apiKeys.find(presented.value) : undefined;
+      if (key === undefined || !key.active) return fail(policy, 'api_key');
+      return decide(attempt, key.token, key);
+    }
+    const key = VerifiedTokens.keyOf(presented.value);
+    const token = verifiers.peek(key, policy.issuers);
+    if (token !== undefined) return decide(attempt, token, undefined);
+    return cold(attempt, presented.value, key, call);
+  }
+
+  async function cold(attempt: Attempt, value: string, key: string, call: UnaryCall): Promise<Uint8Array> {
+    const { policy } = attempt;
+    const waitMs = attempts[policy.index]!.waitMs(clock.monotonic());
+    if (waitMs > 0) return refuse(policy, 'attempts_limited', { retryAfterMs: waitMs });
+    const timeoutMs = Math.min(maxWaitMs, (call.timeoutMs ?? Number.POSITIVE_INFINITY) * DEADLINE_SHARE);
+    let stopWaiting = (): void => {};
+    const timeout = new Promise<'keys_unavailable'>((resolve) => {
+      const timer = clock.setTimer(() => resolve('keys_unavailable'), timeoutMs);
+      stopWaiting = () => timer.cancel();
+    });
+    const verdict = await Promise.race([verifiers.verify(value, key, policy.issuers), timeout]);
+    stopWaiting();
+    if (typeof verdict === 'object') return decide(attempt, verdict, undefined);
+    if (verdict === 'keys_unavailable') return refuse(policy, verdict, { retryAfterMs: RETRY_MS });
+    return fail(policy, verdict);
+  }
+
+  /** The rules, for every request anew. */
+  function decide(attempt: Attempt, token: VerifiedToken, key: ApiKey | undefined): Uint8Array {
+    const { policy } = attempt;
+    const denial: Denial | undefined = inbound.refusal(policy, token);
+    if (denial !== undefined) return refuse(policy, denial.reason, { parameters: denial.parameters });
+    if (!isBound(attempt, token)) return refuse(policy, 'token_binding');
+    if (key?.bucket !== undefined) {
+      const waitMs = key.bucket.take(clock.monotonic());
+      if (waitMs > 0) return refuse(policy, 'rate_limited', { retryAfterMs: waitMs });
+    }
+    return admit(attempt, token);
+  }
+
+  /** RFC 8705 section 3: what is bound is held to it, whether the policy asks for it or not. */
+  function isBound({ policy, certificate, scheme }: Attempt, token: VerifiedToken): boolean {
+    if (token.boundCertificate !== undefined && token.boundCertificate !== certificate.thumbprint)
+      return false;
+    if (token.boundKey !== undefined || scheme === 'DPoP') return false;
+    const { bound } = policy.config;
+    return bound === undefined || (token.boundCertificate !== undefined && bound !== 'dpop');
+  }
+
+  /** Charged last: only what would be let in counts. */
+  function admit(attempt: Attempt, token: VerifiedToken | undefined): Uint8Array {
+    const { policy, request } = attempt;
+    const limited = limits.take(policy, request, token, clock.monotonic());
+    if (limited !== undefined) {
+      return refuse(policy, 'rate_limited', { retryAfterMs: limited.waitMs, headers: limited.headers });
+    }
+    accepted[policy.index]!.count++;
+    const response = policy.config.cors && originHeaders(policy.config.cors, request.values[ORIGIN]);
+    if (token === undefined || (response !== undefined && response.length > 0)) {
+      return forwarding.accept(policy, token, response ?? []);
+    }
+    if (token.answer === undefined || token.answeredBy !== policy.index) {
+      token.answer = forwarding.accept(policy, token, []);
+      token.answeredBy = policy.index;
+    }
+    return token.answer;
+  }
+
+  /** A failed attempt: counted against what the policy verifies. */
+  function fail(policy: InboundPolicy, reason: RefusalReason): Uint8Array {
+    attempts[policy.index]!.take(clock.monotonic());
+    return refuse(policy, reason);
+  }
+
+  function refuse(
+    policy: InboundPolicy | undefined,
+    reason: RefusalReason,
+    more: {
+      readonly parameters?: string;
+      readonly retryAfterMs?: number;
+      readonly headers?: readonly (readonly [string, string])[];
+    } = {},
+  ): Uint8Array {
+    const decision = nextDecision();
+    observer.inboundRefused(policy?.name, reason, decision);
+    return buildRefusal({
+      reason,
+      decision,
+      realm: config.realm,
+      scheme: policy?.config.bound === 'dpop' ? 'DPoP' : 'Bearer',
+      parameters: more.parameters ?? '',
+      retryAfterMs: more.retryAfterMs ?? 0,
+      headers: more.headers ?? [],
+    });
+  }
+
+  function certificateOf({ principal, certificate, values }: InboundRequest): ClientCertificate {
+    if (config.clientCertificate === 'xfcc') return fromForwarded(values[FORWARDED_CERTIFICATE]);
+    return principal === '' && certificate === '' ? NO_CERTIFICATE : fromPeer(principal, certificate);
+  }
+
+  /** Each trusted proxy appended whom it saw; Envoy appended the last of them (use_remote_address). */
+  function addressOf({ address, values }: InboundRequest): string {
+    if (config.trustedHops === 0) return address;
+    const seen = (values[FORWARDED_FOR] ?? '').split(',').map((part) => part.trim());
+    return seen[seen.length - 1 - config.trustedHops] ?? '';
+  }
+}
+
+function schemeOf(presented: Presented): 'Bearer' | 'DPoP' {
+  return typeof presented === 'object' && presented.kind === 'token' ? presented.scheme : 'Bearer';
+}
+
+/** Headers that rules read; generated configurations let only these in. */
+export function headerNames(config: InboundConfig): readonly string[] {
+  const names = new Set(['authorization']);
+  if (config.apiKeys !== undefined) names.add(config.apiKeys.header);
+  if (config.trustedHops > 0) names.add('x-forwarded-for');
+  if (config.clientCertificate === 'xfcc') names.add('x-forwarded-client-cert');
+  for (const { cors, rateLimit } of config.policies) {
+    if (cors !== undefined) names.add('origin').add('access-control-request-method');
+    if (typeof rateLimit?.key === 'object') names.add(rateLimit.key.header);
+  }
+  return [...names];
+}
+
+/** Short, unique over restarts, and telling nothing. */
+function decisionIds(): () => string {
+  const start = randomBytes(5).toString('hex');
+  let count = 0;
+  return () => `${start}-${(++count).toString(36)}`;
+}

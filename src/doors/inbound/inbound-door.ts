@@ -1,0 +1,42 @@
+// The inbound door as a whole: from the configuration to the handler of its listener.
+import type { Config } from '../../config/config.ts';
+import type { InboundConfig } from '../../config/inbound/config.ts';
+import { createInbound, type InboundDeps } from '../../inbound/inbound.ts';
+import type { UnaryHandler } from '../../server/front.ts';
+import { createInboundCheck } from './check.ts';
+
+export interface InboundDoor {
+  readonly check: UnaryHandler;
+  start(): void;
+  stop(): void;
+  /** What readiness waits for. */
+  missing(): readonly string[];
+  /** For the admin page. */
+  status(): object;
+}
+
+export function createInboundDoor(
+  { maxWaitMs }: Config,
+  config: InboundConfig,
+  deps: InboundDeps,
+): InboundDoor {
+  const inbound = createInbound(config, deps);
+  return {
+    check: createInboundCheck({
+      inbound,
+      config,
+      observer: deps.observer,
+      clock: deps.clock,
+      maxWaitMs,
+    }),
+    start: () => inbound.start(),
+    stop: () => inbound.stop(),
+    missing: () => inbound.missing(),
+    status: () => ({
+      missing: inbound.missing(),
+      verifiedTokens: inbound.verifiers.cached.size,
+      verifiedTokenBytes: inbound.verifiers.cached.bytes,
+      policies: inbound.policies.map(({ name }) => name),
+    }),
+  };
+}

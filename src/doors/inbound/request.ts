@@ -1,0 +1,189 @@
+// envoy.service.auth.v3.CheckRequest of an incoming request, read lazily: only what rules need becomes a string.
+import { MalformedMessage, WireReader } from '../wire.ts';
+
+export interface InboundRequest {
+  method: string;
+  /** With its query. Used, never logged. */
+  path: string;
+  host: string;
+  scheme: string;
+  /** The connection came by TLS (attribute tls_session). */
+  tls: boolean;
+  /** IP address of the connection. */
+  address: string;
+  /** First name of the caller's certificate; Envoy verified it. */
+  principal: string;
+  /** Its certificate, URL-encoded PEM. */
+  certificate: string;
+  /** context_extensions of the route: may confirm, never choose. */
+  side: string | undefined;
+  policy: string | undefined;
+  /** By position in the reader's list; undefined = not there. With `headers` doubled ones are joined by commas. */
+  readonly values: (string | undefined)[];
+  /** How often each came, as far as Envoy tells (encode_raw_headers). */
+  readonly counts: number[];
+}
+
+const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS'];
+const SCHEMES = ['http', 'https'];
+const EXTENSIONS = ['side', 'policy'];
+const reader = new WireReader();
+
+/** `names`: headers that are wanted, lower case. */
+export function createInboundReader(names: readonly string[]): (bytes: Uint8Array) => InboundRequest {
+  /** Throws MalformedMessage. */
+  return (bytes) => {
+    const request: InboundRequest = {
+      method: '',
+      path: '',
+      host: '',
+      scheme: '',
+      tls: false,
+      address: '',
+      principal: '',
+      certificate: '',
+      side: undefined,
+      policy: undefined,
+      values: new Array<string | undefined>(names.length).fill(undefined),
+      counts: new Array<number>(names.length).fill(0),
+    };
+    reader.reset(bytes);
+    while (reader.next()) {
+      if (reader.field === 1) readAttributes(request);
+      else reader.skip();
+    }
+    return request;
+  };
+
+  // CheckRequest.attributes: AttributeContext
+  function readAttributes(into: InboundRequest): void {
+    const outer = reader.enter();
+    while (reader.next()) {
+      if (reader.field === 1) readPeer(into);
+      else if (reader.field === 4) readRequest(into);
+      else if (reader.field === 10) readExtension(into);
+      else {
+        if (reader.field === 12) into.tls = true;
+        reader.skip();
+      }
+    }
+    reader.leave(outer);
+  }
+
+  // AttributeContext.request: Request { time = 1, http = 2 }
+  function readRequest(into: InboundRequest): void {
+    const outer = reader.enter();
+    while (reader.next()) {
+      if (reader.field === 2) readHttp(into);
+      else reader.skip();
+    }
+    reader.leave(outer);
+  }
+
+  // AttributeContext.HttpRequest
+  function readHttp(into: InboundRequest): void {
+    const outer = reader.enter();
+    while (reader.next()) {
+      switch (reader.field) {
+        case 2:
+          into.method = reader.oneOf(METHODS);
+          break;
+        case 3:
+          readHeader(into);
+          break;
+        case 4:
+          into.path = reader.string();
+          break;
+        case 5:
+          into.host = reader.string();
+          break;
+        case 6:
+          into.scheme = reader.oneOf(SCHEMES);
+          break;
+        case 13:
+          readHeaderMap(into);
+          break;
+        default:
+          reader.skip();
+      }
+    }
+    reader.leave(outer);
+  }
+
+  // HttpRequest.header_map: HeaderMap { headers = 1 }
+  function readHeaderMap(into: InboundRequest): void {
+    const outer = reader.enter();
+    while (reader.next()) {
+      if (reader.field === 1) readHeader(into);
+      else reader.skip();
+    }
+    reader.leave(outer);
+  }
+
+  // An entry of map<string, string>, or HeaderValue { key = 1, value = 2, raw_value = 3 }: the same to read.
+  function readHeader(into: InboundRequest): void {
+    const outer = reader.enter();
+    let at = -1;
+    let value: string | undefined;
+    while (reader.next()) {
+      const { field } = reader;
+      if (field === 1) at = reader.indexIn(names);
+      else if ((field === 2 || field === 3) && at !== -1) value = reader.string() || value;
+      else reader.skip();
+    }
+    if (at !== -1) {
+      const before = into.values[at];
+      into.values[at] = before === undefined ? (value ?? '') : `${before},${value ?? ''}`;
+      into.counts[at]!++;
+    }
+    reader.leave(outer);
+  }
+}
+
+// AttributeContext.Peer { address = 1, principal = 4, certificate = 5 }
+function readPeer(into: InboundRequest): void {
+  const outer = reader.enter();
+  while (reader.next()) {
+    if (reader.field === 1) readAddress(into);
+    else if (reader.field === 4) into.principal = reader.string();
+    else if (reader.field === 5) into.certificate = reader.string();
+    else reader.skip();
+  }
+  reader.leave(outer);
+}
+
+// Address { socket_address = 1 }
+function readAddress(into: InboundRequest): void {
+  const outer = reader.enter();
+  while (reader.next()) {
+    if (reader.field === 1) readSocketAddress(into);
+    else reader.skip();
+  }
+  reader.leave(outer);
+}
+
+// SocketAddress { address = 2 }
+function readSocketAddress(into: InboundRequest): void {
+  const outer = reader.enter();
+  while (reader.next()) {
+    if (reader.field === 2) into.address = reader.string();
+    else reader.skip();
+  }
+  reader.leave(outer);
+}
+
+// AttributeContext.context_extensions: map<string, string>
+function readExtension(into: InboundRequest): void {
+  const outer = reader.enter();
+  let key = -1;
+  while (reader.next()) {
+    const { field } = reader;
+    if (field === 1) key = reader.indexIn(EXTENSIONS);
+    else if (field === 2 && key === 0) into.side = reader.string();
+    else if (field === 2 && key === 1) into.policy = reader.string();
+    else reader.skip();
+  }
+  reader.leave(outer);
+}
+
+export { MalformedMessage };

@@ -1,0 +1,138 @@
+// The inbound side as a whole, without a word of Envoy's: issuers, lists and policies made from the configuration, and
+// the one function that says whether a verified caller may.
+import type { InboundConfig, IssuerConfig } from '../config/inbound/config.ts';
+import type { Clock } from '../lib/clock.ts';
+import { createSecretReader } from '../lib/secret-ref.ts';
+import { watchFile } from '../lib/watch.ts';
+import { createProviderHttp } from '../provider-http/http.ts';
+import type { Observer } from '../telemetry/observer.ts';
+import { ApiKeys, createApiKeysFile } from './api-keys.ts';
+import type { FollowedFile } from './followed-file.ts';
+import { createIssuerKeys } from './issuer-keys.ts';
+import { createLoader } from './jwks-location.ts';
+import { createJwtIssuer, type TokenVerifier } from './jwt-issuer.ts';
+import { compileInboundPolicies, type InboundPolicy } from './policy.ts';
+import type { RefusalReason } from './refusal.ts';
+import { createRevocationFile } from './revocation-file.ts';
+import { type RevocationSource, Revocations } from './revocations.ts';
+import { createRolesFile, Roles } from './roles.ts';
+import { timeRefusal } from './time-rule.ts';
+import { createTokenTime, type TokenTime } from './token-time.ts';
+import type { VerifiedToken } from './verified-token.ts';
+import { createVerifiers, type Verifiers } from './verifiers.ts';
+
+export interface InboundDeps {
+  readonly clock: Clock;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly observer: Observer;
+  readonly random: () => number;
+}
+
+export interface Denial {
+  readonly reason: RefusalReason;
+  /** Of the challenge. */
+  readonly parameters: string;
+}
+
+export interface Inbound {
+  readonly policies: readonly InboundPolicy[];
+  readonly verifiers: Verifiers;
+  readonly apiKeys: ApiKeys;
+  readonly time: TokenTime;
+  /** Every rule that needs nothing but the token: time, revocation, audience, step-up, scopes, permissions, claims. */
+  refusal(policy: InboundPolicy, token: VerifiedToken): Denial | undefined;
+  start(): void;
+  stop(): void;
+  /** What readiness waits for. */
+  missing(): readonly string[];
+}
+
+export function createInbound(config: InboundConfig, deps: InboundDeps): Inbound {
+  const { clock, observer } = deps;
+  const time = createTokenTime(clock);
+  const issuers = config.issuers.map((issuer, index) => createIssuer(issuer, index, time, deps));
+  const verifiers = createVerifiers(
+    issuers.map((verifier, i) => {
+      const issuer = config.issuers[i]!;
+      return { verifier, iss: issuer.kind === 'jwt' ? issuer.issuer : undefined };
+    }),
+    config.verifiedTokenBytes,
+  );
+
+  const roles = new Roles();
+  roles.replace(config.roles);
+  const files: FollowedFile[] = [];
+  if (config.rolesFile !== undefined) {
+    files.push(createRolesFile({ path: config.rolesFile, fixed: config.roles, roles, clock, observer }));
+  }
+  const apiKeys = new ApiKeys();
+  if (config.apiKeys !== undefined) {
+    files.push(createApiKeysFile({ path: config.apiKeys.file, keys: apiKeys, clock, observer }));
+  }
+  const revocations = new Revocations(config.issuers.map(({ name }) => name));
+  const revocationSource: RevocationSource | undefined =
+    config.revocation &&
+    createRevocationFile({ path: config.revocation.file, list: revocations, clock, observer });
+  const maxAgeMs = config.revocation?.maxAgeMs ?? Number.MAX_VALUE;
+
+  const denial = (reason: RefusalReason): Denial => ({ reason, parameters: '' });
+
+  return {
+    policies: compileInboundPolicies(config, roles),
+    verifiers,
+    apiKeys,
+    time,
+    refusal(policy, token) {
+      const now = time.now();
+      const untimely = timeRefusal(token, now);
+      if (untimely !== undefined) return denial(untimely);
+      if (revocationSource !== undefined) {
+        // A list that was never read, or is too old, may lack this token.
+        if (revocationSource.ageMs() > maxAgeMs) return denial('revocation_unknown');
+        if (revocations.covers(token)) return denial('token_revoked');
+      }
+      for (const requirement of policy.requirements) if (!requirement.holds(token, now)) return requirement;
+      return undefined;
+    },
+    start() {
+      for (const issuer of issuers) issuer.start();
+      for (const file of files) file.start();
+      revocationSource?.start();
+    },
+    stop() {
+      for (const issuer of issuers) issuer.stop();
+      for (const file of files) file.stop();
+      revocationSource?.stop();
+    },
+    missing() {
+      const missing = issuers.map((issuer) => issuer.missing).filter((name) => name !== undefined);
+      if (revocationSource?.ageMs() === Number.POSITIVE_INFINITY) missing.push('revocation list');
+      return missing;
+    },
+  };
+}
+
+function createIssuer(
+  config: IssuerConfig,
+  index: number,
+  time: TokenTime,
+  deps: InboundDeps,
+): TokenVerifier {
+  const { clock, env, observer, random } = deps;
+  if (config.kind === 'introspection') throw new Error('introspection is not there yet');
+  if (config.keys.from === 'shared_secret') {
+    const reader = createSecretReader(config.keys.secret, env);
+    return createJwtIssuer(config, { index, time, keys: undefined, secret: () => reader.read() });
+  }
+  const http = createProviderHttp({ caFile: config.caFile, env, now: () => clock.now() });
+  const file = config.keys.from === 'file' ? config.keys.path : undefined;
+  const keys = createIssuerKeys({
+    issuer: config.name,
+    load: createLoader(config, http),
+    ...(file === undefined ? {} : { watch: (changed) => watchFile(file, clock, changed) }),
+    clock,
+    observer,
+    random,
+  });
+  return createJwtIssuer(config, { index, time, keys, secret: undefined });
+}

@@ -1,0 +1,90 @@
+// Tokens refused before their end. A list is replaced as a whole; where it comes from (a file here) is its source's part.
+import type { VerifiedToken } from './verified-token.ts';
+
+/** All that is stated must fit. */
+export interface Revocation {
+  readonly jti?: string;
+  readonly sub?: string;
+  readonly sid?: string;
+  readonly client_id?: string;
+  /** Name of the issuer in the configuration. */
+  readonly issuer?: string;
+  /** Only what was issued before it; epoch milliseconds. */
+  readonly issuedBefore?: number;
+}
+
+export interface RevocationSource {
+  start(): void;
+  stop(): void;
+  /** Since the list was last known to be current; Infinity = never. */
+  ageMs(): number;
+}
+
+export class Revocations {
+  readonly #issuers: readonly string[];
+  #byJti = new Map<string, Revocation[]>();
+  #bySub = new Map<string, Revocation[]>();
+  #bySid = new Map<string, Revocation[]>();
+  #byClient = new Map<string, Revocation[]>();
+  #others: Revocation[] = [];
+  #version = 0;
+
+  /** `issuers`: names by position. */
+  constructor(issuers: readonly string[]) {
+    this.#issuers = issuers;
+  }
+
+  replace(list: readonly Revocation[]): void {
+    const next = [new Map(), new Map(), new Map(), new Map()] as Map<string, Revocation[]>[];
+    const others: Revocation[] = [];
+    for (const entry of list) {
+      // By what says most, so that one look-up finds it.
+      const keys = [entry.jti, entry.sub, entry.sid, entry.client_id];
+      const at = keys.findIndex((key) => key !== undefined);
+      if (at === -1) others.push(entry);
+      else {
+        const entries = next[at]!.get(keys[at]!) ?? [];
+        entries.push(entry);
+        next[at]!.set(keys[at]!, entries);
+      }
+    }
+    [this.#byJti, this.#bySub, this.#bySid, this.#byClient] = next as [
+      Map<string, Revocation[]>,
+      Map<string, Revocation[]>,
+      Map<string, Revocation[]>,
+      Map<string, Revocation[]>,
+    ];
+    this.#others = others;
+    this.#version++;
+  }
+
+  covers(token: VerifiedToken): boolean {
+    // The same list and the same token: the same verdict.
+    if (token.revocationVersion === this.#version) return false;
+    const { jti, sub, sid, client_id, azp } = token.claims as Record<string, string | undefined>;
+    const client = client_id ?? azp;
+    const covered =
+      this.#any(jti === undefined ? undefined : this.#byJti.get(jti), token) ||
+      this.#any(sub === undefined ? undefined : this.#bySub.get(sub), token) ||
+      this.#any(sid === undefined ? undefined : this.#bySid.get(sid), token) ||
+      this.#any(client === undefined ? undefined : this.#byClient.get(client), token) ||
+      this.#any(this.#others, token);
+    if (!covered) token.revocationVersion = this.#version;
+    return covered;
+  }
+
+  #any(entries: readonly Revocation[] | undefined, token: VerifiedToken): boolean {
+    return entries?.some((entry) => this.#fits(entry, token)) ?? false;
+  }
+
+  #fits(entry: Revocation, { claims, issuer, issuedAt }: VerifiedToken): boolean {
+    for (const name of ['jti', 'sub', 'sid'] as const) {
+      if (entry[name] !== undefined && entry[name] !== claims[name]) return false;
+    }
+    if (entry.client_id !== undefined && entry.client_id !== (claims['client_id'] ?? claims['azp']))
+      return false;
+    if (entry.issuer !== undefined && entry.issuer !== this.#issuers[issuer]) return false;
+    // Without iat (−Infinity) it may have been issued at any time: it counts as old.
+    return entry.issuedBefore === undefined || issuedAt < entry.issuedBefore;
+  }
+}

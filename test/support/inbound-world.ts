@@ -1,0 +1,104 @@
+// The inbound door in this process, with real files and a clock that a test may set.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseConfig } from '../../src/config/parse.ts';
+import { createInboundDoor, type InboundDoor } from '../../src/doors/inbound/inbound-door.ts';
+import { type Clock, systemClock } from '../../src/lib/clock.ts';
+import {
+  type InboundAnswer,
+  type InboundSketch,
+  inboundRequest,
+  readInboundAnswer,
+} from './inbound-messages.ts';
+import { createRecordingObserver, type RecordingObserver } from './recording-observer.ts';
+import { createTestKey, jwkSet, signToken, type TestKey } from './token-issuer.ts';
+
+export const ISSUER = 'https://idp.example.com';
+export const AUDIENCE = 'orders';
+
+export interface InboundWorld {
+  readonly folder: string;
+  readonly door: InboundDoor;
+  readonly key: TestKey;
+  readonly told: RecordingObserver;
+  /** Added to the wall clock, milliseconds. */
+  clockOffsetMs: number;
+  write(file: string, text: string): void;
+  /** A good token with other claims or header. */
+  token(claims?: Readonly<Record<string, unknown>>, header?: Readonly<Record<string, unknown>>): string;
+  ask(sketch: InboundSketch): Promise<InboundAnswer>;
+  /** GET / with this token. */
+  bearer(token: string, sketch?: InboundSketch): Promise<InboundAnswer>;
+  /** Reasons of refusals so far. */
+  reasons(): string[];
+  ready(): Promise<void>;
+}
+
+const DEFAULT_INBOUND = `
+  issuers:
+    idp: { issuer: "${ISSUER}", jwks_file: jwks.json, audience: ${AUDIENCE} }
+  policies:
+    - { name: api, match: {}, forward: { x-user: sub } }
+`;
+
+/** `inbound`: YAML below `inbound:`, indented by two. Files lie in the world's folder. */
+export async function startInbound(
+  t: TestContext,
+  inbound = DEFAULT_INBOUND,
+  files: Readonly<Record<string, string>> = {},
+): Promise<InboundWorld> {
+  const folder = mkdtempSync(join(tmpdir(), 'bearerd-inbound-'));
+  const key = createTestKey('one');
+  const write = (file: string, text: string) => writeFileSync(join(folder, file), text);
+  write('jwks.json', jwkSet(key));
+  for (const [file, text] of Object.entries(files)) write(file, text);
+  const config = parseConfig(
+    `version: 1\nmode: development\nlisten: { check_inbound: "unix://${folder}/in.sock" }\ninbound:${inbound}`,
+    join(folder, 'bearerd.yaml'),
+  );
+  const told = createRecordingObserver();
+  const world = { clockOffsetMs: 0 };
+  const clock: Clock = { ...systemClock, now: () => systemClock.now() + world.clockOffsetMs };
+  const door = createInboundDoor(config, config.inbound!, {
+    clock,
+    env: {},
+    observer: told.observer,
+    random: Math.random,
+  });
+  t.after(() => {
+    door.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  door.start();
+
+  const ask = async (sketch: InboundSketch) =>
+    readInboundAnswer(
+      await door.check(inboundRequest(sketch), { timeoutMs: 2_000, signal: new AbortController().signal }),
+    );
+  const made: InboundWorld = Object.assign(world, {
+    folder,
+    door,
+    key,
+    told,
+    write,
+    token: (claims: Readonly<Record<string, unknown>> = {}, header = {}) =>
+      signToken(key, { ...goodClaims(), ...claims }, header),
+    ask,
+    bearer: (token: string, sketch: InboundSketch = {}) =>
+      ask({ ...sketch, headers: { ...sketch.headers, authorization: `Bearer ${token}` } }),
+    reasons: () => told.named('inboundRefused').map(([, reason]) => reason as string),
+    async ready() {
+      while (door.missing().length > 0) await sleep(5);
+    },
+  });
+  await made.ready();
+  return made;
+}
+
+export function goodClaims(): Readonly<Record<string, unknown>> {
+  const now = Math.floor(Date.now() / 1_000);
+  return { iss: ISSUER, aud: AUDIENCE, sub: 'alice', client_id: 'shop', iat: now, exp: now + 300 };
+}
