@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { pushRefusals } from '../doors/generate/push-refusals.ts';
 import { compilePolicies } from '../policy/compile.ts';
+import { parseAskedRequest } from '../policy/outcome.ts';
 import { parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
@@ -19,12 +20,14 @@ Example: bearerd explain --config bearerd.yaml GET http://orders.prod.svc.cluste
     const [method, url, ...rest] = parsed.positionals;
     if (method === undefined || url === undefined || rest.length > 0)
       throw new UsageError('expected METHOD URL');
-    // Not by the URL class: it would tidy the path that is to be judged.
-    const match = /^(https?):\/\/([^/?#]+)([^#]*)/.exec(url);
-    if (!match) throw new UsageError(`expected a URL such as http://orders.prod/v1/orders, got "${url}"`);
+    const request = parseAskedRequest(`${method} ${url}`);
+    if (request === undefined) {
+      throw new UsageError(
+        `expected a method and a URL such as http://orders.prod/v1/orders, got "${method} ${url}"`,
+      );
+    }
     const config = await loadConfig(required(parsed, 'config'));
-    const [, scheme, host, path] = match as unknown as [string, string, string, string];
-    out(explanation(config, method.toUpperCase(), scheme, host, path === '' ? '/' : path));
+    out(explanation(config, request.method, request.scheme, request.host, request.path));
     return 0;
   },
 };

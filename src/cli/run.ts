@@ -10,6 +10,8 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   schema: async () => (await import('./schema.ts')).schema,
   explain: async () => (await import('./explain.ts')).explain,
   webhook: async () => (await import('./webhook.ts')).webhook,
+  simulate: async () => (await import('./simulate.ts')).simulate,
+  test: async () => (await import('./test-cases.ts')).testCases,
   audit: async () => (await import('./audit.ts')).audit,
   generate: async () => (await import('./generate.ts')).generate,
 };
@@ -25,6 +27,8 @@ Usage: bearerd VERB [options]
   generate envoy --config FILE --door DOOR         write Envoy's side: check, push or both
   generate kubernetes webhook|workload …           write manifests for Kubernetes
   webhook --sidecar FILE --certificate FILE …      put the sidecar into pods of Kubernetes
+  simulate --policy NEW --log ACCESS_LOG           tell what a new policy would change for the requests of a log
+  test CASES --config FILE                         hold a configuration against your expectations, for your CI
   audit verify FILE --key KEYFILE                  tell whether an audit trail is whole
 
   VERB --help      the options of a verb

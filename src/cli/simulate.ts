@@ -1,0 +1,97 @@
+// bearerd simulate: what a new policy would change for the requests of an access log. Nothing is sent and nothing fetched.
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { loadConfig } from '../config/load.ts';
+import { compilePolicies } from '../policy/compile.ts';
+import { type AskedRequest, outcomeOf, outcomeText } from '../policy/outcome.ts';
+import { parseArguments, required } from './arguments.ts';
+import { type Command, UsageError } from './command.ts';
+
+/** Of each change so many requests are shown. */
+const EXAMPLES = 3;
+
+export const simulate: Command = {
+  help: `Usage: bearerd simulate --policy NEW --log ACCESS_LOG [--config OLD]
+
+Replays an access log of Envoy against a new configuration and tells what would change, with counts and examples. Paths are
+shown without their query.
+
+Options:
+  --policy NEW    the configuration to try
+  --config OLD    the one in force; without it everything that NEW decides is shown
+  --log FILE      JSON lines, each with method, path and authority (or host, or ":authority"), as Envoy's and Istio's JSON
+                  access logs have them; scheme where it is there, else http
+
+Exit code 0 = read, 1 = a configuration or the log cannot be read.
+`,
+  async run(args, { out, err }) {
+    const parsed = parseArguments(args, ['policy', 'config', 'log']);
+    if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
+    const file = required(parsed, 'log');
+    const after = compilePolicies(await loadConfig(required(parsed, 'policy')));
+    const old = parsed.flags['config'];
+    const before = old === undefined ? undefined : compilePolicies(await loadConfig(old));
+    const changes = new Map<string, { count: number; readonly examples: Set<string> }>();
+    const total = { requests: 0, same: 0, unreadable: 0 };
+    try {
+      for await (const line of createInterface({ input: createReadStream(file) })) {
+        if (line.trim() === '') continue;
+        const request = parseLogLine(line);
+        if (request === undefined) {
+          total.unreadable++;
+          continue;
+        }
+        total.requests++;
+        const is = outcomeText(outcomeOf(after, request));
+        const was = before === undefined ? undefined : outcomeText(outcomeOf(before, request));
+        if (was === is) {
+          total.same++;
+          continue;
+        }
+        const what = was === undefined ? is : `${was} -> ${is}`;
+        const change = changes.get(what) ?? { count: 0, examples: new Set<string>() };
+        changes.set(what, change);
+        change.count++;
+        if (change.examples.size < EXAMPLES) change.examples.add(exampleText(request));
+      }
+    } catch (error) {
+      err(
+        `bearerd simulate: ${file} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown fault'}\n`,
+      );
+      return 1;
+    }
+    for (const [what, { count, examples }] of [...changes].sort(([, a], [, b]) => b.count - a.count)) {
+      out(`${what}: ${count}\n`);
+      for (const example of examples) out(`    ${example}\n`);
+    }
+    const same = before === undefined ? '' : `, ${total.same} decided as before`;
+    const unreadable =
+      total.unreadable === 0 ? '' : `, ${total.unreadable} lines without method, authority and path`;
+    out(`${total.requests} requests${same}${unreadable}\n`);
+    return total.requests === 0 && total.unreadable > 0 ? 1 : 0;
+  },
+};
+
+/** undefined = the line tells no request. */
+export function parseLogLine(line: string): AskedRequest | undefined {
+  let entry: Record<string, unknown> | null;
+  try {
+    entry = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  if (typeof entry !== 'object' || entry === null) return undefined;
+  const text = (...keys: string[]): string | undefined => {
+    const key = keys.find((name) => typeof entry[name] === 'string' && entry[name] !== '-');
+    return key === undefined ? undefined : (entry[key] as string);
+  };
+  const method = text('method', ':method', 'request_method');
+  const host = text('authority', ':authority', 'host');
+  const path = text('path', ':path', 'original_path');
+  if (method === undefined || host === undefined || path === undefined) return undefined;
+  return { method, host, path, scheme: text('scheme', ':scheme') ?? 'http' };
+}
+
+function exampleText({ method, scheme, host, path }: AskedRequest): string {
+  return `${method} ${scheme}://${host}${path.split('?', 1)[0]}`;
+}
