@@ -68,7 +68,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   const store = createCredentialStore({
     sources: await Promise.all(
       config.sources.map(async (source) => ({
-        source: await createGuardedTokenSource(source, { clock, env }, endpoints),
+        source: await createGuardedTokenSource(source, { clock, env, observer }, endpoints),
         required: source.required,
         maxLifetimeMs: source.maxLifetimeMs,
       })),

@@ -19,6 +19,7 @@ export function crossProblems(file: ConfigFile, document: YamlDocument): ConfigP
   const report: Report = (path, message) => problems.push(problemAt(document, path, message));
   listeners(file, report);
   secrets(file, report);
+  refreshTokenStores(file, report);
   policies(file, report);
   regexes(file, report);
   inboundProblems(
@@ -99,6 +100,21 @@ function secrets({ mode, sources, audit }: ConfigFile, report: Report): void {
         report([...at, key], 'expected https://; http to loopback needs mode: development');
       }
     }
+  }
+}
+
+function refreshTokenStores({ sources }: ConfigFile, report: Report): void {
+  const taken = new Map<string, string>();
+  for (const [name, { refresh_token: own }] of Object.entries(sources)) {
+    if (own === undefined) continue;
+    const first = taken.get(own.store.file);
+    if (first !== undefined) {
+      report(
+        ['sources', name, 'refresh_token', 'store', 'file'],
+        `the file is taken by sources.${first} already: each refresh token has its own`,
+      );
+    }
+    taken.set(own.store.file, name);
   }
 }
 

@@ -7,6 +7,7 @@ import type { ClientCredentialsConfig } from './source/client-credentials.ts';
 import type { ExecConfig } from './source/exec.ts';
 import type { FileConfig } from './source/file.ts';
 import type { HttpConfig } from './source/http.ts';
+import type { RefreshTokenConfig } from './source/refresh-token.ts';
 import type { StaticConfig } from './source/static.ts';
 
 export type { AuditConfig } from './schema-audit.ts';
@@ -79,7 +80,7 @@ interface SourceBase {
 }
 
 export type SourceConfig = SourceBase &
-  (ClientCredentialsConfig | FileConfig | ExecConfig | HttpConfig | StaticConfig);
+  (ClientCredentialsConfig | FileConfig | ExecConfig | HttpConfig | RefreshTokenConfig | StaticConfig);
 
 /** Which refusals of an upstream renew the credential. */
 export type HealOn = '401' | 'invalid_token' | 'off';

@@ -24,6 +24,8 @@ const DENIALS = {
   source_rejected: UNAVAILABLE,
   source_invalid_response: UNAVAILABLE,
   secret_unreadable: UNAVAILABLE,
+  store_unavailable: UNAVAILABLE,
+  login_required: UNAVAILABLE,
   credential_pending: UNAVAILABLE,
   credential_expired: UNAVAILABLE,
   first_fetch_limited: UNAVAILABLE,

@@ -8,6 +8,8 @@ export type CredentialErrorCode =
   | 'source_rejected' // the provider understood and said no (invalid_client, invalid_scope, ...)
   | 'source_invalid_response' // the answer was not a usable token
   | 'secret_unreadable' // a referenced file or variable is missing or empty
+  | 'store_unavailable' // where a refresh token is kept cannot be read, written or held
+  | 'login_required' // there is no refresh token that the provider takes: a person must log in (bearerd login)
   | 'credential_pending' // a fetch is under way and did not end within the caller's wait
   | 'credential_expired' // there was one; it may not be used any more
   | 'subject_missing' // the request has no subject token, and the policy's credential is made from it

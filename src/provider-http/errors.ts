@@ -34,6 +34,21 @@ export function toTransportError(error: unknown, expected: string): CredentialEr
   });
 }
 
+const NEVER_SENT = new Set([
+  'EAI_AGAIN',
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+/** Whether the request certainly did not reach the provider: there was no connection. */
+export function wasNeverSent(error: CredentialError): boolean {
+  const code = systemCode(error.cause);
+  return code !== undefined && NEVER_SENT.has(code);
+}
+
 function systemCode(error: unknown): string | undefined {
   for (let at = error; at instanceof Error; at = at.cause) {
     const { code } = at as NodeJS.ErrnoException;

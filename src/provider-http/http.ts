@@ -30,9 +30,11 @@ export interface HttpDeps extends TlsFiles {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Wall clock, for dates in Retry-After. */
   readonly now: () => number;
+  /** Bound of one call, milliseconds. Default 5000. */
+  readonly callMs?: number;
 }
 
-export function createProviderHttp({ env, now, ...files }: HttpDeps): ProviderHttp {
+export function createProviderHttp({ env, now, callMs = CALL_MS, ...files }: HttpDeps): ProviderHttp {
   let current: { readonly tls: TlsMaterial; readonly dispatcher: Dispatcher } | undefined;
 
   async function dispatcherNow(): Promise<Dispatcher> {
@@ -56,8 +58,8 @@ export function createProviderHttp({ env, now, ...files }: HttpDeps): ProviderHt
           : { body: body instanceof Uint8Array ? body : body.toString() }),
         ...(signal === undefined ? {} : { signal }),
         dispatcher,
-        headersTimeout: CALL_MS,
-        bodyTimeout: CALL_MS,
+        headersTimeout: callMs,
+        bodyTimeout: callMs,
       });
       const { statusCode } = reply;
       if (statusCode === 429 || statusCode >= 500) {

@@ -2,6 +2,7 @@
 import type { SourceConfig } from '../config/config.ts';
 import type { TokenSource } from '../credential/credential.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Observer } from '../telemetry/observer.ts';
 import { createExecSource } from './exec.ts';
 import { createFileSource } from './file.ts';
 import { createStaticSource } from './static.ts';
@@ -10,6 +11,7 @@ export interface SourceDeps {
   readonly clock: Clock;
   /** For `env:` references and for HTTPS_PROXY and NO_PROXY. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  readonly observer: Observer;
 }
 
 export async function createTokenSource(config: SourceConfig, deps: SourceDeps): Promise<TokenSource> {
@@ -22,6 +24,8 @@ export async function createTokenSource(config: SourceConfig, deps: SourceDeps):
       return (await import('./http.ts')).createHttpSource(config, deps);
     case 'exec':
       return createExecSource(config, deps);
+    case 'refresh_token':
+      return (await import('./refresh-token/refresh-token.ts')).createRefreshTokenSource(config, deps);
     case 'static':
       return createStaticSource(config, deps);
     case 'file':

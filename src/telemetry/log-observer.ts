@@ -76,6 +76,28 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
     secretChanged(source) {
       log.info({ source }, 'a secret file changed: renewing');
     },
+    refreshTokenStored(source, expiresAt) {
+      log.info({ source, expiresAt: iso(expiresAt ?? Number.NaN) }, 'refresh token stored');
+    },
+    refreshTokenEnding(source, expiresAt) {
+      log.warn(
+        { source, expiresAt: iso(expiresAt) },
+        'the refresh token ends within 7 days: run bearerd login',
+      );
+    },
+    refreshTokenInDoubt(source) {
+      const omitted = limit.admit(`doubt:${source}`);
+      if (omitted === undefined) return;
+      log.warn(
+        { source, omitted },
+        'an earlier call with the refresh token had no known answer: the same token is tried again',
+      );
+    },
+    loginRequired(source, reason) {
+      const omitted = limit.admit(`login:${source}`);
+      if (omitted === undefined) return;
+      log.error({ source, omitted }, `login required: ${reason}`);
+    },
     refusalSeen(door, source, verdict) {
       if (verdict !== 'counted' && verdict !== 'in_doubt') return;
       const omitted = limit.admit(`refusal:${door}:${source}:${verdict}`);

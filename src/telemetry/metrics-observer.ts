@@ -24,6 +24,7 @@ export function createMetrics(clock: Clock): Metrics {
   const checks: DecisionCounts = new Map();
   const attempts: DecisionCounts = new Map();
   const credentials = new Map<string, { generation: number; expiresAt: number }>();
+  const refreshTokens = new Map<string, number>();
 
   function decisions(counts: DecisionCounts, name: string, help: string): void {
     new Counter({
@@ -85,6 +86,24 @@ export function createMetrics(clock: Clock): Metrics {
   const evictions = new Counter({
     name: 'bearerd_subject_evictions_total',
     help: 'Credentials of subjects that made room for others: limits.credential_bytes.',
+    labelNames: ['source'],
+    registers,
+  });
+  new Gauge({
+    name: 'bearerd_refresh_token_runway_seconds',
+    help: 'Seconds until the stored refresh token of a source ends, where its end is known; 0 when it has.',
+    labelNames: ['source'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [source, expiresAt] of refreshTokens) {
+        this.set({ source }, Math.max(0, (expiresAt - clock.now()) / 1000));
+      }
+    },
+  });
+  const logins = new Gauge({
+    name: 'bearerd_login_required',
+    help: '1 while a source waits for somebody to log in, else 0.',
     labelNames: ['source'],
     registers,
   });
@@ -250,6 +269,14 @@ export function createMetrics(clock: Clock): Metrics {
     },
     clockSkewSeen(provider, skewMs) {
       clockSkew.set({ provider }, skewMs / 1000);
+    },
+    refreshTokenStored(source, expiresAt) {
+      if (expiresAt === undefined) refreshTokens.delete(source);
+      else refreshTokens.set(source, expiresAt);
+      logins.set({ source }, 0);
+    },
+    loginRequired(source) {
+      logins.set({ source }, 1);
     },
     refusalSeen(door, source, verdict) {
       refusals.inc({ door, source, verdict });

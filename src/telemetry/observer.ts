@@ -82,6 +82,14 @@ export interface Observer {
   /** How far our wall clock is ahead of a provider's, ms; behind is negative. Told with each answer that has a date. */
   clockSkewSeen(provider: string, skewMs: number): void;
   secretChanged(source: string): void;
+  /** A refresh token was stored; `expiresAt` in epoch milliseconds, undefined = nobody told. */
+  refreshTokenStored(source: string, expiresAt: number | undefined): void;
+  /** It ends within seven days: told once a day. */
+  refreshTokenEnding(source: string, expiresAt: number): void;
+  /** An earlier call with it had no known answer (a crash, a timeout): the same one is tried again. */
+  refreshTokenInDoubt(source: string): void;
+  /** No refresh token that the provider takes: nothing is tried until somebody logs in. `reason` is fixed text. */
+  loginRequired(source: string, reason: string): void;
   refusalSeen(door: FeedbackDoor, source: string, verdict: RefusalVerdict): void;
   refreshForced(source: string, outcome: ForcedRefresh): void;
   secretSubscribed(secretName: string, known: boolean): void;
@@ -124,6 +132,10 @@ export const nullObserver: Observer = {
   breakerChanged: nothing,
   clockSkewSeen: nothing,
   secretChanged: nothing,
+  refreshTokenStored: nothing,
+  refreshTokenEnding: nothing,
+  refreshTokenInDoubt: nothing,
+  loginRequired: nothing,
   refusalSeen: nothing,
   refreshForced: nothing,
   secretSubscribed: nothing,

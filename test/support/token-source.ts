@@ -4,6 +4,7 @@ import { parseConfig } from '../../src/config/parse.ts';
 import type { IssuedToken } from '../../src/credential/credential.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { createTokenSource } from '../../src/source/registry.ts';
+import { nullObserver } from '../../src/telemetry/observer.ts';
 import { issued } from './issue.ts';
 
 export interface SourceOptions {
@@ -23,7 +24,7 @@ export function sourceConfig(words: object): SourceConfig {
 }
 
 export function sourceOf(words: object, { env = {}, clock = systemClock }: SourceOptions = {}) {
-  return createTokenSource(sourceConfig(words), { clock, env });
+  return createTokenSource(sourceConfig(words), { clock, env, observer: nullObserver });
 }
 
 /** One token of a source that is made for it and closed after it. */

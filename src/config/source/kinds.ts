@@ -4,10 +4,12 @@ import { clientCredentials } from './client-credentials.ts';
 import { execCommand } from './exec.ts';
 import { tokenFile } from './file.ts';
 import { httpCall } from './http.ts';
+import { refreshToken } from './refresh-token.ts';
 import { staticValue } from './static.ts';
 
 export const kinds = {
   client_credentials: clientCredentials,
+  refresh_token: refreshToken,
   static: staticValue,
   file: tokenFile,
   http: httpCall,

@@ -5,7 +5,7 @@ import type { OAuthClientConfig } from '../../config/config.ts';
 import { CredentialError } from '../../lib/errors.ts';
 import { watchFiles } from '../../lib/watch.ts';
 import { createProviderHttp } from '../../provider-http/http.ts';
-import { toCredentialError } from '../errors.ts';
+import { oauthErrorOf, toCredentialError } from '../errors.ts';
 import type { SourceDeps } from '../registry.ts';
 import { createAuthorizationServer } from './authorization-server.ts';
 import { createClientAuthentication } from './client-authentication/client-authentication.ts';
@@ -25,16 +25,34 @@ export interface OAuthClient {
   readonly endpoint: string;
   /** Rejects with CredentialError only; oauthErrorOf() tells what the provider refused. */
   requestToken(request: TokenRequest, signal: AbortSignal): Promise<TokenReply>;
+  /** Rejects with CredentialError only. */
+  metadata(signal: AbortSignal): Promise<oauth.AuthorizationServer>;
+  /** RFC 8628 section 3.1. `endpoint`: instead of the metadata's. Rejects with CredentialError only. */
+  requestDeviceAuthorization(
+    parameters: URLSearchParams,
+    endpoint: string | undefined,
+    signal: AbortSignal,
+  ): Promise<oauth.DeviceAuthorizationResponse>;
   /** Calls `changed` when a file of the client's has new content. Returns the way to stop watching. */
   watch(changed: () => void): () => void;
   /** Gives back sockets. */
   close(): Promise<void>;
 }
 
-export function createOAuthClient(config: OAuthClientConfig, deps: SourceDeps): OAuthClient {
+export function createOAuthClient(
+  config: OAuthClientConfig,
+  deps: SourceDeps,
+  { callMs }: { readonly callMs?: number } = {},
+): OAuthClient {
   const { clock, env } = deps;
   const { caFile, clientCertificate } = config;
-  const http = createProviderHttp({ caFile, clientCertificate, env, now: () => clock.now() });
+  const http = createProviderHttp({
+    caFile,
+    clientCertificate,
+    env,
+    now: () => clock.now(),
+    ...(callMs === undefined ? {} : { callMs }),
+  });
   const authorizationServer = createAuthorizationServer(config, http, clock);
   const authentication = createClientAuthentication(config, deps);
   const client: oauth.Client = {
@@ -90,17 +108,41 @@ export function createOAuthClient(config: OAuthClientConfig, deps: SourceDeps): 
     }
   }
 
+  async function requestDeviceAuthorization(
+    parameters: URLSearchParams,
+    endpoint: string | undefined,
+    signal: AbortSignal,
+  ): Promise<oauth.DeviceAuthorizationResponse> {
+    const known = await authorizationServer.metadata(signal);
+    const server = endpoint === undefined ? known : { ...known, device_authorization_endpoint: endpoint };
+    const reply = await oauth.deviceAuthorizationRequest(
+      server,
+      client,
+      await authentication.authenticate(server, signal),
+      parameters,
+      authorizationServer.options(signal),
+    );
+    return oauth.processDeviceAuthorizationResponse(server, client, reply);
+  }
+
+  /** `call` rejects with CredentialError only. */
+  async function converted<T>(call: Promise<T>): Promise<T> {
+    try {
+      return await call;
+    } catch (error) {
+      const known = toCredentialError(error);
+      // It may have moved its endpoints; not where an answer in OAuth's words came from there.
+      if (oauthErrorOf(known) === undefined) authorizationServer.forget();
+      throw known;
+    }
+  }
+
   return {
     endpoint: (config.issuer ?? config.tokenEndpoint)!,
-    async requestToken(request, signal) {
-      try {
-        return await ask(request, signal);
-      } catch (error) {
-        // It may have moved its token endpoint.
-        authorizationServer.forget();
-        throw toCredentialError(error);
-      }
-    },
+    requestToken: (request, signal) => converted(ask(request, signal)),
+    metadata: (signal) => converted(authorizationServer.metadata(signal)),
+    requestDeviceAuthorization: (parameters, endpoint, signal) =>
+      converted(requestDeviceAuthorization(parameters, endpoint, signal)),
     watch: (changed) =>
       watchFiles(
         [...authentication.files, caFile, clientCertificate?.certificate, clientCertificate?.privateKey],

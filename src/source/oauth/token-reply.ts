@@ -14,6 +14,8 @@ export interface TokenReply {
   /** Milliseconds, counted from when the request was sent. */
   readonly lifetimeMs: number;
   readonly refreshToken: Secret | undefined;
+  /** Milliseconds that the refresh token lives, where the provider tells. */
+  readonly refreshTokenLifetimeMs: number | undefined;
   /** RFC 8693 section 2.2.1. */
   readonly issuedTokenType: string | undefined;
   /** Bound to a key or certificate of this process. */
@@ -64,6 +66,7 @@ export async function processTokenReply(
     // The provider counts from when it answered at the latest, we from when we asked.
     lifetimeMs: told - (clock.monotonic() - sentAt),
     refreshToken: token.refresh_token === undefined ? undefined : new Secret(token.refresh_token),
+    refreshTokenLifetimeMs: refreshTokenLifetimeMs(said),
     issuedTokenType: typeof token['issued_token_type'] === 'string' ? token['issued_token_type'] : undefined,
     bound: proofKey !== undefined || (certificate && confirmationOf(accessToken) !== 'none'),
     proofKey,
@@ -130,4 +133,10 @@ function validToken(
 function dateOf(header: string | null): number | undefined {
   const at = header === null ? Number.NaN : Date.parse(header);
   return Number.isNaN(at) ? undefined : at;
+}
+
+/** No RFC has a name for it; these two are in use. 0 = it does not end (Keycloak's offline tokens). */
+function refreshTokenLifetimeMs(said: Json): number | undefined {
+  const seconds = said['refresh_token_expires_in'] ?? said['refresh_expires_in'];
+  return typeof seconds === 'number' && seconds > 0 && Number.isFinite(seconds) ? seconds * 1_000 : undefined;
 }

@@ -1,12 +1,15 @@
 // Every example of docs/sources.md runs: bearerd starts with it and gets its credential from the kind of part it names.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DocExample, writeDocExample } from '../../support/doc-example.ts';
 import { startUpstream } from '../../support/gateway.ts';
+import { LOGIN_SECRET, startLoginProvider } from '../../support/login-provider.ts';
 import { startProcess } from '../../support/process.ts';
+import { storeLogin } from '../../support/stored-login.ts';
 
 const DOCUMENT = 'docs/sources.md';
 
@@ -27,6 +30,19 @@ const EXAMPLES: Readonly<Record<string, (t: TestContext) => Promise<DocExample>>
     return example;
   },
   exec: (t) => writeDocExample(t, DOCUMENT, 'exec'),
+  async refresh_token(t) {
+    const provider = await startLoginProvider();
+    t.after(() => provider.stop());
+    const example = await writeDocExample(t, DOCUMENT, 'refresh_token', {
+      'version: 1': 'version: 1\nmode: development',
+      'https://login.example.com': provider.issuer,
+      '/var/lib/bearerd': '.',
+    });
+    writeFileSync(join(example.folder, 'checkout'), LOGIN_SECRET);
+    writeFileSync(join(example.folder, 'refresh-key'), randomBytes(32).toString('base64'));
+    await storeLogin(example.configFile, 'calendar', await provider.newRefreshToken());
+    return example;
+  },
 };
 
 for (const [kind, prepare] of Object.entries(EXAMPLES)) {

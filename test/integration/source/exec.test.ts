@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UnsecuredJWT } from 'jose';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { createTokenSource } from '../../../src/source/registry.ts';
+import { nullObserver } from '../../../src/telemetry/observer.ts';
 import { issued, issueFailure } from '../../support/issue.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bearerd-exec-'));
@@ -28,7 +29,7 @@ function script(body: string, options: { timeoutMs?: number; args?: string[]; en
       env: options.env ?? [],
       timeoutMs: options.timeoutMs ?? 4_000,
     },
-    { clock: systemClock, env: { INHERITED: 'yes', HIDDEN: 'canary' } },
+    { clock: systemClock, env: { INHERITED: 'yes', HIDDEN: 'canary' }, observer: nullObserver },
   );
 }
 
@@ -93,7 +94,7 @@ test('a missing program, no credential, too much output and an expired one each 
       env: [],
       timeoutMs: 1_000,
     },
-    { clock: systemClock, env: {} },
+    { clock: systemClock, env: {}, observer: nullObserver },
   );
   assert.match((await issueFailure(missing)).message, /cannot be started: ENOENT/);
   assert.match((await issueFailure(source)).message, /not JSON/);

@@ -10,6 +10,7 @@ import type { SourceConfig } from '../../../src/config/config.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { Secret } from '../../../src/lib/secret.ts';
 import { createTokenSource } from '../../../src/source/registry.ts';
+import { nullObserver } from '../../../src/telemetry/observer.ts';
 import { issued, issueFailure } from '../../support/issue.ts';
 
 type Config = Extract<SourceConfig, { type: 'http' }>;
@@ -50,7 +51,7 @@ const source = (patch: Partial<Config> = {}) =>
       caFile: undefined,
       ...patch,
     },
-    { clock: systemClock, env: {} },
+    { clock: systemClock, env: {}, observer: nullObserver },
   );
 
 function json(response: ServerResponse, status: number, value: unknown, type = 'application/json') {

@@ -1,0 +1,100 @@
+// sources.NAME.refresh_token
+import * as z from 'zod';
+import { parseProviderUrl } from '../oauth-values.ts';
+import { duration, filePath, parsed } from '../schema-values.ts';
+import { sourceKind } from './kind.ts';
+import {
+  type OAuthClientConfig,
+  oauthClientCheck,
+  oauthClientKeys,
+  oauthClientMeta,
+  oauthClientUrls,
+  toOAuthClient,
+} from './oauth-client.ts';
+import { resolveSecretRef, type SecretRef, secretRef } from './secret-ref.ts';
+import { type TokenParametersConfig, tokenParameterKeys, toTokenParameters } from './token-parameters.ts';
+
+const HOUR_MS = 3_600_000;
+
+export interface RefreshTokenConfig extends OAuthClientConfig, TokenParametersConfig {
+  readonly type: 'refresh_token';
+  /** For bearerd login, where there is no discovery. */
+  readonly authorizationEndpoint: string | undefined;
+  readonly deviceAuthorizationEndpoint: string | undefined;
+  readonly authorizationParams: Readonly<Record<string, string>>;
+  readonly store: RefreshTokenStoreConfig;
+  /** Milliseconds from its issue, where the provider does not tell; undefined = unknown. */
+  readonly refreshLifetimeMs: number | undefined;
+}
+
+export interface RefreshTokenStoreConfig {
+  readonly file: string;
+  /** 32 random bytes, base64 or hexadecimal. */
+  readonly key: SecretRef;
+}
+
+const endpoint = parsed(z.string(), (text) => parseProviderUrl(text, 'token_endpoint')).optional();
+
+const store = z
+  .strictObject({
+    file: filePath.describe(
+      'File on a writable volume of this process alone, made by bearerd. Beside it lie FILE.login and FILE.lock.N.',
+    ),
+    key: secretRef.describe(
+      'Reference to the key that seals it: 32 random bytes as base64 or hexadecimal (openssl rand -base64 32).',
+    ),
+  })
+  .describe('Where the refresh token is kept, sealed with AES-256-GCM.');
+
+export const refreshToken = sourceKind({
+  schema: z
+    .strictObject({
+      ...oauthClientKeys,
+      ...tokenParameterKeys,
+      authorization_endpoint: endpoint.describe('For bearerd login. Default: from discovery.'),
+      device_authorization_endpoint: endpoint.describe(
+        'For bearerd login --flow device. Default: from discovery.',
+      ),
+      authorization_params: z
+        .record(z.string().min(1), z.string())
+        .default({})
+        .describe(
+          'Further parameters of the login’s authorization request, e.g. prompt: consent. Default: none.',
+        ),
+      store,
+      refresh_lifetime: duration({ minMs: HOUR_MS, maxMs: 87_600 * HOUR_MS })
+        .optional()
+        .describe(
+          'How long a refresh token lives where the provider’s answer does not tell, e.g. 2160h, for the warning 7 days before. Default: unknown.',
+        ),
+    })
+    .check(oauthClientCheck)
+    .check(({ value, issues }) => {
+      if (!value.dpop || value.client_auth !== 'none') return;
+      // RFC 9449 section 5: a public client's refresh token is bound to the key, which ends with the process.
+      issues.push({
+        code: 'custom',
+        message:
+          'dpop needs a client that proves itself: a public client’s refresh token would end with this process',
+        path: ['dpop'],
+        input: value,
+      });
+    })
+    .meta({
+      description:
+        'OAuth 2.0 refresh token of a login (bearerd login), kept sealed. Exactly one of issuer and token_endpoint.',
+      ...oauthClientMeta,
+    }),
+  toConfig: (value, path): RefreshTokenConfig => ({
+    type: 'refresh_token',
+    ...toOAuthClient(value, path),
+    ...toTokenParameters(value),
+    authorizationEndpoint: value.authorization_endpoint,
+    deviceAuthorizationEndpoint: value.device_authorization_endpoint,
+    authorizationParams: value.authorization_params,
+    store: { file: path(value.store.file), key: resolveSecretRef(value.store.key, path) },
+    refreshLifetimeMs: value.refresh_lifetime,
+  }),
+  renewable: true,
+  providerUrls: [...oauthClientUrls, 'authorization_endpoint', 'device_authorization_endpoint'],
+});

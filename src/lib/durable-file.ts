@@ -1,0 +1,33 @@
+// A file that is old or new, never half of either, and still new after the power went: written beside, synced, renamed,
+// and the directory synced, since a rename alone may be forgotten.
+import { open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/** Mode 0600. Rejects with the fault of the file system; the old content stands then. */
+export async function writeDurably(path: string, text: string): Promise<void> {
+  const next = `${path}.new`;
+  const file = await open(next, 'w', 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(next, path);
+  await syncDirectory(path);
+}
+
+/** Gone, also after the power went. */
+export async function removeDurably(path: string): Promise<void> {
+  await rm(path, { force: true });
+  await syncDirectory(path);
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const folder = await open(dirname(path), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
