@@ -7,6 +7,7 @@ import type { ClientCredentialsConfig } from './source/client-credentials.ts';
 import type { ExecConfig } from './source/exec.ts';
 import type { FileConfig } from './source/file.ts';
 import type { HttpConfig } from './source/http.ts';
+import type { JwtBearerConfig } from './source/jwt-bearer.ts';
 import type { RefreshTokenConfig } from './source/refresh-token.ts';
 import type { StaticConfig } from './source/static.ts';
 
@@ -17,6 +18,7 @@ export type {
   SigningAlgorithm,
   SigningKeyConfig,
 } from './source/client-authentication.ts';
+export type { SignedAssertionConfig } from './source/jwt-bearer.ts';
 export type { OAuthClientConfig } from './source/oauth-client.ts';
 export type { SecretRef } from './source/secret-ref.ts';
 export type { TokenParametersConfig } from './source/token-parameters.ts';
@@ -80,7 +82,15 @@ interface SourceBase {
 }
 
 export type SourceConfig = SourceBase &
-  (ClientCredentialsConfig | FileConfig | ExecConfig | HttpConfig | RefreshTokenConfig | StaticConfig);
+  (
+    | ClientCredentialsConfig
+    | JwtBearerConfig
+    | RefreshTokenConfig
+    | FileConfig
+    | ExecConfig
+    | HttpConfig
+    | StaticConfig
+  );
 
 /** Which refusals of an upstream renew the credential. */
 export type HealOn = '401' | 'invalid_token' | 'off';

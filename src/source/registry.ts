@@ -19,6 +19,8 @@ export async function createTokenSource(config: SourceConfig, deps: SourceDeps):
     case 'client_credentials':
       // Its libraries are 24 MB of resident memory (measured) that a configuration of keys and files need not pay.
       return (await import('./client-credentials.ts')).createClientCredentialsSource(config, deps);
+    case 'jwt_bearer':
+      return (await import('./jwt-bearer.ts')).createJwtBearerSource(config, deps);
     case 'http':
       // Its HTTP client alone is 7 MB (measured).
       return (await import('./http.ts')).createHttpSource(config, deps);

@@ -4,11 +4,13 @@ import { clientCredentials } from './client-credentials.ts';
 import { execCommand } from './exec.ts';
 import { tokenFile } from './file.ts';
 import { httpCall } from './http.ts';
+import { jwtBearer } from './jwt-bearer.ts';
 import { refreshToken } from './refresh-token.ts';
 import { staticValue } from './static.ts';
 
 export const kinds = {
   client_credentials: clientCredentials,
+  jwt_bearer: jwtBearer,
   refresh_token: refreshToken,
   static: staticValue,
   file: tokenFile,

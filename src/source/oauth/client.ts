@@ -14,8 +14,8 @@ import { processTokenReply, type TokenReply, type TokenType } from './token-repl
 
 export interface TokenRequest {
   readonly grantType: string;
-  /** The form without grant_type and client authentication. */
-  readonly parameters: URLSearchParams;
+  /** The form without grant_type and client authentication; a function where it depends on the provider's metadata. */
+  readonly parameters: URLSearchParams | ((server: oauth.AuthorizationServer) => Promise<URLSearchParams>);
   /** Default: bearer only. */
   readonly tokenTypes?: readonly TokenType[];
 }
@@ -66,18 +66,12 @@ export function createOAuthClient(
     const { grantType, parameters, tokenTypes = ['bearer'] } = request;
     const server = await authorizationServer.metadata(signal);
     const authenticate = await authentication.authenticate(server, signal);
+    const form = typeof parameters === 'function' ? await parameters(server) : parameters;
     const sentAt = clock.monotonic();
-    const reply = await oauth.genericTokenEndpointRequest(
-      server,
-      client,
-      authenticate,
-      grantType,
-      parameters,
-      {
-        ...authorizationServer.options(signal),
-        ...(proof === undefined ? {} : { DPoP: proof.handle }),
-      },
-    );
+    const reply = await oauth.genericTokenEndpointRequest(server, client, authenticate, grantType, form, {
+      ...authorizationServer.options(signal),
+      ...(proof === undefined ? {} : { DPoP: proof.handle }),
+    });
     return processTokenReply(reply, {
       server,
       client,

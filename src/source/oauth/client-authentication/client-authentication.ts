@@ -2,7 +2,7 @@
 import * as oauth from 'oauth4webapi';
 import type { ClientAuthMethod, OAuthClientConfig } from '../../../config/config.ts';
 import type { SourceDeps } from '../../registry.ts';
-import { createAssertionFile } from './assertion-file.ts';
+import { createAssertionFile } from '../assertion-file.ts';
 import { createAutomatic } from './automatic.ts';
 import { createClientAssertion } from './client-assertion.ts';
 import { createClientSecret } from './client-secret.ts';

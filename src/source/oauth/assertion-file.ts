@@ -1,10 +1,10 @@
 // An assertion in a file that somebody else renews, e.g. the kubelet a projected service account token.
-import type { Clock } from '../../../lib/clock.ts';
-import { CredentialError } from '../../../lib/errors.ts';
-import { Secret } from '../../../lib/secret.ts';
-import { readSecretFile } from '../../../lib/secret-ref.ts';
-import { expiryOf } from '../../jwt-expiry.ts';
-import type { AssertionProvider } from './client-assertion.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { CredentialError } from '../../lib/errors.ts';
+import { Secret } from '../../lib/secret.ts';
+import { readSecretFile } from '../../lib/secret-ref.ts';
+import { expiryOf } from '../jwt-expiry.ts';
+import type { AssertionProvider } from './assertion.ts';
 
 export function createAssertionFile(path: string, clock: Clock): AssertionProvider {
   const refuse = (what: string): never => {
