@@ -130,8 +130,8 @@ export interface LimitsConfig {
   readonly credentialBytes: number;
   /** Renewals in the background an hour and endpoint; undefined = ten times what the lifetimes ask for, at least 60. */
   readonly refreshesPerHour: number | undefined;
-  /** Forced refreshes an hour and endpoint. */
-  readonly forcedRefreshesPerHour: number;
+  /** Forced refreshes an hour and endpoint; undefined likewise. */
+  readonly forcedRefreshesPerHour: number | undefined;
   /** First fetches for new subjects, a second and endpoint. Default 50. */
   readonly firstFetchesPerSecond: number;
 }

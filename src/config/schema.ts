@@ -49,8 +49,10 @@ const limits = z.strictObject({
     .int()
     .min(1)
     .max(1_000_000)
-    .default(120)
-    .describe('Renewals before time, an hour and provider endpoint. Default 120.'),
+    .optional()
+    .describe(
+      'Renewals before time because of refusals, an hour and provider endpoint. Default as for refreshes_per_hour.',
+    ),
   first_fetches_per_second: z
     .int()
     .min(1)

@@ -13,8 +13,6 @@ export interface Allowance {
   came(): void;
   /** Takes one call if there is one. */
   take(): boolean;
-  /** Milliseconds until `take` can succeed, if no credential comes and nobody else takes it. */
-  waitMs(): number;
   /** What the last hour asked for, or as configured. */
   readonly perHour: number;
 }
@@ -55,10 +53,6 @@ export function createAllowance(perHour: number | undefined, clock: Clock): Allo
       if (left < 1) return false;
       left -= 1;
       return true;
-    },
-    waitMs() {
-      add(0);
-      return left >= 1 ? 0 : ((1 - left) * HOUR_MS) / refillPerHour;
     },
     get perHour() {
       return perHour ?? Math.max(LEAST_CAP_PER_HOUR, asked());

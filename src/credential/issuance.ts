@@ -4,9 +4,8 @@ import { CredentialError } from '../lib/errors.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import type { Credential, IssueRequest, TokenSource } from './credential.ts';
 import { buildCredential, effectiveLifetimeMs, refreshDelayMs } from './lifetime.ts';
+import { BACKGROUND_PATIENCE_MS, CALL_MS } from './numbers.ts';
 import { validateToken } from './token-syntax.ts';
-
-const FETCH_LIMIT_MS = 5_000;
 
 export interface IssuanceDeps {
   readonly source: TokenSource;
@@ -30,7 +29,7 @@ export interface Obtained {
 export type Why = Partial<Omit<IssueRequest, 'signal'>>;
 
 export interface Issuance {
-  /** Rejects with CredentialError only, within 5 s. Tells the observer of the result. */
+  /** Rejects with CredentialError only, 5 s after its turn had to come at the latest. Tells the observer of the result. */
   obtain(why: Why): Promise<Obtained>;
   /** Ends every call under way. */
   abort(): void;
@@ -40,13 +39,15 @@ export function createIssuance(deps: IssuanceDeps): Issuance {
   const { source, clock, observer } = deps;
   const controllers = new Set<AbortController>();
 
-  async function issue({ neededBy, refused, subject }: Why): Promise<Obtained> {
+  async function issue(why: Why): Promise<Obtained> {
+    const { neededBy, leftMs, refused, subject } = why;
     const controller = new AbortController();
     controllers.add(controller);
-    const limit = clock.setTimer(() => controller.abort(), FETCH_LIMIT_MS);
+    // The endpoint limits the call itself; this is for what calls none.
+    const limit = clock.setTimer(() => controller.abort(), turnMs(why) + CALL_MS);
     try {
       const issued = await Promise.race([
-        source.issue({ signal: controller.signal, neededBy, refused, subject }),
+        source.issue({ signal: controller.signal, neededBy, leftMs, refused, subject }),
         aborted(controller.signal),
       ]);
       validateToken(issued.value.reveal(), source.syntax);
@@ -65,6 +66,13 @@ export function createIssuance(deps: IssuanceDeps): Issuance {
       limit.cancel();
       controllers.delete(controller);
     }
+  }
+
+  /** When its turn has to come at the latest, from now. */
+  function turnMs({ neededBy, leftMs, refused }: Why): number {
+    if (neededBy !== undefined) return Math.max(0, neededBy - clock.monotonic());
+    if (refused !== undefined) return CALL_MS;
+    return Math.min(leftMs ?? BACKGROUND_PATIENCE_MS, BACKGROUND_PATIENCE_MS);
   }
 
   return {
@@ -100,7 +108,7 @@ function toKnown(error: unknown): CredentialError {
 function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     const fail = () =>
-      reject(new CredentialError('source_timeout', 'no answer within 5 s', { retryable: true }));
+      reject(new CredentialError('source_timeout', 'no answer in time', { retryable: true }));
     if (signal.aborted) fail();
     else signal.addEventListener('abort', fail, { once: true });
   });

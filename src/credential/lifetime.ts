@@ -59,6 +59,11 @@ export function buildCredential(
   });
 }
 
+/** How long it may still be used, ms: what the clock says that leaves it less. Negative after its end. */
+export function leftMs(credential: Credential, clock: Clock): number {
+  return Math.min(credential.usableUntil - clock.now(), credential.usableUntilMonotonic - clock.monotonic());
+}
+
 /** Both clocks must agree that it lives: one set back, or one that slept, never prolongs it. */
 export function isUsable(credential: Credential, clock: Clock): boolean {
   return clock.now() < credential.usableUntil && clock.monotonic() < credential.usableUntilMonotonic;

@@ -11,6 +11,9 @@ export const PROBE_MS = 500;
 /** What the provider refused stays refused until somebody mends it; a changed secret file wakes us at once. */
 export const REJECTED_MS = 30_000;
 
+/** Longest wait of a request for a retry: a provider that hangs must not hold every request of an outage. */
+export const PROBE_WAIT_MS = 300;
+
 /** An asker of the last seconds still counts as asking. */
 export const ASKED_LATELY_MS = 5_000;
 
@@ -25,6 +28,10 @@ const MAX_RETRY_AFTER_WITHOUT_MS = 30_000;
 export function honouredMs(leftMs: number): number {
   return leftMs > 0 ? Math.min(MAX_RETRY_AFTER_MS, leftMs * RETRY_AFTER_SHARE) : MAX_RETRY_AFTER_WITHOUT_MS;
 }
+
+/** A clock that jumped is noticed by the next request. Where Envoy holds the credential no request comes, so we look. */
+export const PUSHED_EXPIRY_LOOK_MS = 1_000;
+export const EXPIRY_LOOK_MS = 60_000;
 
 // ── One token endpoint ──
 

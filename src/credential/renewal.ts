@@ -3,28 +3,29 @@ import { fullJitterMs } from '../lib/backoff.ts';
 import type { Timer } from '../lib/clock.ts';
 import { CredentialError } from '../lib/errors.ts';
 import type { ForcedRefresh } from '../telemetry/observer.ts';
+import type { Allowance } from './allowance.ts';
 import type { CarriedSubject, Credential, CredentialListener, SourceStatus, Subject } from './credential.ts';
 import { createIssuance, type IssuanceDeps, type Obtained, type Why } from './issuance.ts';
-import { isUsable, urgentMs } from './lifetime.ts';
-import { createMinuteRate, type Rate } from './rate.ts';
+import { isUsable, leftMs, urgentMs } from './lifetime.ts';
+import {
+  ASKED_LATELY_MS,
+  BACKOFF,
+  CALL_MS,
+  EXPIRY_LOOK_MS,
+  honouredMs,
+  PROBE_MS,
+  PROBE_WAIT_MS,
+  PUSHED_EXPIRY_LOOK_MS,
+  REJECTED_MS,
+} from './numbers.ts';
+import { createMinuteRate } from './rate.ts';
 import { createRefusals } from './refusals.ts';
 import { waitFor } from './wait.ts';
-
-const BACKOFF = { baseMs: 250, maxMs: 30_000 };
-/** While nothing is left and somebody asks, so that a provider's return is seen within a second. */
-const PROBE_MS = 500;
-/** What the provider refused stays refused until somebody mends it; a changed secret file wakes us at once. */
-const REJECTED_MS = 30_000;
-/** An asker of the last seconds still counts. */
-const ASKED_LATELY_MS = 5_000;
-/** Retry-After of a provider is honoured up to here while a credential lives, and up to the second with none left. */
-const MAX_RETRY_AFTER_MS = 300_000;
-const MAX_RETRY_AFTER_WITHOUT_MS = 30_000;
 
 export interface RenewalDeps extends IssuanceDeps {
   readonly required: boolean;
   /** Of forced refreshes, over all sources of the endpoint. */
-  readonly endpointRate: Rate;
+  readonly endpointRate: Allowance;
 }
 
 /** What the store knows of one source: one credential (here), or one for each subject (subject-renewal.ts). */
@@ -90,12 +91,9 @@ export function createRenewal(deps: RenewalDeps): Renewal {
   function watchExpiry(): void {
     expiryTimer?.cancel();
     if (current === undefined || current.usableUntilMonotonic === Number.POSITIVE_INFINITY) return;
-    // At least once a minute, since the wall clock may jump ahead of the timer's.
-    const left = Math.min(
-      current.usableUntilMonotonic - clock.monotonic(),
-      current.usableUntil - clock.now(),
-      60_000,
-    );
+    // Timers sleep with the machine, and the wall clock may jump ahead of theirs.
+    const lookMs = listeners.size > 0 ? PUSHED_EXPIRY_LOOK_MS : EXPIRY_LOOK_MS;
+    const left = Math.min(leftMs(current, clock), lookMs);
     expiryTimer = clock.setTimer(() => {
       if (peek() !== undefined) watchExpiry();
     }, left);
@@ -107,15 +105,30 @@ export function createRenewal(deps: RenewalDeps): Renewal {
     refreshAt = undefined;
     if (!running || delayMs === Number.POSITIVE_INFINITY) return;
     refreshAt = clock.now() + delayMs;
-    refreshTimer = clock.setTimer(() => void fetch().catch(() => {}), delayMs);
+    refreshTimer = clock.setTimer(() => void fetch(because()).catch(() => {}), delayMs);
   }
 
-  function fetch(why: Why = {}): Promise<Credential> {
+  /** Whether somebody waits for what a fetch of now brings, and until when. */
+  function because(): Why {
+    const credential = peek();
+    if (credential === undefined)
+      return isAsked() || !hadOne ? { neededBy: clock.monotonic() + CALL_MS } : {};
+    const left = leftMs(credential, clock);
+    // From its end on everybody waits.
+    const isUrgent = Number.isFinite(left) && left <= urgentMs(lifetimeMs);
+    return isUrgent ? { leftMs: left, neededBy: clock.monotonic() + left } : { leftMs: left };
+  }
+
+  function isAsked(): boolean {
+    return listeners.size > 0 || clock.monotonic() - askedAt < ASKED_LATELY_MS || (deps.required && !hadOne);
+  }
+
+  function fetch(why: Why): Promise<Credential> {
     flight ??= fetchOnce(why).finally(() => {
       flight = undefined;
       if (again && running) {
         again = false;
-        void fetch().catch(() => {});
+        void fetch(because()).catch(() => {});
       }
     });
     return flight;
@@ -140,8 +153,9 @@ export function createRenewal(deps: RenewalDeps): Renewal {
     hadOne = true;
     // The same value again is no new credential for the count of "refused for good".
     refusals.published(forced && !unchanged);
+    if (!forced) deps.endpointRate.came();
     observer.credentialPublished(source.name, credential.generation, credential.expiresAt);
-    schedule(obtained.refreshDelayMs);
+    schedule(Math.max(PROBE_MS, obtained.refreshDelayMs));
     watchExpiry();
     for (const listener of listeners) listener(credential);
     return credential;
@@ -157,20 +171,10 @@ export function createRenewal(deps: RenewalDeps): Renewal {
   }
 
   function retryDelayMs(retryAfterMs?: number): number {
-    const left = current === undefined ? 0 : Math.max(0, current.usableUntil - clock.now());
-    if (retryAfterMs !== undefined) {
-      return Math.min(
-        retryAfterMs,
-        left > 0 ? Math.min(MAX_RETRY_AFTER_MS, left / 3) : MAX_RETRY_AFTER_WITHOUT_MS,
-      );
-    }
+    const left = current === undefined ? 0 : Math.max(0, leftMs(current, clock));
+    if (retryAfterMs !== undefined) return Math.min(retryAfterMs, honouredMs(left));
     if (failure?.retryable === false) return REJECTED_MS * (1 + random() / 3);
-    if (left === 0) {
-      const asked =
-        listeners.size > 0 || clock.monotonic() - askedAt < ASKED_LATELY_MS || (deps.required && !hadOne);
-      if (asked) return PROBE_MS;
-      return Math.max(PROBE_MS, fullJitterMs(failures, BACKOFF, random));
-    }
+    if (left === 0) return isAsked() ? PROBE_MS : Math.max(PROBE_MS, fullJitterMs(failures, BACKOFF, random));
     const delay = Math.max(BACKOFF.baseMs / 2, fullJitterMs(failures, BACKOFF, random));
     // The closer the end, the shorter the wait: an urgent one is never put off by more than a fifth of what is left.
     return left <= urgentMs(lifetimeMs) ? Math.min(delay, Math.max(PROBE_MS, left / 5)) : delay;
@@ -186,7 +190,10 @@ export function createRenewal(deps: RenewalDeps): Renewal {
       if (left > PROBE_MS && failure.retryAfterMs === undefined && failure.retryable) schedule(PROBE_MS);
       return Promise.reject(failure);
     }
-    return waitFor(fetch({ neededBy: askedAt + timeoutMs }), timeoutMs, signal, clock);
+    // A provider that did not answer last time is not waited for long: the reason is known.
+    const known = failures > 0 ? failure : undefined;
+    const waitMs = known === undefined ? timeoutMs : Math.min(timeoutMs, PROBE_WAIT_MS);
+    return waitFor(fetch({ neededBy: askedAt + CALL_MS }), waitMs, signal, clock, known);
   }
 
   function after(generation: number, timeoutMs: number, signal?: AbortSignal): Promise<Credential> {
@@ -209,6 +216,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
     subscribe(listener) {
       listeners.add(listener);
       listener(peek());
+      watchExpiry();
       return () => void listeners.delete(listener);
     },
     refused(generation, requestKey) {
@@ -218,7 +226,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
         // Before the limits: of a hundred requests refused during one fetch only the first is charged.
         if (flight !== undefined) return 'joined';
         if (!refusals.allowed()) return 'limited';
-        void fetch({ refused: current.value }).catch(() => {});
+        void fetch({ refused: current.value, leftMs: leftMs(current, clock) }).catch(() => {});
         return 'started';
       })();
       observer.refreshForced(source.name, outcome);
@@ -245,9 +253,9 @@ export function createRenewal(deps: RenewalDeps): Renewal {
         failures = 0;
         // A fetch under way may have read the old file.
         if (flight !== undefined) again = true;
-        else void fetch().catch(() => {});
+        else void fetch(because()).catch(() => {});
       });
-      void fetch().catch(() => {});
+      void fetch(because()).catch(() => {});
     },
     async stop() {
       running = false;

@@ -2,6 +2,7 @@
 // as many as the configuration names, each value at most 16 KiB: bounded by nature. Subjects share one bound in bytes.
 import type { Clock } from '../lib/clock.ts';
 import type { Observer } from '../telemetry/observer.ts';
+import { createAllowance } from './allowance.ts';
 import type { CredentialStore, TokenSource } from './credential.ts';
 import { createRate } from './rate.ts';
 import { createRenewal, type Renewal } from './renewal.ts';
@@ -19,8 +20,8 @@ export interface StoreDeps {
   readonly clock: Clock;
   readonly observer: Observer;
   readonly random: () => number;
-  /** Of one endpoint. */
-  readonly forcedRefreshesPerHour: number;
+  /** Of one endpoint; undefined = by the lifetimes of its credentials. */
+  readonly forcedRefreshesPerHour: number | undefined;
   /** For credentials of subjects, with the subject tokens that they were made from. */
   readonly credentialBytes: number;
   /** Fetches for subjects that have no credential yet, of one endpoint. */
@@ -35,7 +36,7 @@ export function createCredentialStore(deps: StoreDeps): CredentialStore {
     deps.sources.map(({ source }) => [
       source.endpoint,
       {
-        endpointRate: createRate(Math.max(1, Math.ceil(perHour / 6)), 3_600_000 / perHour, clock),
+        endpointRate: createAllowance(perHour, clock),
         firstFetchRate: createRate(firstFetchesPerSecond, 1_000 / firstFetchesPerSecond, clock),
       },
     ]),

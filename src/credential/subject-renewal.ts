@@ -4,10 +4,12 @@ import { fullJitterMs } from '../lib/backoff.ts';
 import type { Timer } from '../lib/clock.ts';
 import { CredentialError } from '../lib/errors.ts';
 import type { ForcedRefresh } from '../telemetry/observer.ts';
+import type { Allowance } from './allowance.ts';
 import { createCache } from './cache.ts';
 import type { Credential, Subject } from './credential.ts';
 import { createIssuance, type IssuanceDeps, type Obtained, type Why } from './issuance.ts';
-import { isUsable } from './lifetime.ts';
+import { isUsable, leftMs } from './lifetime.ts';
+import { honouredMs, PROBE_MS } from './numbers.ts';
 import { createMinuteRate, type Rate } from './rate.ts';
 import { createRefusals } from './refusals.ts';
 import type { Renewal } from './renewal.ts';
@@ -24,16 +26,13 @@ const MAX_BACKGROUND = 32;
 const BACKOFF = { baseMs: 1_000, maxMs: 30_000 };
 /** A provider that refused a subject is not asked again for it so soon, whoever asks. */
 const REJECTED_MS = 10_000;
-/** Any other failure: so that a provider's return is seen within a second. */
-const PROBE_MS = 500;
-const MAX_RETRY_AFTER_MS = 30_000;
 /** Failures kept. First fetches have a rate, so that 10 s of them are far fewer. */
 const MAX_FAILURES = 4_096;
 
 export interface SubjectRenewalDeps extends IssuanceDeps {
   readonly cache: SubjectCache;
   /** Of forced refreshes, over all sources of the endpoint. */
-  readonly endpointRate: Rate;
+  readonly endpointRate: Allowance;
   /** Of fetches that find nothing to serve meanwhile, over all sources of the endpoint. */
   readonly firstFetchRate: Rate;
 }
@@ -92,6 +91,7 @@ export function createSubjectRenewal(deps: SubjectRenewalDeps): Renewal {
     entry.failures = 0;
     // The same value again is no new credential for the count of "refused for good".
     entry.refusals?.published(forced && !unchanged);
+    if (!forced) deps.endpointRate.came();
     failures.delete(subject.key);
     lastFailure = undefined;
     observer.subjectsHeld(source.name, entries.size);
@@ -104,7 +104,8 @@ export function createSubjectRenewal(deps: SubjectRenewalDeps): Renewal {
     const now = clock.monotonic();
     const entry = entries.find(subject.key);
     let delayMs = error.retryable ? PROBE_MS : REJECTED_MS;
-    if (error.retryAfterMs !== undefined) delayMs = Math.min(error.retryAfterMs, MAX_RETRY_AFTER_MS);
+    const left = entry === undefined ? 0 : leftMs(entry.credential, clock);
+    if (error.retryAfterMs !== undefined) delayMs = Math.min(error.retryAfterMs, honouredMs(left));
     failures.set(subject.key, { error, until: now + delayMs });
     if (entry !== undefined && isUsable(entry.credential, clock)) {
       delayMs = Math.max(delayMs, fullJitterMs(entry.failures++, BACKOFF, random));
@@ -155,7 +156,7 @@ export function createSubjectRenewal(deps: SubjectRenewalDeps): Renewal {
     if (entry.refusals.counted(requestKey)) return 'refused_for_good';
     if (flights.has(subject.key)) return 'joined';
     if (!entry.refusals.allowed()) return 'limited';
-    fetch(subject, { refused: credential.value }).catch(() => {});
+    fetch(subject, { refused: credential.value, leftMs: leftMs(credential, clock) }).catch(() => {});
     return 'started';
   }
 
@@ -179,7 +180,7 @@ export function createSubjectRenewal(deps: SubjectRenewalDeps): Renewal {
     const now = clock.monotonic();
     if (refreshAt > now || now - usedAt > USED_LATELY_MS || background >= MAX_BACKGROUND) return;
     background++;
-    fetch(subject, {})
+    fetch(subject, { leftMs: leftMs(credential, clock) })
       .catch(() => {})
       .finally(() => background--);
   }

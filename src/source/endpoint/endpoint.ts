@@ -135,7 +135,7 @@ export function createEndpoint(name: string, deps: EndpointDeps): Endpoint {
       try {
         // It may have opened meanwhile: what stood in line is not sent after those that failed.
         if (breaker.state !== 'closed') throw refusal('breaker_open');
-        if (!waiting && !allowance.take()) throw refusal('refresh_cap', allowance.waitMs());
+        if (!waiting && !allowance.take()) throw refusal('refresh_cap');
         return await attempt(caller, 'call', request, send, limitMs);
       } finally {
         queue.leave(lane);

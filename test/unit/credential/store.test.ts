@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Credential, IssuedToken, TokenSource } from '../../../src/credential/credential.ts';
+import type {
+  Credential,
+  IssuedToken,
+  IssueRequest,
+  TokenSource,
+} from '../../../src/credential/credential.ts';
 import { createCredentialStore } from '../../../src/credential/store.ts';
 import { CredentialError } from '../../../src/lib/errors.ts';
 import { Secret } from '../../../src/lib/secret.ts';
@@ -188,12 +193,63 @@ describe('a provider that is away', () => {
     assert.equal((await long).value.reveal(), 'late');
   });
 
-  test('silence ends after 5 s as source_timeout', async () => {
+  test('that hangs holds a request for 300 ms once it has failed, and tells why', async () => {
+    const { clock, provider, store } = setup();
+    provider.fail(away);
+    store.start();
+    await settle();
+    provider.answerWith(() => new Promise(() => {}));
+    await clock.advance(500);
+    const begun = clock.monotonic();
+    const refused = assert.rejects(store.get('orders', 3_000), away);
+    await clock.advance(300);
+    await refused;
+    assert.equal(clock.monotonic() - begun, 300);
+  });
+
+  test('silence ends as source_timeout, 5 s after the turn that it had 5 s for', async () => {
     const { clock, provider, store } = setup();
     provider.answerWith(() => new Promise(() => {}));
     store.start();
-    await clock.advance(5_001);
+    await clock.advance(10_001);
     assert.equal(store.failure('orders')?.code, 'source_timeout');
+  });
+});
+
+describe('a clock that cannot be trusted', () => {
+  test('a machine that slept: the first request finds no credential, and Envoy’s is taken back within a second', async () => {
+    for (const pushed of [false, true]) {
+      const { clock, provider, store } = setup();
+      const told: (number | undefined)[] = [];
+      await store.get('orders', 1_000);
+      if (pushed) store.subscribe('orders', (credential) => told.push(credential?.generation));
+      provider.fail(away);
+      // CLOCK_MONOTONIC stands still meanwhile, and every timer with it.
+      clock.setWall(clock.now() + LIFE);
+      if (pushed) {
+        await clock.advance(1_000);
+        assert.deepEqual(told, [1, undefined]);
+      } else assert.equal(store.peek('orders'), undefined);
+    }
+  });
+
+  test('set back by an hour before, during or after a fetch, it makes nothing live longer', async () => {
+    for (const when of ['before', 'during', 'after']) {
+      const { clock, provider, store } = setup();
+      const back = () => clock.setWall(clock.now() - 3_600_000);
+      provider.answerWith(async () => {
+        if (when === 'during') back();
+        return { value: new Secret('t'), lifetimeMs: LIFE };
+      });
+      if (when === 'before') back();
+      await store.get('orders', 1_000);
+      if (when === 'after') back();
+      provider.fail(away);
+      await clock.advance(LIFE - 10_001);
+      assert.ok(store.peek('orders'), when);
+      await clock.advance(1);
+      assert.equal(store.peek('orders'), undefined, when);
+    }
   });
 });
 
@@ -281,6 +337,28 @@ describe('refused by an upstream', () => {
     await settle();
     assert.equal(store.refused('orders', store.peek('orders')!.generation, 'a'), 'started');
   });
+});
+
+test('a fetch says for whom it is: the first is waited for, a renewal is not, an urgent one until the end of the old', async () => {
+  const { clock, provider, store } = setup();
+  const asked: IssueRequest[] = [];
+  const issue = provider.source.issue;
+  provider.source.issue = (request) => {
+    asked.push(request);
+    return issue(request);
+  };
+  store.start();
+  await settle();
+  const begun = clock.monotonic();
+  provider.fail(away);
+  await clock.advance(LIFE - 20_000);
+  const [first, second] = asked;
+  const last = asked.at(-1)!;
+  assert.deepEqual([first!.neededBy, first!.leftMs], [begun + 5_000, undefined]);
+  assert.deepEqual([second!.neededBy, second!.leftMs], [undefined, LIFE * 0.4 - 10_000]);
+  assert.equal(last.neededBy, begun + LIFE - 10_000);
+  await clock.advance(40_000);
+  assert.deepEqual([asked.at(-1)!.leftMs, asked.at(-1)!.neededBy], [undefined, undefined]);
 });
 
 test('readiness names required sources until their first credential, and then never again', async () => {
