@@ -57,9 +57,8 @@ describe('the webhook on a real kube-apiserver', {
       ['apply', '-f', '-'],
       documents.map((document) => JSON.stringify(document)).join('\n---\n'),
     );
-    await cluster.kubectl(['create', 'namespace', 'shop']);
-    await cluster.kubectl(['label', 'namespace', 'shop', 'bearerd.io/injection=enabled']);
-    await cluster.kubectl(['create', 'namespace', 'other']);
+    await cluster.createNamespace('shop', { 'bearerd.io/injection': 'enabled' });
+    await cluster.createNamespace('other');
   });
   after(async () => {
     await webhook?.stop();

@@ -19,6 +19,8 @@ export interface Kubernetes {
   kubectl(args: readonly string[], input?: string): Promise<string>;
   /** The stored object. */
   get<T>(...args: string[]): Promise<T>;
+  /** With the service account that a controller would make. */
+  createNamespace(name: string, labels?: Readonly<Record<string, string>>): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -61,8 +63,6 @@ export async function startKubernetes(parts: KubernetesParts): Promise<Kubernete
       ...['--service-account-key-file', verifying, '--service-account-signing-key-file', signing],
       ...['--service-cluster-ip-range', '10.96.0.0/16', '--token-auth-file', tokens],
       ...['--authorization-mode', 'RBAC', '--allow-privileged'],
-      // No controller makes the service accounts that it would wait for.
-      ...['--disable-admission-plugins', 'ServiceAccount'],
     ],
     { name: 'kube-apiserver' },
   );
@@ -101,6 +101,11 @@ export async function startKubernetes(parts: KubernetesParts): Promise<Kubernete
     kubeconfig,
     kubectl,
     get: async (...args) => JSON.parse(await kubectl(['get', ...args, '-o', 'json'])),
+    async createNamespace(name, labels = {}) {
+      const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
+      await kubectl(['create', '-f', '-'], JSON.stringify(namespace));
+      await kubectl(['create', 'serviceaccount', 'default', '-n', name]);
+    },
     async stop() {
       await apiserver.stop();
       await etcd.stop();
