@@ -6,31 +6,46 @@ import { UsageError } from './command.ts';
 export interface Arguments {
   readonly flags: Readonly<Record<string, string | undefined>>;
   readonly positionals: readonly string[];
+  /** Flags without a value that stand there. */
+  readonly switches: ReadonlySet<string>;
 }
 
-/** Throws UsageError. `flags` take a value each. */
-export function parseArguments(args: readonly string[], flags: readonly string[]): Arguments {
+/** Throws UsageError. `flags` take a value each, `switches` none. */
+export function parseArguments(
+  args: readonly string[],
+  flags: readonly string[],
+  switches: readonly string[] = [],
+): Arguments {
   const { tokens } = parseArgs({
     args: [...args],
-    options: Object.fromEntries(flags.map((name) => [name, { type: 'string' as const }])),
+    options: Object.fromEntries([
+      ...flags.map((name) => [name, { type: 'string' as const }]),
+      ...switches.map((name) => [name, { type: 'boolean' as const }]),
+    ]),
     strict: false,
     allowPositionals: true,
     tokens: true,
   });
   const found: Record<string, string> = {};
   const positionals: string[] = [];
+  const present = new Set<string>();
   for (const token of tokens) {
     if (token.kind === 'positional') positionals.push(token.value);
     if (token.kind !== 'option') continue;
+    if (switches.includes(token.name)) {
+      if (token.value !== undefined) throw new UsageError(`--${token.name} takes no value`);
+      present.add(token.name);
+      continue;
+    }
     if (!flags.includes(token.name)) {
-      const near = nearestWord(token.name, flags);
+      const near = nearestWord(token.name, [...flags, ...switches]);
       throw new UsageError(`unknown option ${token.rawName}${near ? `; did you mean --${near}?` : ''}`);
     }
     if (token.value === undefined) throw new UsageError(`--${token.name} needs a value`);
     if (found[token.name] !== undefined) throw new UsageError(`--${token.name} stands there twice`);
     found[token.name] = token.value;
   }
-  return { flags: found, positionals };
+  return { flags: found, positionals, switches: present };
 }
 
 /** Throws UsageError. */

@@ -14,6 +14,7 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   simulate: async () => (await import('./simulate.ts')).simulate,
   test: async () => (await import('./test-cases.ts')).testCases,
   audit: async () => (await import('./audit.ts')).audit,
+  keys: async () => (await import('./keys.ts')).keys,
   generate: async () => (await import('./generate.ts')).generate,
 };
 
@@ -32,6 +33,7 @@ Usage: bearerd VERB [options]
   simulate --policy NEW --log ACCESS_LOG           tell what a new policy would change for the requests of a log
   test CASES --config FILE                         hold a configuration against your expectations, for your CI
   audit verify FILE --key KEYFILE                  tell whether an audit trail is whole
+  keys list|activate|suspend|revoke FILE [ID]      API keys of a ring file
 
   VERB --help      the options of a verb
   --version        the version

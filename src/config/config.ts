@@ -3,6 +3,7 @@
 import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
 import type { InboundConfig } from './inbound/config.ts';
 import type { AuditConfig } from './schema-audit.ts';
+import type { ApiKeysConfig } from './source/api-keys.ts';
 import type { ClientCredentialsConfig } from './source/client-credentials.ts';
 import type { ExecConfig } from './source/exec.ts';
 import type { FileConfig } from './source/file.ts';
@@ -83,6 +84,7 @@ interface SourceBase {
 
 export type SourceConfig = SourceBase &
   (
+    | ApiKeysConfig
     | ClientCredentialsConfig
     | JwtBearerConfig
     | RefreshTokenConfig

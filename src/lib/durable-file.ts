@@ -3,11 +3,13 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** Mode 0600. Rejects with the fault of the file system; the old content stands then. */
-export async function writeDurably(path: string, text: string): Promise<void> {
+/** `mode`: permission bits, default 0600. Rejects with the fault of the file system; the old content stands then. */
+export async function writeDurably(path: string, text: string, mode = 0o600): Promise<void> {
   const next = `${path}.new`;
-  const file = await open(next, 'w', 0o600);
+  const file = await open(next, 'w', mode);
   try {
+    // The umask may have taken bits away.
+    await file.chmod(mode);
     await file.writeFile(text);
     await file.sync();
   } finally {

@@ -28,6 +28,9 @@ export async function createTokenSource(config: SourceConfig, deps: SourceDeps):
       return createExecSource(config, deps);
     case 'refresh_token':
       return (await import('./refresh-token/refresh-token.ts')).createRefreshTokenSource(config, deps);
+    case 'api_keys':
+      // The YAML parser is for the ring file.
+      return (await import('./api-keys.ts')).createApiKeysSource(config, deps);
     case 'static':
       return createStaticSource(config, deps);
     case 'file':

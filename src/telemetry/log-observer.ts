@@ -1,7 +1,7 @@
 // Turns events into log lines. Nothing of a warm request is logged; repeats are limited.
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from './logger.ts';
-import { nullObserver, type Observer } from './observer.ts';
+import { type KeyNotice, nullObserver, type Observer } from './observer.ts';
 import { createRepeatLimit } from './repeat-limit.ts';
 
 const iso = (epochMs: number): string =>
@@ -24,6 +24,13 @@ const REFUSAL_TEXTS = {
 const SKEW_WARNING_MS = 5_000;
 /** With this much upstreams and providers begin to refuse what is valid. */
 const SKEW_ALARM_MS = 30_000;
+
+const NOTICE_TEXTS: Readonly<Record<KeyNotice, string>> = {
+  expires_within_7_days: 'an API key ends within 7 days: activate its successor',
+  expires_within_24_hours: 'an API key ends within 24 hours: activate its successor now',
+  expired: 'an API key that is switched on has ended: suspend or revoke it',
+  older_than_90_days: 'an API key is older than 90 days: renew it',
+};
 
 export function createLogObserver(log: Logger, clock: Clock): Observer {
   const limit = createRepeatLimit(clock);
@@ -97,6 +104,23 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
       const omitted = limit.admit(`login:${source}`);
       if (omitted === undefined) return;
       log.error({ source, omitted }, `login required: ${reason}`);
+    },
+    keyRingRefused(source, reason) {
+      const omitted = limit.admit(`ring:${source}`);
+      if (omitted === undefined) return;
+      log.error(
+        { source, reason, omitted },
+        'the ring file cannot be used: the last good one stays in force',
+      );
+    },
+    keyNoticed(source, keyId, notice) {
+      const isUrgent = notice === 'expires_within_24_hours' || notice === 'expired';
+      log[isUrgent ? 'error' : 'warn']({ source, keyId, notice }, NOTICE_TEXTS[notice]);
+    },
+    keyRefused(source, keyId) {
+      const omitted = limit.admit(`key:${source}:${keyId}`);
+      if (omitted === undefined) return;
+      log.error({ source, keyId, omitted }, 'an upstream refused an API key: the next one takes its place');
     },
     refusalSeen(door, source, verdict) {
       if (verdict !== 'counted' && verdict !== 'in_doubt') return;

@@ -2,7 +2,13 @@
 // (its labelled counter costs 0.11 µs and a key string per call, measured with prom-client 15).
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Clock } from '../lib/clock.ts';
-import { type CheckDecision, type CheckReason, nullObserver, type Observer } from './observer.ts';
+import {
+  type CheckDecision,
+  type CheckReason,
+  type KeyReport,
+  nullObserver,
+  type Observer,
+} from './observer.ts';
 
 export interface Metrics {
   readonly observer: Observer;
@@ -23,6 +29,7 @@ export function createMetrics(clock: Clock): Metrics {
   const registers = [registry];
   const checks: DecisionCounts = new Map();
   const attempts: DecisionCounts = new Map();
+  const rings = new Map<string, readonly KeyReport[]>();
   const credentials = new Map<string, { generation: number; expiresAt: number }>();
   const refreshTokens = new Map<string, number>();
 
@@ -104,6 +111,48 @@ export function createMetrics(clock: Clock): Metrics {
   const logins = new Gauge({
     name: 'bearerd_login_required',
     help: '1 while a source waits for somebody to log in, else 0.',
+    labelNames: ['source'],
+    registers,
+  });
+  new Gauge({
+    name: 'bearerd_api_key_runway_seconds',
+    help: 'Seconds until an API key of a ring ends, negative after it; +Inf where it never ends by itself.',
+    labelNames: ['source', 'key'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [source, keys] of rings) {
+        for (const { id, expiresAt } of keys) this.set({ source, key: id }, (expiresAt - clock.now()) / 1000);
+      }
+    },
+  });
+  new Gauge({
+    name: 'bearerd_api_key_age_seconds',
+    help: 'Seconds since the not_before of an API key of a ring.',
+    labelNames: ['source', 'key'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [source, keys] of rings) {
+        for (const { id, notBefore } of keys) this.set({ source, key: id }, (clock.now() - notBefore) / 1000);
+      }
+    },
+  });
+  const keyNotices = new Counter({
+    name: 'bearerd_api_key_notices_total',
+    help: 'Days on which an API key gave reason to act: expires_within_7_days, expires_within_24_hours, expired, older_than_90_days.',
+    labelNames: ['source', 'key', 'notice'],
+    registers,
+  });
+  const refusedKeys = new Counter({
+    name: 'bearerd_api_keys_refused_total',
+    help: 'Refusals of an API key by an upstream.',
+    labelNames: ['source', 'key'],
+    registers,
+  });
+  const refusedRings = new Counter({
+    name: 'bearerd_key_rings_refused_total',
+    help: 'Readings of a ring file that could not be used.',
     labelNames: ['source'],
     registers,
   });
@@ -277,6 +326,19 @@ export function createMetrics(clock: Clock): Metrics {
     },
     loginRequired(source) {
       logins.set({ source }, 1);
+    },
+    // Ids come from the ring file, at most 100.
+    keyRingRead(source, keys) {
+      rings.set(source, keys);
+    },
+    keyRingRefused(source) {
+      refusedRings.inc({ source });
+    },
+    keyNoticed(source, key, notice) {
+      keyNotices.inc({ source, key, notice });
+    },
+    keyRefused(source, key) {
+      refusedKeys.inc({ source, key });
     },
     refusalSeen(door, source, verdict) {
       refusals.inc({ door, source, verdict });

@@ -45,6 +45,21 @@ export type EndpointRefusal =
 
 export type FeedbackDoor = 'push' | 'check' | 'attempt';
 
+/** What somebody should act on, of an API key that is switched on. */
+export type KeyNotice =
+  | 'expires_within_7_days'
+  | 'expires_within_24_hours'
+  | 'expired'
+  | 'older_than_90_days'; // since its not_before
+
+/** Of a key of a ring: never its value. Times in epoch ms. */
+export interface KeyReport {
+  readonly id: string;
+  readonly notBefore: number;
+  /** Infinity = never. */
+  readonly expiresAt: number;
+}
+
 export interface Observer {
   /** Counts the accepted requests of an inbound policy; the caller adds to `count`. */
   acceptanceCount(policy: string): { count: number };
@@ -90,6 +105,14 @@ export interface Observer {
   refreshTokenInDoubt(source: string): void;
   /** No refresh token that the provider takes: nothing is tried until somebody logs in. `reason` is fixed text. */
   loginRequired(source: string, reason: string): void;
+  /** The keys of a ring as they stand in its file now. */
+  keyRingRead(source: string, keys: readonly KeyReport[]): void;
+  /** The ring file cannot be used: the last good one stays in force. `reason` names the place. */
+  keyRingRefused(source: string, reason: string): void;
+  /** True now; told once a day while it stays true. */
+  keyNoticed(source: string, keyId: string, notice: KeyNotice): void;
+  /** An upstream refused this key: another one takes its place where there is one. */
+  keyRefused(source: string, keyId: string): void;
   refusalSeen(door: FeedbackDoor, source: string, verdict: RefusalVerdict): void;
   refreshForced(source: string, outcome: ForcedRefresh): void;
   secretSubscribed(secretName: string, known: boolean): void;
@@ -136,6 +159,10 @@ export const nullObserver: Observer = {
   refreshTokenEnding: nothing,
   refreshTokenInDoubt: nothing,
   loginRequired: nothing,
+  keyRingRead: nothing,
+  keyRingRefused: nothing,
+  keyNoticed: nothing,
+  keyRefused: nothing,
   refusalSeen: nothing,
   refreshForced: nothing,
   secretSubscribed: nothing,

@@ -1,5 +1,6 @@
 // Every way to get a credential that the configuration knows: one line each, under its key in the file.
 import type { ConfigFile } from '../schema.ts';
+import { apiKeys } from './api-keys.ts';
 import { clientCredentials } from './client-credentials.ts';
 import { execCommand } from './exec.ts';
 import { tokenFile } from './file.ts';
@@ -16,6 +17,7 @@ export const kinds = {
   file: tokenFile,
   http: httpCall,
   exec: execCommand,
+  api_keys: apiKeys,
 } as const;
 
 export type KindName = keyof typeof kinds;

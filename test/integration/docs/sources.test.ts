@@ -43,6 +43,11 @@ const EXAMPLES: Readonly<Record<string, (t: TestContext) => Promise<DocExample>>
     await storeLogin(example.configFile, 'calendar', await provider.newRefreshToken());
     return example;
   },
+  async api_keys(t) {
+    const example = await writeDocExample(t, DOCUMENT, 'api_keys');
+    for (const name of ['maps-2026-08', 'maps-2026-11']) writeFileSync(join(example.folder, name), 'key\n');
+    return example;
+  },
 };
 
 for (const [kind, prepare] of Object.entries(EXAMPLES)) {

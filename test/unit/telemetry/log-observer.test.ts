@@ -53,3 +53,17 @@ test('a secret and the cause of an error do not reach a line of the log', () => 
   (logger.error as (...args: unknown[]) => void)({ error, secret: new Secret('canary-token') }, 'x');
   assert.doesNotMatch(JSON.stringify(lines), /canary/);
 });
+
+test('an API key that ends within a day is an error with what to do, one that ends within a week a warning', () => {
+  const { lines, observer } = setUp();
+  observer.keyNoticed('maps', 'a', 'expires_within_7_days');
+  observer.keyNoticed('maps', 'a', 'expires_within_24_hours');
+  assert.deepEqual(
+    lines.map(({ level, keyId }) => [level, keyId]),
+    [
+      ['warn', 'a'],
+      ['error', 'a'],
+    ],
+  );
+  assert.match(String(lines[1]!['msg']), /activate its successor now/);
+});

@@ -39,3 +39,22 @@ test('names of secrets that peers ask for never become labels', async () => {
   observer.secretUnsubscribed('made-up-name', false);
   assert.match(await render(), /bearerd_secret_subscribers\{known="false"\} 0/);
 });
+
+test('keys of a ring have a runway and an age that move with time, and a key that left the ring has none', async () => {
+  const clock = new FakeClock();
+  const { observer, render } = createMetrics(clock);
+  const now = clock.now();
+  observer.keyRingRead('maps', [
+    { id: 'a', notBefore: now - 60_000, expiresAt: now + 60_000 },
+    { id: 'b', notBefore: now, expiresAt: Number.POSITIVE_INFINITY },
+  ]);
+  observer.keyNoticed('maps', 'a', 'expires_within_24_hours');
+  await clock.advance(90_000);
+  const text = await render();
+  assert.match(text, /bearerd_api_key_runway_seconds\{source="maps",key="a"\} -30/);
+  assert.match(text, /bearerd_api_key_runway_seconds\{source="maps",key="b"\} \+Inf/);
+  assert.match(text, /bearerd_api_key_age_seconds\{source="maps",key="a"\} 150/);
+  assert.match(text, /notices_total\{source="maps",key="a",notice="expires_within_24_hours"\} 1/);
+  observer.keyRingRead('maps', []);
+  assert.doesNotMatch(await render(), /runway_seconds\{source="maps"/);
+});
