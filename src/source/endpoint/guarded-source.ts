@@ -5,15 +5,17 @@ import { createTokenSource, type SourceDeps } from '../registry.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Endpoints } from './endpoints.ts';
 
-/** As configured; what calls nobody (a file, a fixed value) has no endpoint and stays as it is. */
+/** They ask nobody. */
+const LOCAL: ReadonlySet<SourceConfig['type']> = new Set(['api_keys', 'file', 'static']);
+
+/** As configured; what calls nobody has no endpoint and stays as it is. */
 export async function createGuardedTokenSource(
   config: SourceConfig,
   deps: SourceDeps,
   endpoints: Endpoints,
 ): Promise<TokenSource> {
   const source = await createTokenSource(config, deps);
-  const isLocal = config.type === 'static' || config.type === 'file';
-  return isLocal ? source : guarded(source, endpoints.of(source.endpoint));
+  return LOCAL.has(config.type) ? source : guarded(source, endpoints.of(source.endpoint));
 }
 
 /** `limitMs` = of one call; default CALL_MS. */
