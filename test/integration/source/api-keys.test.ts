@@ -146,7 +146,7 @@ test('a swap of ..data is followed within 2 s, also of a value alone', async (t)
       ring: join(folder, '..data', 'ring.yaml'),
       graceMs: DAY,
     },
-    { clock: systemClock, env: {} },
+    { clock: systemClock, env: {}, observer: createRecordingObserver().observer },
   );
   let changes = 0;
   t.after(source.watch!(() => changes++));
