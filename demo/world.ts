@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseConfig } from '../src/config/parse.ts';
 import { generateEnvoy } from '../src/doors/generate/generate.ts';
+import type { Door } from '../src/doors/generate/plan.ts';
 import { type EnvoyVersion, type StartedEnvoy, startEnvoy } from '../test/support/envoy.ts';
 import { type StartedProcess, startProcess } from '../test/support/process.ts';
 import { type Authority, createAuthority } from './certificates.ts';
@@ -53,7 +54,7 @@ export interface World {
   readonly provider: IdentityProvider;
   readonly upstream: Upstream;
   startBearerd(): Promise<StartedProcess>;
-  startEnvoy(door: 'check' | 'push' | 'both'): Promise<GatedEnvoy>;
+  startEnvoy(door: Door): Promise<GatedEnvoy>;
   readyz(): Promise<number>;
   /** Resolves once bearerd has its credentials. */
   ready(): Promise<void>;

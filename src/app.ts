@@ -2,7 +2,10 @@
 import type { CheckListenConfig, Config } from './config/config.ts';
 import type { CredentialStore } from './credential/credential.ts';
 import { createCredentialStore } from './credential/store.ts';
+import { createProcess, PROCESS_PATH } from './doors/attempt/process.ts';
 import { CHECK_PATH, createCheck } from './doors/check/check.ts';
+import { createAccessLogService } from './doors/feedback/access-log-service.ts';
+import { createAttemptOutcomes } from './doors/feedback/attempt-outcomes.ts';
 import { createCarriedRing } from './doors/feedback/carried-ring.ts';
 import type { InboundDoor } from './doors/inbound/inbound-door.ts';
 import { createPushedSecrets } from './doors/push/pushed-secrets.ts';
@@ -12,7 +15,7 @@ import type { PolicyTable } from './policy/policy.ts';
 import type { Front, UnaryHandler, UnaryMethods } from './server/front.ts';
 import { createGrpcHealth, HEALTH_CHECK_PATH } from './server/grpc-health.ts';
 import { createAdminServer, createHealthServer, type HttpServer } from './server/http.ts';
-import { createRawFront } from './server/raw-front.ts';
+import { createRawFront, type RawFrontOptions } from './server/raw-front.ts';
 import { createEndpoints } from './source/endpoint/endpoints.ts';
 import { createGuardedTokenSource } from './source/endpoint/guarded-source.ts';
 import { createAudit } from './telemetry/audit/audit.ts';
@@ -79,13 +82,27 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     ...config.limits,
   });
   const carried = createCarriedRing();
+  const attempted = createCarriedRing();
+  const outcomes = createAttemptOutcomes(clock);
   const secrets = createPushedSecrets({ store, policies, clock });
+  const feedback = {
+    store,
+    policies,
+    acknowledgements: secrets,
+    carried,
+    attempted,
+    outcomes,
+    observer,
+    clock,
+  };
   const startedAt = clock.now();
   let stopping = false;
 
   const inbound = await createInbound();
   const missing = (): readonly string[] => [...store.missing(), ...(inbound?.missing() ?? [])];
-  const check = config.listen.check && (await createCheckFront('check', config.listen.check, outboundCheck));
+  const check =
+    config.listen.check &&
+    (await createCheckFront('check', config.listen.check, outboundCheck, attemptDoor()));
   const checkInbound =
     inbound && (await createCheckFront('check_inbound', config.listen.checkInbound!, () => inbound.check));
   const xds = config.listen.xds.length === 0 ? [] : await createXds();
@@ -97,6 +114,25 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       observer,
     });
   const admin = config.listen.admin && createAdminServer(config.listen.admin, { status, observer });
+
+  /** Beside Check, for those who ask once an attempt. */
+  function attemptDoor(): Pick<RawFrontOptions, 'exchanges' | 'streams'> {
+    const { maxWaitMs } = config;
+    const process = createProcess({
+      policies,
+      store,
+      observer,
+      clock,
+      maxWaitMs,
+      carried: attempted,
+      outcomes,
+    });
+    return {
+      exchanges: new Map([[PROCESS_PATH, process]]),
+      // On the same connections as the attempts: the entry about one is read before the message of the next.
+      streams: [createAccessLogService({ ...feedback, name: 'check' })],
+    };
+  }
 
   function outboundCheck(): UnaryHandler {
     return createCheck({ policies, store, observer, clock, maxWaitMs: config.maxWaitMs, carried });
@@ -113,26 +149,26 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     name: string,
     { front, tls }: CheckListenConfig,
     handler: () => UnaryHandler,
+    more: Pick<RawFrontOptions, 'exchanges' | 'streams'> = {},
   ): Promise<Front> {
     const methods: UnaryMethods = new Map([
       [CHECK_PATH, handler()],
       [HEALTH_CHECK_PATH, createGrpcHealth(() => !stopping && missing().length === 0)],
     ]);
     const options = { observer, name, clock };
-    if (front === 'raw') return createRawFront(methods, { ...options, random, ...(tls ? { tls } : {}) });
-    const { createNodeFront } = await import('./server/node-front.ts');
-    return createNodeFront(methods, options);
+    if (front === 'node') {
+      const { createNodeFront } = await import('./server/node-front.ts');
+      return createNodeFront(methods, options);
+    }
+    return createRawFront(methods, { ...options, random, ...more, ...(tls ? { tls } : {}) });
   }
 
   // grpc-js is 17 MB of resident memory (measured): loaded only where the push door or feedback is configured.
   async function createXds(): Promise<Front[]> {
-    const [{ createStreamServer }, { createSecretDiscovery }, { createAccessLogService }] = await Promise.all(
-      [
-        import('./server/grpc-js.ts'),
-        import('./doors/push/secret-discovery.ts'),
-        import('./doors/feedback/access-log-service.ts'),
-      ],
-    );
+    const [{ createStreamServer }, { createSecretDiscovery }] = await Promise.all([
+      import('./server/grpc-js.ts'),
+      import('./doors/push/secret-discovery.ts'),
+    ]);
     return config.listen.xds.map(({ sources }, i) => {
       const name = config.listen.xds.length === 1 ? 'xds' : `xds[${i}]`;
       return createStreamServer({
@@ -146,15 +182,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
             name,
             allowedSources: sources,
           }),
-          createAccessLogService({
-            store,
-            policies,
-            acknowledgements: secrets,
-            carried,
-            observer,
-            clock,
-            name,
-          }),
+          createAccessLogService({ ...feedback, name }),
         ],
       });
     });

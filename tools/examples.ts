@@ -6,6 +6,6 @@ import { generateEnvoy } from '../src/doors/generate/generate.ts';
 
 const folder = join(import.meta.dirname, '../envoy');
 const config = await loadConfig(join(folder, 'bearerd.yaml'));
-for (const door of ['check', 'push', 'both'] as const) {
+for (const door of ['check', 'push', 'attempt', 'both'] as const) {
   await writeFile(join(folder, `${door}.yaml`), generateEnvoy(config, { door }));
 }

@@ -11,14 +11,15 @@ import { oneOf, parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
 export const generateEnvoyCommand: Command = {
-  help: `Usage: bearerd generate envoy --config FILE --door check|push|both [options]
+  help: `Usage: bearerd generate envoy --config FILE --door check|push|attempt|both|best [options]
 
 Writes the Envoy configuration for the policies of FILE: a whole bootstrap to try, or the pieces to paste into yours.
 
 Options:
   --config FILE      configuration of bearerd
-  --door DOOR        check (ext_authz, one call a request), push (SDS, no call), or both: each policy by push where
-                     Envoy can decide alone, by check otherwise
+  --door DOOR        check (ext_authz, one call a request), push (SDS, no call), attempt (ext_proc, one call an
+                     attempt), both: each policy by push where Envoy can decide alone, by check otherwise; or best: each
+                     policy by the door that "bearerd explain" calls the best
   --form FORM        bootstrap (default) or pieces
   --listen ADDRESS   where Envoy takes the requests of the app, default 127.0.0.1:10000
   --upstreams FILE   where hosts really are, YAML: HOST: { address, port, tls: { ca, cert, key, sni } }; the host "*" is
@@ -41,7 +42,7 @@ Exit code 0 = written, 1 = the door cannot serve something; each is named with t
       'output',
     ]);
     if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
-    const door = oneOf('door', required(parsed, 'door'), ['check', 'push', 'both']);
+    const door = oneOf('door', required(parsed, 'door'), ['check', 'push', 'attempt', 'both', 'best']);
     const form = oneOf('form', parsed.flags['form'] ?? 'bootstrap', ['bootstrap', 'pieces']);
     const listen = parseListen(parsed.flags['listen']);
     const config = await loadConfig(required(parsed, 'config'));

@@ -7,7 +7,7 @@ import { generateEnvoy } from '../../src/doors/generate/generate.ts';
 import { TESTED_ENVOYS, validateEnvoy } from '../support/envoy.ts';
 
 describe('envoy/', () => {
-  for (const door of ['check', 'push', 'both'] as const) {
+  for (const door of ['check', 'push', 'attempt', 'both'] as const) {
     test(`${door}.yaml is the generator's word for envoy/bearerd.yaml`, async () => {
       const config = await loadConfig('envoy/bearerd.yaml');
       assert.equal(

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, beforeEach, describe, test } from 'node:test';
 import * as grpc from '@grpc/grpc-js';
 import { createAccessLogService } from '../../src/doors/feedback/access-log-service.ts';
+import { createAttemptOutcomes } from '../../src/doors/feedback/attempt-outcomes.ts';
 import type { HTTPAccessLogEntry } from '../../src/gen/envoy/data/accesslog/v3/accesslog.ts';
 import {
   StreamAccessLogsMessage,
@@ -64,6 +65,8 @@ describe('AccessLogService', () => {
                 ? { source: 'orders', generation: 3 }
                 : undefined,
           },
+          attempted: { find: () => undefined },
+          outcomes: createAttemptOutcomes(systemClock),
           observer: recorded.observer,
           clock: systemClock,
           name: 'xds',

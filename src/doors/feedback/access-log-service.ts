@@ -1,6 +1,5 @@
 // Envoy's AccessLogService: takes refused attempts and tells the store which credential was refused.
 // Reads paths and headers, logs none of them.
-import { hash } from 'node:crypto';
 import type { CredentialStore } from '../../credential/credential.ts';
 import type { HTTPAccessLogEntry } from '../../gen/envoy/data/accesslog/v3/accesslog.ts';
 import {
@@ -13,14 +12,25 @@ import { GrpcStatus } from '../../server/front.ts';
 import { type StreamHandler, type StreamMethod, streamMethod } from '../../server/streams.ts';
 import type { FeedbackDoor, Observer } from '../../telemetry/observer.ts';
 import type { Acknowledgements } from '../push/pushed-secrets.ts';
-import { type Carried, judgeCheck, judgePush } from './evidence.ts';
-import { parseCheckAttempt, parsePushAttempt, type RefusedAttempt } from './refused-attempt.ts';
+import type { AttemptOutcomes } from './attempt-outcomes.ts';
+import { type Carried, type Judgement, judgeAttempt, judgeCheck, judgePush } from './evidence.ts';
+import {
+  parseCheckAttempt,
+  parseFailedAttempt,
+  parsePushAttempt,
+  type RefusedAttempt,
+} from './refused-attempt.ts';
+import { requestKey } from './request-key.ts';
 
 export interface AccessLogServiceDeps {
   readonly store: CredentialStore;
   readonly policies: PolicyTable;
   readonly acknowledgements: Acknowledgements;
+  /** What the check door put on which request. */
   readonly carried: Carried;
+  /** What the attempt door put on which attempt. */
+  readonly attempted: Carried;
+  readonly outcomes: AttemptOutcomes;
   readonly observer: Observer;
   readonly clock: Clock;
   /** Of the listener, for the observer. */
@@ -31,6 +41,7 @@ export interface AccessLogServiceDeps {
 const DOOR_BY_LOG_NAME: ReadonlyMap<string, FeedbackDoor> = new Map([
   ['bearerd_push', 'push'],
   ['bearerd_check', 'check'],
+  ['bearerd_attempt', 'attempt'],
 ]);
 
 /** Of one message; Envoy sends one entry a message when nothing is buffered. */
@@ -56,7 +67,10 @@ function createHandler(
       door ??= DOOR_BY_LOG_NAME.get(message.identifier?.logName ?? '');
       if (door === undefined) {
         observer.peerFault(name, 'unknown_log_name');
-        stream.end(GrpcStatus.INVALID_ARGUMENT, 'the log is named bearerd_push or bearerd_check');
+        stream.end(
+          GrpcStatus.INVALID_ARGUMENT,
+          'the log is named bearerd_push, bearerd_check or bearerd_attempt',
+        );
         return;
       }
       const entries = message.logEntries?.httpLogs.logEntry ?? [];
@@ -67,7 +81,8 @@ function createHandler(
 }
 
 function processEntry(door: FeedbackDoor, entry: HTTPAccessLogEntry, deps: AccessLogServiceDeps): void {
-  const { store, policies, acknowledgements, carried, observer, clock } = deps;
+  const { policies, acknowledgements, carried, observer, clock } = deps;
+  if (door === 'attempt') return processAttempt(entry, deps);
   const attempt = door === 'push' ? parsePushAttempt(entry) : parseCheckAttempt(entry);
   if (attempt === undefined) return;
   if (attempt === 'malformed') {
@@ -78,13 +93,36 @@ function processEntry(door: FeedbackDoor, entry: HTTPAccessLogEntry, deps: Acces
     door === 'push'
       ? judgePush(attempt, policies, acknowledgements)
       : judgeCheck(attempt, policies, carried, clock.monotonic());
-  observer.refusalSeen(door, judgement.source, judgement.verdict);
-  if (judgement.verdict === 'counted') {
-    store.refused(judgement.source, judgement.generation, requestKey(attempt));
+  conclude(door, attempt, judgement, deps);
+}
+
+function processAttempt(entry: HTTPAccessLogEntry, deps: AccessLogServiceDeps): void {
+  const { policies, attempted, outcomes, observer, clock } = deps;
+  const attempt = parseFailedAttempt(entry);
+  if (attempt === undefined) return;
+  if (attempt === 'malformed') {
+    observer.refusalSeen('attempt', '', 'malformed');
+    return;
+  }
+  const { outcome, source, objection } = judgeAttempt(attempt, policies);
+  outcomes.tell({ ...attempt, host: attempt.authority }, outcome);
+  if (objection !== undefined) observer.refusalSeen('attempt', source, objection);
+  // Also without another attempt to come (a body beyond Envoy's buffer, trailers after a body): heals the next request.
+  if (outcome === 'refused') {
+    conclude('attempt', attempt, judgeCheck(attempt, policies, attempted, clock.monotonic()), deps);
   }
 }
 
-/** The same for all attempts of one request. Without a request id each attempt counts for itself. */
-function requestKey({ requestId, startedAt, authority, method, path }: RefusedAttempt): string {
-  return hash('sha256', JSON.stringify([requestId || startedAt, authority, method, path]), 'base64url');
+function conclude(
+  door: FeedbackDoor,
+  attempt: RefusedAttempt,
+  judgement: Judgement,
+  { store, observer }: AccessLogServiceDeps,
+): void {
+  observer.refusalSeen(door, judgement.source, judgement.verdict);
+  if (judgement.verdict !== 'counted') return;
+  const { requestId, startedAt, authority, method, path } = attempt;
+  // Without a request id each attempt counts for itself.
+  const key = requestKey(requestId || String(startedAt), authority, method, path);
+  store.refused(judgement.source, judgement.generation, key);
 }

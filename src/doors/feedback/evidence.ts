@@ -3,8 +3,9 @@
 import type { Policy, PolicyTable } from '../../policy/policy.ts';
 import type { RefusalVerdict } from '../../telemetry/observer.ts';
 import type { Acknowledgements } from '../push/pushed-secrets.ts';
+import type { Outcome } from './attempt-outcomes.ts';
 import { isTokenFault } from './challenge.ts';
-import type { RefusedAttempt } from './refused-attempt.ts';
+import type { FailedAttempt, RefusedAttempt } from './refused-attempt.ts';
 
 export type Judgement =
   | { readonly verdict: 'counted'; readonly source: string; readonly generation: number }
@@ -61,6 +62,20 @@ export function judgeCheck(
     return objection ? { verdict: objection, source } : { verdict: 'counted', source, generation };
   }
   return { verdict: 'not_ours', source: '' };
+}
+
+/** Why an attempt of the attempt door failed, and whether that was the policy's credential. */
+export function judgeAttempt(
+  attempt: FailedAttempt,
+  policies: PolicyTable,
+): { readonly outcome: Outcome; readonly source: string; readonly objection: RefusalVerdict | undefined } {
+  const { source } = attempt;
+  if (source === undefined || !policies.policies.some((p) => p.source === source)) {
+    return { outcome: 'failed', source: '', objection: 'malformed' };
+  }
+  if (!attempt.refused) return { outcome: 'failed', source, objection: undefined };
+  const objection = objectionOf(policyOf(attempt, attempt.path, source, policies), attempt);
+  return { outcome: objection === undefined ? 'refused' : 'failed', source, objection };
 }
 
 /** The policy that covers the request, if it injects this source. */

@@ -24,6 +24,14 @@ export interface RefusedAttempt {
   readonly source: string | undefined;
 }
 
+/** Of the attempt door, whose log has every attempt that may be followed by another. */
+export interface FailedAttempt extends RefusedAttempt {
+  /** false: it failed for another reason. */
+  readonly refused: boolean;
+  /** `address:port` of the app's connection; '' where Envoy does not say. */
+  readonly peer: string;
+}
+
 /** 'malformed': something that we need is missing. undefined: not a refusal by an upstream. */
 export type ParsedAttempt = RefusedAttempt | 'malformed' | undefined;
 
@@ -31,6 +39,7 @@ const methodNames = new Map<number, string>(Object.entries(RequestMethod).map(([
 
 /** Entries of other kinds on the same log (start of a stream, periodic) are no refusals. */
 export function parsePushAttempt(entry: HTTPAccessLogEntry): ParsedAttempt {
+  if (doorOf(entry) === 'attempt') return undefined;
   return parse(entry, Type.UpstreamEnd);
 }
 
@@ -40,10 +49,40 @@ export function parseCheckAttempt(entry: HTTPAccessLogEntry): ParsedAttempt {
   return parse(entry, Type.DownstreamEnd);
 }
 
+/** undefined: another kind of entry, or an attempt of another door's cluster. */
+export function parseFailedAttempt(entry: HTTPAccessLogEntry): FailedAttempt | 'malformed' | undefined {
+  if (doorOf(entry) !== 'attempt') return undefined;
+  const attempt = read(entry, Type.UpstreamEnd);
+  if (attempt === undefined || attempt === 'malformed') return attempt;
+  const address = entry.commonProperties?.downstreamRemoteAddress?.address?.socketAddress;
+  return {
+    ...attempt,
+    // A reset attempt has no response at all.
+    refused: entry.response !== undefined && isRefusal(entry.response),
+    peer: address === undefined ? '' : addressText(address.address, address.portSpecifier?.portValue ?? 0),
+  };
+}
+
+/** As Envoy writes it in `source.address`. */
+function addressText(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** The cluster's own word; undefined where the log has none, as the check door's. */
+function doorOf(entry: HTTPAccessLogEntry): string | undefined {
+  return entry.commonProperties?.customTags.get('bearerd.door');
+}
+
 function parse(entry: HTTPAccessLogEntry, type: AccessLogType): ParsedAttempt {
+  if (!entry.response) return 'malformed';
+  const attempt = read(entry, type);
+  return isRefusal(entry.response) ? attempt : undefined;
+}
+
+function read(entry: HTTPAccessLogEntry, type: AccessLogType): ParsedAttempt {
   const { commonProperties: common, request, response } = entry;
-  if (!common || !request || !response || !common.startTime) return 'malformed';
-  if (common.accessLogType !== type || !isRefusal(response)) return undefined;
+  if (!common || !request || !common.startTime) return 'malformed';
+  if (common.accessLogType !== type) return undefined;
   if (request.authority === '' || request.path === '') return 'malformed';
   const { seconds, nanos } = common.startTime;
   const method = methodNames.get(request.requestMethod);
@@ -55,7 +94,7 @@ function parse(entry: HTTPAccessLogEntry, type: AccessLogType): ParsedAttempt {
     authority: request.authority,
     path: request.path,
     originalPath: request.originalPath,
-    wwwAuthenticate: response.responseHeaders.get('www-authenticate'),
+    wwwAuthenticate: response?.responseHeaders.get('www-authenticate'),
     source: common.customTags.get('bearerd.source'),
   };
 }

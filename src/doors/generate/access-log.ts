@@ -1,11 +1,16 @@
 // What Envoy reports of refused attempts, and to whom: bearerd's access log service, one stream a door.
 import type { Config } from '../../config/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
+import { CHECK_CLUSTER } from './check-filter.ts';
 import type { ServingDoor } from './plan.ts';
 import { xdsCluster } from './push-filter.ts';
 
 /** Names of the streams, by which bearerd tells the doors apart: only a stream's first message carries its name. */
-export const LOG_NAMES = { check: 'bearerd_check', push: 'bearerd_push' } as const;
+export const LOG_NAMES = {
+  check: 'bearerd_check',
+  push: 'bearerd_push',
+  attempt: 'bearerd_attempt',
+} as const;
 
 /** Key of the cluster metadata that names the source and the policy of a cluster. */
 export const METADATA_KEY = 'bearerd';
@@ -14,26 +19,20 @@ export const METADATA_KEY = 'bearerd';
 export function accessLog(config: Config, door: ServingDoor): unknown {
   return {
     name: 'envoy.access_loggers.http_grpc',
-    filter: because('Refusals only. A gRPC upstream refuses with HTTP 200 and grpc-status 16.', {
-      or_filter: {
-        filters: [
-          {
-            status_code_filter: {
-              comparison: { op: 'EQ', value: { default_value: 401, runtime_key: 'bearerd.refused_status' } },
-            },
-          },
-          { grpc_status_filter: { statuses: ['UNAUTHENTICATED'] } },
-        ],
-      },
-    }),
+    filter: door === 'attempt' ? failures() : refusals(),
     typed_config: {
       '@type': 'type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig',
       common_config: {
         log_name: LOG_NAMES[door],
         transport_api_version: 'V3',
-        grpc_service: { envoy_grpc: { cluster_name: xdsCluster(0) } },
+        grpc_service:
+          door === 'attempt'
+            ? because('On the connections of the attempts: what became of one is read before the next.', {
+                envoy_grpc: { cluster_name: CHECK_CLUSTER },
+              })
+            : { envoy_grpc: { cluster_name: xdsCluster(0) } },
         buffer_size_bytes: because('At once: a retry is waiting for the new credential.', 0),
-        custom_tags: door === 'push' ? [sourceTag('source'), sourceTag('policy')] : undefined,
+        custom_tags: door === 'check' ? undefined : ['source', 'policy', 'door'].map(sourceTag),
       },
       additional_request_headers_to_log: ['x-request-id'],
       additional_response_headers_to_log: because(
@@ -43,6 +42,44 @@ export function accessLog(config: Config, door: ServingDoor): unknown {
       additional_response_trailers_to_log: ['grpc-status'],
     },
   };
+}
+
+function refusals(): unknown {
+  return because('Refusals only. A gRPC upstream refuses with HTTP 200 and grpc-status 16.', {
+    or_filter: { filters: [status('EQ', 401), { grpc_status_filter: { statuses: ['UNAUTHENTICATED'] } }] },
+  });
+}
+
+function failures(): unknown {
+  return because(
+    'Whatever another attempt may follow: one after a refusal and one after a 503 look alike, and it waits to be told.',
+    {
+      or_filter: {
+        filters: [
+          status('EQ', 401),
+          status('GE', 500),
+          { response_flag_filter: {} },
+          {
+            grpc_status_filter: {
+              statuses: [
+                'UNAUTHENTICATED',
+                'UNAVAILABLE',
+                'RESOURCE_EXHAUSTED',
+                'INTERNAL',
+                'DEADLINE_EXCEEDED',
+                'CANCELED',
+              ],
+            },
+          },
+        ],
+      },
+    },
+  );
+}
+
+function status(op: 'EQ' | 'GE', value: number): object {
+  const runtime_key = op === 'EQ' ? 'bearerd.refused_status' : 'bearerd.failed_status';
+  return { status_code_filter: { comparison: { op, value: { default_value: value, runtime_key } } } };
 }
 
 function sourceTag(key: string): object {

@@ -39,6 +39,7 @@ export interface BuiltParts {
 export function buildParts({ config, plan, listen, upstreams, checkUpstream }: Parts): BuiltParts {
   const check = plan.policies.some((p) => p.door === 'check') || config.unmatched === 'deny';
   const push = plan.policies.some((p) => p.door === 'push');
+  const attempt = plan.policies.some((p) => p.door === 'attempt');
   const routing = buildRouting(config, plan);
   const passthrough = config.unmatched === 'pass';
   const dynamic =
@@ -54,7 +55,7 @@ export function buildParts({ config, plan, listen, upstreams, checkUpstream }: P
           accessLog(config, 'check'),
         ])
       : undefined,
-    local_reply_config: push ? localReplyConfig() : undefined,
+    local_reply_config: push || attempt ? localReplyConfig({ push, attempt }) : undefined,
     route_config: {
       name: 'outbound',
       ignore_port_in_host_matching: because('Rules with a port look at it themselves.', true),
@@ -63,7 +64,7 @@ export function buildParts({ config, plan, listen, upstreams, checkUpstream }: P
     http_filters: [
       ...(check ? [checkFilter(config)] : []),
       ...(dynamic ? [dynamicForwardProxy()] : []),
-      router(config, push),
+      router(config, { push, attempt }),
     ],
   };
   return {
@@ -84,7 +85,7 @@ export function buildParts({ config, plan, listen, upstreams, checkUpstream }: P
       ...(passthrough ? [passthroughCluster(PASSTHROUGH_CLUSTER, upstreams['*'])] : []),
     ],
     bearerdClusters: [
-      ...(check ? [checkCluster(config, checkUpstream)] : []),
+      ...(check || attempt ? [checkCluster(config, checkUpstream)] : []),
       ...config.listen.xds.map((x, index) => bearerdCluster(xdsCluster(index), x.listener)),
     ],
   };
@@ -128,16 +129,18 @@ function dynamicForwardProxy(): object {
   };
 }
 
-export function router(config: Config, push: boolean): object {
+export function router(config: Config, doors: { readonly push: boolean; readonly attempt: boolean }): object {
+  const logs = (['push', 'attempt'] as const)
+    .filter((door) => doors[door])
+    .map((door) => accessLog(config, door));
   return {
     name: 'envoy.filters.http.router',
     typed_config: {
       '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router',
-      upstream_log: push
-        ? because('Once an attempt, so that a refusal is known before Envoy tries again.', [
-            accessLog(config, 'push'),
-          ])
-        : undefined,
+      upstream_log:
+        logs.length > 0
+          ? because('Once an attempt, so that a refusal is known before Envoy tries again.', logs)
+          : undefined,
     },
   };
 }

@@ -11,8 +11,12 @@ export const CHECK_CLUSTER = 'bearerd_check';
 /** A cold Check waits for at most this share of the caller's deadline, so the deadline must be that much longer. */
 const WAIT_SHARE = 0.7;
 
+/** How long Envoy has to wait for an answer of bearerd. */
+export function bearerdTimeout(config: Config): string {
+  return `${Math.ceil(Math.round(config.maxWaitMs / WAIT_SHARE) / 100) / 10}s`;
+}
+
 export function checkFilter(config: Config): object {
-  const timeout = `${Math.ceil(Math.round(config.maxWaitMs / WAIT_SHARE) / 100) / 10}s`;
   return {
     name: FILTER,
     disabled:
@@ -29,7 +33,7 @@ export function checkFilter(config: Config): object {
         envoy_grpc: { cluster_name: CHECK_CLUSTER },
         timeout: because(
           `max_wait is ${config.maxWaitMs} ms and bearerd answers within 70 % of this, so it never runs out on a living bearerd.`,
-          timeout,
+          bearerdTimeout(config),
         ),
         retry_policy: because('A Check changes nothing, so one more try bridges a restart.', {
           retry_on: 'unavailable,reset',

@@ -23,7 +23,7 @@ export const DNS_CACHE = { name: 'bearerd', dns_lookup_family: 'V4_PREFERRED' };
 export interface UpstreamCluster {
   readonly name: string;
   readonly endpoint: PlannedEndpoint;
-  /** Complete upstream filter chain with the injector; undefined = none. */
+  /** Complete upstream filter chain with the injector or the processor; undefined = none. */
   readonly httpFilters: unknown[] | undefined;
   /** Whose requests alone come here; undefined = any. */
   readonly policy: PlannedPolicy | undefined;
@@ -43,8 +43,8 @@ export function upstreamCluster(cluster: UpstreamCluster, upstreams: Upstreams):
   return {
     name: cluster.name,
     metadata: policy && {
-      filter_metadata: because('Comes back with each refused attempt, so that bearerd knows whose it was.', {
-        [METADATA_KEY]: { source: policy.source, policy: policy.name },
+      filter_metadata: because('Comes back with each attempt, so that bearerd knows whose it is.', {
+        [METADATA_KEY]: { source: policy.source, policy: policy.name, door: policy.door },
       }),
     },
     connect_timeout: '5s',

@@ -2,9 +2,10 @@
 import type { Config } from '../../config/config.ts';
 import type { TcpAddress } from '../../lib/address.ts';
 import { toYaml } from '../../lib/commented-yaml.ts';
+import { attemptRefusals } from './attempt-refusals.ts';
 import { buildBootstrap, buildParts, type Parts } from './bootstrap.ts';
 import { piecesText } from './pieces.ts';
-import { type Door, planDoors } from './plan.ts';
+import { type Door, planDoors, type ServingDoor } from './plan.ts';
 import { GenerateError } from './problems.ts';
 import { pushOnlyRefusals } from './push-refusals.ts';
 import type { Upstream, Upstreams } from './upstreams.ts';
@@ -27,9 +28,14 @@ const DEFAULT_LISTEN: TcpAddress = { kind: 'tcp', host: '127.0.0.1', port: 10000
 export function generateEnvoy(config: Config, options: GenerateOptions): string {
   const { door, form = 'bootstrap', listen = DEFAULT_LISTEN, upstreams = {}, checkUpstream } = options;
   const plan = planDoors(config, door);
-  const problems = [...(door === 'push' ? pushOnlyRefusals(config) : [])];
-  const needsCheck = plan.policies.some((p) => p.door === 'check') || config.unmatched === 'deny';
-  if (needsCheck && door !== 'push' && config.listen.check === undefined) {
+  const serves = (serving: ServingDoor) => plan.policies.some((policy) => policy.door === serving);
+  const problems = [
+    ...(door === 'push' ? pushOnlyRefusals(config) : []),
+    ...(door === 'attempt' ? attemptRefusals(config) : []),
+  ];
+  const checks = serves('check') || config.unmatched === 'deny';
+  const needsCheck = checks || serves('attempt');
+  if (checks && door !== 'push' && config.listen.check === undefined) {
     problems.push('listen.check is missing: the check door needs an address');
   }
   if (needsCheck && checkUpstream === undefined && listensOnAnyPort(config)) {
@@ -40,7 +46,7 @@ export function generateEnvoy(config: Config, options: GenerateOptions): string 
       'listen.check has tls: Envoy needs a client certificate; state where it finds bearerd with --check-upstream',
     );
   }
-  if (config.listen.xds.length === 0 && door !== 'push') {
+  if (config.listen.xds.length === 0 && door !== 'push' && serves('check')) {
     problems.push('listen.xds is missing: refused credentials are reported there');
   }
   if (config.outbound.length === 0) problems.push('outbound is empty: there is nothing to generate');
@@ -73,13 +79,13 @@ function unknownUpstreams(config: Config, upstreams: Upstreams): string[] {
 
 function heading(door: Door, { plan }: Parts): string {
   const lines = plan.policies.map((p) => `  ${p.name}: ${p.door}`);
-  const why =
-    door === 'both'
-      ? ['Each policy is served by push where Envoy can decide alone, and by check otherwise:', ...lines]
-      : [`Every policy is served by the ${door} door.`];
+  const why = {
+    both: ['Each policy is served by push where Envoy can decide alone, and by check otherwise:', ...lines],
+    best: ['Each policy is served by the door that serves it best:', ...lines],
+  };
   return [
     `Made by "bearerd generate envoy --door ${door}". The app sends plain HTTP to the listener, with its own Host.`,
-    ...why,
+    ...(door === 'both' || door === 'best' ? why[door] : [`Every policy is served by the ${door} door.`]),
     'Nothing here may rewrite host or path before the router: policies mean the request as the app sent it.',
   ].join('\n');
 }

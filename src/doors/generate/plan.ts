@@ -2,10 +2,11 @@
 // they are tried. Pure, without a word of Envoy's, so that both doors and both forms are built from one table.
 import type { Config, HostPattern, OutboundConfig, PathRule } from '../../config/config.ts';
 import { secretName } from '../../policy/secret-name.ts';
+import { bestDoor } from './best-door.ts';
 import { pushRefusals } from './push-refusals.ts';
 
-export type ServingDoor = 'check' | 'push';
-export type Door = ServingDoor | 'both';
+export type ServingDoor = 'check' | 'push' | 'attempt';
+export type Door = ServingDoor | 'both' | 'best';
 
 export interface PlannedPolicy {
   readonly name: string;
@@ -50,18 +51,24 @@ export interface Plan {
   readonly hosts: readonly PlannedHost[];
 }
 
-/** Every policy is served by push where it can be and by check otherwise when `door` is both. */
 export function planDoors(config: Config, door: Door): Plan {
   const policies = config.outbound.map(
     (outbound): PlannedPolicy => ({
       name: outbound.name,
       source: outbound.inject.source,
       config: outbound,
-      door: door === 'both' ? (pushRefusals(config, outbound).length === 0 ? 'push' : 'check') : door,
+      door: servingDoor(config, outbound, door),
       secretName: secretName(outbound.inject.source, outbound.inject.prefix),
     }),
   );
   return { policies, hosts: planHosts(policies) };
+}
+
+/** both: push where Envoy can decide alone, check otherwise. best: what serves the policy best. */
+function servingDoor(config: Config, outbound: OutboundConfig, door: Door): ServingDoor {
+  if (door === 'best') return bestDoor(config, outbound).door;
+  if (door === 'both') return pushRefusals(config, outbound).length === 0 ? 'push' : 'check';
+  return door;
 }
 
 /** A policy that covers a host, on this port or (undefined) on every port. */

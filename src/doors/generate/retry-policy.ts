@@ -8,7 +8,10 @@ import type { PlannedPolicy } from './plan.ts';
  * needed until the new credential is there: five from 0.25 s on lost none of 5,000 requests with a provider that
  * answered in 300 ms; three from 0.1 s on lost some.
  */
-const HEALING = { num_retries: 5, base_interval: '0.25s', max_interval: '2.5s' };
+const PUSH = { num_retries: 5, base_interval: '0.25s', max_interval: '2.5s' };
+
+/** The new credential is waited for by the next attempt itself, so one is enough and the wait before it none. */
+const ATTEMPT = { num_retries: 1, base_interval: '0.001s', max_interval: '0.001s' };
 
 /** Concurrent retries of a cluster. Envoy's default of 3 let the app see 220 of 5,000 refusals that four revocations made. */
 export const MAX_RETRIES = 4096;
@@ -38,7 +41,9 @@ export function retryPolicy(policy: PlannedPolicy | undefined): unknown {
     case '401':
       return because(
         [
-          'A refused request is sent again with the credential that was pushed meanwhile. gRPC upstreams refuse with',
+          policy.door === 'push'
+            ? 'A refused request is sent again with the credential that was pushed meanwhile. gRPC upstreams refuse with'
+            : 'A refused request is sent again with a new credential. gRPC upstreams refuse with',
           'HTTP 200 and grpc-status 16: seen when it comes without a message before it (trailers-only).',
           'Envoy replays a body only up to its buffer limit; a larger one is not healed, the next request is.',
         ].join('\n'),
@@ -46,7 +51,7 @@ export function retryPolicy(policy: PlannedPolicy | undefined): unknown {
           retry_on: [...UNSENT, 'retriable-status-codes', 'retriable-headers'].join(','),
           retriable_status_codes: [401],
           retriable_headers: [GRPC_UNAUTHENTICATED],
-          ...waits(),
+          ...waits(policy.door),
         },
       );
     case 'invalid_token':
@@ -55,7 +60,7 @@ export function retryPolicy(policy: PlannedPolicy | undefined): unknown {
         {
           retry_on: [...UNSENT, 'retriable-headers'].join(','),
           retriable_headers: [INVALID_TOKEN_CHALLENGE],
-          ...waits(),
+          ...waits(policy.door),
         },
       );
   }
@@ -65,11 +70,13 @@ function once(): object {
   return { retry_on: UNSENT.join(','), num_retries: 1 };
 }
 
-function waits(): object {
-  const { num_retries, base_interval, max_interval } = HEALING;
+function waits(door: 'push' | 'attempt'): object {
+  const { num_retries, base_interval, max_interval } = door === 'push' ? PUSH : ATTEMPT;
   return {
     num_retries: because(
-      'Each wait is drawn from zero up to a doubling cap: five in a row outlast a provider that answers in 300 ms.',
+      door === 'push'
+        ? 'Each wait is drawn from zero up to a doubling cap: five in a row outlast a provider that answers in 300 ms.'
+        : 'The next attempt waits in bearerd until the new credential is there.',
       num_retries,
     ),
     retry_back_off: { base_interval, max_interval },

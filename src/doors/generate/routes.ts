@@ -2,6 +2,7 @@
 // No route rewrites host or path, since policies mean the request as the app sent it.
 import type { Config } from '../../config/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
+import { attemptFilters } from './attempt-filter.ts';
 import { checkMark, checkOff } from './check-filter.ts';
 import type { UpstreamCluster } from './clusters.ts';
 import { AMBIGUOUS_PATH, anyAuthority, methodMatch, pathMatch } from './expressions.ts';
@@ -55,7 +56,7 @@ function virtualHost(context: Context, host: PlannedHost): object {
 
 function policyRoute(context: Context, rule: PlannedRule): unknown {
   const { policy, endpoint, path } = rule;
-  const cluster = policy.door === 'push' ? pushCluster(context, rule) : plainCluster(context, endpoint);
+  const cluster = policy.door === 'check' ? plainCluster(context, endpoint) : policyCluster(context, rule);
   const enabled =
     policy.door === 'check'
       ? checkMark(policy)
@@ -146,7 +147,7 @@ function plainCluster(context: Context, endpoint: PlannedEndpoint): string {
   });
 }
 
-function pushCluster(context: Context, rule: PlannedRule): string {
+function policyCluster(context: Context, rule: PlannedRule): string {
   const { policy, endpoint } = rule;
   const rules = {
     endpoint,
@@ -157,7 +158,10 @@ function pushCluster(context: Context, rule: PlannedRule): string {
   return add(context, {
     name: clusterName(policy.name, endpoint),
     endpoint,
-    httpFilters: pushFilters(context.config, policy, rules),
+    httpFilters:
+      policy.door === 'push'
+        ? pushFilters(context.config, policy, rules)
+        : attemptFilters(context.config, policy),
     policy,
   });
 }

@@ -1,0 +1,56 @@
+// envoy.service.ext_proc.v3.ProcessingResponse, encoded. An injecting answer is encoded once per credential.
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import type { Credential } from '../../credential/credential.ts';
+import type { Policy } from '../../policy/policy.ts';
+import { tag, writeRawHeader } from '../check-response.ts';
+import type { Answers } from '../decision.ts';
+import { type DenialReason, denialOf } from '../denial.ts';
+
+/** ProcessingResponse { request_headers = 1: HeadersResponse { response = 1: CommonResponse } } */
+function continued(write: (w: BinaryWriter) => void): Uint8Array {
+  const w = new BinaryWriter();
+  w.uint32(tag(1, 2)).fork().uint32(tag(1, 2)).fork();
+  write(w);
+  w.join().join();
+  return w.finish();
+}
+
+const passUntouched = continued(() => {});
+
+function passWithout(policy: Policy): Uint8Array {
+  return continued((w) => {
+    w.uint32(tag(2, 2)).fork(); // header_mutation
+    w.uint32(tag(2, 2)).string(policy.header); // remove_headers
+    w.join();
+  });
+}
+
+/** Headers set in place of whatever the attempt carries. */
+export function buildMutation(headers: readonly (readonly [name: string, value: string])[]): Uint8Array {
+  return continued((w) => {
+    w.uint32(tag(2, 2)).fork(); // header_mutation
+    for (const [name, value] of headers) writeRawHeader(w, 1, name, value); // set_headers
+    w.join();
+  });
+}
+
+function injection(policy: Policy, credential: Credential): Uint8Array {
+  return buildMutation([[policy.header, policy.prefix + credential.value.reveal()]]);
+}
+
+/** immediate_response = 7: ImmediateResponse { status = 1, headers = 2, body = 3, details = 5 } */
+function denial(reason: DenialReason, retryAfterMs: number): Uint8Array {
+  const { http, headers, body } = denialOf(reason, retryAfterMs);
+  const w = new BinaryWriter();
+  w.uint32(tag(7, 2)).fork();
+  w.uint32(tag(1, 2)).fork().uint32(tag(1, 0)).int32(http).join();
+  w.uint32(tag(2, 2)).fork();
+  for (const [name, value] of headers) writeRawHeader(w, 1, name, value);
+  w.join();
+  w.uint32(tag(3, 2)).string(body);
+  w.uint32(tag(5, 2)).string(`bearerd_${reason}`);
+  w.join();
+  return w.finish();
+}
+
+export const attemptAnswers: Answers = { passUntouched, passWithout, injection, denial };

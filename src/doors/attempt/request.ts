@@ -1,0 +1,166 @@
+// envoy.service.ext_proc.v3.ProcessingRequest with request headers, read lazily: only what policies need becomes a string.
+// Later values replace earlier ones and repeated sub-messages merge, as protobuf demands.
+import type { Asked } from '../decision.ts';
+import { MalformedMessage, WireReader } from '../wire.ts';
+import { ATTEMPT, MARK, PEER } from './attributes.ts';
+
+export interface AttemptRequest extends Asked {
+  /** 1 for the first. */
+  readonly attempt: number;
+  /** `address:port` of the app's connection to Envoy; empty where Envoy does not say. */
+  readonly peer: string;
+  /** Value of a header that credentials are put into, as the attempt carries it now; undefined: it has none. */
+  header(name: string): string | undefined;
+}
+
+class Attempt implements AttemptRequest {
+  method = '';
+  path = '';
+  host = '';
+  scheme = '';
+  requestId = '';
+  mark: string | undefined;
+  attempt = 1;
+  peer = '';
+  readonly #names: readonly string[];
+  readonly values: (string | undefined)[];
+
+  constructor(names: readonly string[]) {
+    this.#names = names;
+    this.values = new Array(names.length).fill(undefined);
+  }
+
+  header(name: string): string | undefined {
+    return this.values[this.#names.indexOf(name)];
+  }
+}
+
+const FIXED = [':method', ':path', ':authority', ':scheme', 'x-request-id'];
+const METHODS = ['GET', 'POST'];
+const SCHEMES = ['http', 'https'];
+const FIELDS = [MARK, ATTEMPT, PEER];
+
+const reader = new WireReader();
+
+/** Headers that Envoy has to send. `carried` are those that credentials are put into. */
+export function headersOf(carried: readonly string[]): readonly string[] {
+  return [...FIXED, ...carried];
+}
+
+/** Throws MalformedMessage, also for a message of another phase: none was asked for. */
+export function parseAttemptRequest(bytes: Uint8Array, carried: readonly string[]): AttemptRequest {
+  const request = new Attempt(carried);
+  let seen = false;
+  reader.reset(bytes);
+  while (reader.next()) {
+    if (reader.field === 2) {
+      seen = true;
+      readHttpHeaders(request, carried);
+    } else if (reader.field === 9) readAttributes(request);
+    else reader.skip();
+  }
+  if (!seen) throw new MalformedMessage('no request headers');
+  return request;
+}
+
+// HttpHeaders { headers = 1, end_of_stream = 3 }
+function readHttpHeaders(into: Attempt, carried: readonly string[]): void {
+  const outer = reader.enter();
+  while (reader.next()) {
+    if (reader.field === 1) readHeaderMap(into, carried);
+    else reader.skip();
+  }
+  reader.leave(outer);
+}
+
+// HeaderMap { headers = 1 }
+function readHeaderMap(into: Attempt, carried: readonly string[]): void {
+  const outer = reader.enter();
+  while (reader.next()) {
+    if (reader.field === 1) readHeader(into, carried);
+    else reader.skip();
+  }
+  reader.leave(outer);
+}
+
+// HeaderValue { key = 1, value = 2, raw_value = 3 }: Envoy fills raw_value.
+function readHeader(into: Attempt, carried: readonly string[]): void {
+  const outer = reader.enter();
+  let which = -1;
+  while (reader.next()) {
+    if (reader.field === 1) which = reader.indexIn(FIXED, carried);
+    else if ((reader.field === 2 || reader.field === 3) && which !== -1) readValue(into, which);
+    else reader.skip();
+  }
+  reader.leave(outer);
+}
+
+function readValue(into: Attempt, which: number): void {
+  switch (which) {
+    case 0:
+      into.method = reader.oneOf(METHODS);
+      return;
+    case 1:
+      into.path = reader.string();
+      return;
+    case 2:
+      into.host = reader.string();
+      return;
+    case 3:
+      into.scheme = reader.oneOf(SCHEMES);
+      return;
+    case 4:
+      into.requestId = reader.string();
+      return;
+    default: {
+      // Two of them are one list (RFC 9110, section 5.3), which is no credential of ours.
+      const at = which - FIXED.length;
+      const before = into.values[at];
+      const value = reader.string();
+      into.values[at] = before === undefined ? value : `${before},${value}`;
+    }
+  }
+}
+
+// ProcessingRequest.attributes: map<string, google.protobuf.Struct>, keyed by the name of the filter
+function readAttributes(into: Attempt): void {
+  const outer = reader.enter();
+  while (reader.next()) {
+    if (reader.field === 2) readStruct(into);
+    else reader.skip();
+  }
+  reader.leave(outer);
+}
+
+// Struct.fields: map<string, Value>
+function readStruct(into: Attempt): void {
+  const outer = reader.enter();
+  while (reader.next()) {
+    if (reader.field === 1) readField(into);
+    else reader.skip();
+  }
+  reader.leave(outer);
+}
+
+function readField(into: Attempt): void {
+  const outer = reader.enter();
+  let which = -1;
+  while (reader.next()) {
+    if (reader.field === 1) which = reader.indexIn(FIELDS);
+    else if (reader.field === 2 && which !== -1) readAttribute(into, which);
+    else reader.skip();
+  }
+  reader.leave(outer);
+}
+
+// Value { number_value = 2, string_value = 3 }
+function readAttribute(into: Attempt, which: number): void {
+  const outer = reader.enter();
+  while (reader.next()) {
+    if (reader.field === 2 && which === 1) into.attempt = reader.double();
+    else if (reader.field === 3 && which === 0) into.mark = reader.string();
+    else if (reader.field === 3 && which === 2) into.peer = reader.string();
+    else reader.skip();
+  }
+  reader.leave(outer);
+}

@@ -1,0 +1,27 @@
+// Which door serves a policy best, and why: push costs nothing a request, attempt heals whatever depends on the request,
+// check decides.
+import type { Config, OutboundConfig } from '../../config/config.ts';
+import { attemptRefusals } from './attempt-refusals.ts';
+import type { ServingDoor } from './plan.ts';
+import { pushRefusals } from './push-refusals.ts';
+
+export interface BestDoor {
+  readonly door: ServingDoor;
+  readonly why: string;
+}
+
+export function bestDoor(config: Config, policy: OutboundConfig): BestDoor {
+  if (pushRefusals(config, policy).length === 0) {
+    return {
+      door: 'push',
+      why: 'the credential does not depend on the request, so Envoy injects it from memory and asks nobody',
+    };
+  }
+  if (attemptRefusals(config).length === 0) {
+    return {
+      door: 'attempt',
+      why: 'push cannot serve it, and a retry of the same request carries a new credential',
+    };
+  }
+  return { door: 'check', why: 'neither push nor attempt can serve it' };
+}
