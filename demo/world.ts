@@ -54,7 +54,8 @@ export interface World {
   readonly provider: IdentityProvider;
   readonly upstream: Upstream;
   startBearerd(): Promise<StartedProcess>;
-  startEnvoy(door: Door): Promise<GatedEnvoy>;
+  /** `change`: what a test does to the generated configuration. */
+  startEnvoy(door: Door, change?: (bootstrap: string) => string): Promise<GatedEnvoy>;
   readyz(): Promise<number>;
   /** Resolves once bearerd has its credentials. */
   ready(): Promise<void>;
@@ -73,6 +74,7 @@ export interface SendOptions {
   readonly host?: string;
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
 }
 
 export async function createWorld(options: WorldOptions = {}): Promise<World> {
@@ -124,7 +126,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       healthUrl = `http://${address}`;
       return bearerd;
     },
-    async startEnvoy(door) {
+    async startEnvoy(door, change = (bootstrap) => bootstrap) {
       const bootstrap = generateEnvoy(config, {
         door,
         listen: { kind: 'tcp', host: '127.0.0.1', port: 0 },
@@ -135,7 +137,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
         },
       });
       const envoy = await startEnvoy({
-        config: bootstrap,
+        config: change(bootstrap),
         ...(options.version === undefined ? {} : { version: options.version }),
       });
       stops.push(() => envoy.stop());
@@ -187,7 +189,8 @@ ${options.policy === undefined ? '' : `    ${options.policy}\n`}${options.settin
 `;
 }
 
-function send(port: number, path: string, { host = ORDERS, method = 'GET', headers = {} }: SendOptions = {}) {
+function send(port: number, path: string, sent: SendOptions = {}) {
+  const { host = ORDERS, method = 'GET', headers = {}, body } = sent;
   const begun = performance.now();
   return new Promise<Answer>((resolve, reject) => {
     const outgoing = request(
@@ -207,6 +210,6 @@ function send(port: number, path: string, { host = ORDERS, method = 'GET', heade
     );
     outgoing.setTimeout(15_000, () => outgoing.destroy(new Error('no answer within 15 s')));
     outgoing.on('error', reject);
-    outgoing.end();
+    outgoing.end(body);
   });
 }

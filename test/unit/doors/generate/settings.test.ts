@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { parse, parseAllDocuments } from 'yaml';
 import type { Config } from '../../../../src/config/config.ts';
 import { generateEnvoy } from '../../../../src/doors/generate/generate.ts';
+import type { Door } from '../../../../src/doors/generate/plan.ts';
 import { GenerateError } from '../../../../src/doors/generate/problems.ts';
 import { configOf, type PolicySketch } from '../../../support/generate-config.ts';
 import { Bootstrap, injectorOf } from './envoy-router.ts';
@@ -17,11 +18,7 @@ const legacy: PolicySketch = {
   prefix: '',
 };
 
-function generated(
-  door: 'check' | 'push' | 'both',
-  policies = [orders],
-  patch: Partial<Config> = {},
-): Bootstrap {
+function generated(door: Door, policies = [orders], patch: Partial<Config> = {}): Bootstrap {
   return new Bootstrap(generateEnvoy(configOf(policies, patch), { door }));
 }
 
@@ -91,8 +88,8 @@ describe('the push door', () => {
     assert.deepEqual(
       withInjector.map((c) => [c.name, c.metadata?.filter_metadata.bearerd]),
       [
-        ['orders.orders.example.com', { source: 'orders', policy: 'orders' }],
-        ['legacy.legacy.example.com', { source: 'legacy', policy: 'legacy' }],
+        ['orders.orders.example.com', { source: 'orders', policy: 'orders', door: 'push' }],
+        ['legacy.legacy.example.com', { source: 'legacy', policy: 'legacy', door: 'push' }],
       ],
     );
     assert.equal(injectorOf(bootstrap.cluster('passthrough')), undefined);
@@ -153,7 +150,7 @@ describe('the push door', () => {
     assert.equal(common_config.buffer_size_bytes, 0);
     assert.deepEqual(
       common_config.custom_tags.map((t: { tag: string }) => t.tag),
-      ['bearerd.source', 'bearerd.policy'],
+      ['bearerd.source', 'bearerd.policy', 'bearerd.door'],
     );
     assert.deepEqual(additional_response_headers_to_log, ['grpc-status', 'www-authenticate', 'retry-after']);
     const [status, grpc] = log.filter.or_filter.filters;
@@ -197,6 +194,105 @@ describe('the push door', () => {
     ]) {
       assert.match(problems, part);
     }
+  });
+});
+
+describe('the attempt door', () => {
+  const attempt = (policies = [orders], patch: Partial<Config> = {}) => generated('attempt', policies, patch);
+  // biome-ignore lint/suspicious/noExplicitAny: a parsed Envoy document
+  const filterOf = (bootstrap: Bootstrap, cluster: string): any =>
+    Object.values(bootstrap.cluster(cluster).typed_extension_protocol_options)[0]!.http_filters?.[0];
+
+  test('asks once an attempt, for request headers only, and fails closed', () => {
+    const bootstrap = attempt([orders, legacy]);
+    const { name, typed_config } = filterOf(bootstrap, 'legacy.legacy.example.com');
+    assert.equal(name, 'envoy.filters.http.ext_proc');
+    assert.equal(typed_config.failure_mode_allow, false);
+    const { request_header_mode, ...others } = typed_config.processing_mode;
+    assert.equal(request_header_mode, 'SEND');
+    assert.deepEqual(new Set(Object.values(others)), new Set(['SKIP', 'NONE']));
+    assert.deepEqual(
+      typed_config.forward_rules.allowed_headers.patterns.map((p: { exact: string }) => p.exact),
+      [':method', ':path', ':authority', ':scheme', 'x-request-id', 'x-api-key'],
+    );
+    assert.equal(filterOf(bootstrap, 'passthrough'), undefined);
+  });
+
+  test('marks the cluster and asks Envoy for that mark, never for a name', () => {
+    const bootstrap = attempt();
+    const cluster = bootstrap.cluster('orders.orders.example.com');
+    assert.deepEqual(cluster.metadata?.filter_metadata.bearerd, {
+      source: 'orders',
+      policy: 'orders',
+      door: 'attempt',
+    });
+    assert.deepEqual(filterOf(bootstrap, 'orders.orders.example.com').typed_config.request_attributes, [
+      "xds.cluster_metadata.filter_metadata['bearerd']['policy']",
+      'upstream.request_attempt_count',
+      'source.address',
+    ]);
+  });
+
+  test('waits longer for bearerd than bearerd for a credential', () => {
+    const { message_timeout } = filterOf(
+      attempt([orders], { maxWaitMs: 7_000 }),
+      'orders.orders.example.com',
+    ).typed_config;
+    assert.equal(message_timeout, '10s');
+  });
+
+  test('retries once, at once', () => {
+    const retry = attempt().route('GET', 'orders.example.com', '/')?.route?.retry_policy;
+    assert.equal(retry?.['num_retries'], 1);
+    assert.deepEqual(retry?.['retry_back_off'], { base_interval: '0.001s', max_interval: '0.001s' });
+  });
+
+  test('reports every failed attempt where the attempts themselves are asked about', () => {
+    const [log, ...others] = attempt().filter('envoy.filters.http.router').typed_config.upstream_log;
+    assert.deepEqual(others, []);
+    const { common_config } = log.typed_config;
+    assert.equal(common_config.log_name, 'bearerd_attempt');
+    assert.equal(common_config.grpc_service.envoy_grpc.cluster_name, 'bearerd_check');
+    const filters = JSON.stringify(log.filter.or_filter.filters);
+    for (const part of ['401', '500', 'response_flag_filter', 'UNAUTHENTICATED', 'UNAVAILABLE']) {
+      assert.ok(filters.includes(part), part);
+    }
+  });
+
+  test('turns Envoy’s own answer without bearerd into 503 with a reason, and no other', () => {
+    const { mappers } = attempt().manager.local_reply_config;
+    assert.equal(mappers.length, 1);
+    assert.equal(mappers[0].status_code, 503);
+    assert.equal(
+      mappers[0].filter.extension_filter.typed_config.expression,
+      "response.code_details.startsWith('ext_proc_error')",
+    );
+  });
+
+  test('needs no socket for secrets, and our own HTTP/2', () => {
+    const { check } = configOf([]).listen;
+    const listen = { ...configOf([]).listen, xds: [] };
+    assert.ok(!attempt([orders], { listen }).clusters.some((c) => c.name === 'bearerd_xds'));
+    assert.match(
+      problemsOf(() => attempt([orders], { listen: { ...listen, check: { ...check!, front: 'node' } } }))[0]!,
+      /front: node cannot serve the attempt door/,
+    );
+    assert.match(
+      problemsOf(() => attempt([orders], { listen: { ...listen, check: undefined } }))[0]!,
+      /listen\.check is missing/,
+    );
+  });
+});
+
+describe('the best door', () => {
+  test('is push where Envoy can decide alone, else attempt', () => {
+    const strict: PolicySketch = { ...legacy, neverStale: true };
+    const bootstrap = generated('best', [orders, strict]);
+    const door = (name: string) => bootstrap.cluster(name).metadata?.filter_metadata.bearerd['door'];
+    assert.equal(door('orders.orders.example.com'), 'push');
+    assert.equal(door('legacy.legacy.example.com'), 'attempt');
+    const logs = bootstrap.filter('envoy.filters.http.router').typed_config.upstream_log;
+    assert.equal(logs.length, 2);
   });
 });
 
