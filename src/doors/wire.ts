@@ -103,17 +103,6 @@ export class WireReader {
     return this.string();
   }
 
-  /** Place of the current field in `first`, or behind it in `second`; -1: it is none of them. */
-  indexIn(first: readonly string[], second: readonly string[] = []): number {
-    const start = this.#position;
-    for (let i = 0; i < first.length + second.length; i++) {
-      if (this.is(i < first.length ? first[i]! : second[i - first.length]!)) return i;
-      this.#position = start;
-    }
-    this.skip();
-    return -1;
-  }
-
   /** The current field as a double; only where nothing else says how large it is. */
   double(): number {
     if (this.#type !== 1) throw new MalformedMessage(`wire type ${this.#type} where a double was expected`);

@@ -12,7 +12,7 @@ import type { CarriedRing } from '../feedback/carried-ring.ts';
 import { requestKey } from '../feedback/request-key.ts';
 import { MalformedMessage } from '../wire.ts';
 import { attemptAnswers } from './answer.ts';
-import { type AttemptRequest, parseAttemptRequest } from './request.ts';
+import { type AttemptRequest, headersOf, parseAttemptRequest } from './request.ts';
 
 export const PROCESS_PATH = '/envoy.service.ext_proc.v3.ExternalProcessor/Process';
 
@@ -40,7 +40,7 @@ export function createProcess(deps: ProcessDeps): UnaryHandler {
       decided: (policy, what, reason) => observer.attemptDecided(policy, what, reason),
     },
   });
-  const headers = [...new Set(policies.policies.map(({ header }) => header))];
+  const headers = headersOf([...new Set(policies.policies.map(({ header }) => header))]);
 
   return (message, call) => {
     const request = parse(message);

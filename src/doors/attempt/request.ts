@@ -23,11 +23,11 @@ class Attempt implements AttemptRequest {
   attempt = 1;
   peer = '';
   readonly #names: readonly string[];
-  readonly values: (string | undefined)[];
+  /** By position in the names; what has a field of its own is missing here. */
+  readonly values: (string | undefined)[] = [];
 
   constructor(names: readonly string[]) {
     this.#names = names;
-    this.values = new Array(names.length).fill(undefined);
   }
 
   header(name: string): string | undefined {
@@ -42,20 +42,20 @@ const FIELDS = [MARK, ATTEMPT, PEER];
 
 const reader = new WireReader();
 
-/** Headers that Envoy has to send. `carried` are those that credentials are put into. */
+/** Headers that Envoy has to send; `carried` are those that credentials are put into. */
 export function headersOf(carried: readonly string[]): readonly string[] {
   return [...FIXED, ...carried];
 }
 
-/** Throws MalformedMessage, also for a message of another phase: none was asked for. */
-export function parseAttemptRequest(bytes: Uint8Array, carried: readonly string[]): AttemptRequest {
-  const request = new Attempt(carried);
+/** `names` comes from headersOf. Throws MalformedMessage, also for a message of another phase: none was asked for. */
+export function parseAttemptRequest(bytes: Uint8Array, names: readonly string[]): AttemptRequest {
+  const request = new Attempt(names);
   let seen = false;
   reader.reset(bytes);
   while (reader.next()) {
     if (reader.field === 2) {
       seen = true;
-      readHttpHeaders(request, carried);
+      readHttpHeaders(request, names);
     } else if (reader.field === 9) readAttributes(request);
     else reader.skip();
   }
@@ -64,31 +64,31 @@ export function parseAttemptRequest(bytes: Uint8Array, carried: readonly string[
 }
 
 // HttpHeaders { headers = 1, end_of_stream = 3 }
-function readHttpHeaders(into: Attempt, carried: readonly string[]): void {
+function readHttpHeaders(into: Attempt, names: readonly string[]): void {
   const outer = reader.enter();
   while (reader.next()) {
-    if (reader.field === 1) readHeaderMap(into, carried);
+    if (reader.field === 1) readHeaderMap(into, names);
     else reader.skip();
   }
   reader.leave(outer);
 }
 
 // HeaderMap { headers = 1 }
-function readHeaderMap(into: Attempt, carried: readonly string[]): void {
+function readHeaderMap(into: Attempt, names: readonly string[]): void {
   const outer = reader.enter();
   while (reader.next()) {
-    if (reader.field === 1) readHeader(into, carried);
+    if (reader.field === 1) readHeader(into, names);
     else reader.skip();
   }
   reader.leave(outer);
 }
 
 // HeaderValue { key = 1, value = 2, raw_value = 3 }: Envoy fills raw_value.
-function readHeader(into: Attempt, carried: readonly string[]): void {
+function readHeader(into: Attempt, names: readonly string[]): void {
   const outer = reader.enter();
   let which = -1;
   while (reader.next()) {
-    if (reader.field === 1) which = reader.indexIn(FIXED, carried);
+    if (reader.field === 1) which = reader.indexIn(names);
     else if ((reader.field === 2 || reader.field === 3) && which !== -1) readValue(into, which);
     else reader.skip();
   }
@@ -114,10 +114,9 @@ function readValue(into: Attempt, which: number): void {
       return;
     default: {
       // Two of them are one list (RFC 9110, section 5.3), which is no credential of ours.
-      const at = which - FIXED.length;
-      const before = into.values[at];
+      const before = into.values[which];
       const value = reader.string();
-      into.values[at] = before === undefined ? value : `${before},${value}`;
+      into.values[which] = before === undefined ? value : `${before},${value}`;
     }
   }
 }
