@@ -102,9 +102,9 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   const missing = (): readonly string[] => [...store.missing(), ...(inbound?.missing() ?? [])];
   const check =
     config.listen.check &&
-    (await createCheckFront('check', config.listen.check, outboundCheck, attemptDoor()));
+    (await createCheckFront('outbound', config.listen.check, outboundCheck, attemptDoor()));
   const checkInbound =
-    inbound && (await createCheckFront('check_inbound', config.listen.checkInbound!, () => inbound.check));
+    inbound && (await createCheckFront('inbound', config.listen.checkInbound!, () => inbound.check));
   const xds = config.listen.xds.length === 0 ? [] : await createXds();
   const health =
     config.listen.health &&
@@ -146,7 +146,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   }
 
   async function createCheckFront(
-    name: string,
+    side: 'outbound' | 'inbound',
     { front, tls }: CheckListenConfig,
     handler: () => UnaryHandler,
     more: Pick<RawFrontOptions, 'exchanges' | 'streams'> = {},
@@ -155,7 +155,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       [CHECK_PATH, handler()],
       [HEALTH_CHECK_PATH, createGrpcHealth(() => !stopping && missing().length === 0)],
     ]);
-    const options = { observer, name, clock };
+    const options = { observer, name: side === 'inbound' ? 'check_inbound' : 'check', side, clock };
     if (front === 'node') {
       const { createNodeFront } = await import('./server/node-front.ts');
       return createNodeFront(methods, options);

@@ -4,6 +4,7 @@ import { parse } from 'yaml';
 import { parseTcpOnly } from '../config/listen-address.ts';
 import { loadConfig } from '../config/load.ts';
 import { generateEnvoy } from '../doors/generate/generate.ts';
+import { generateInbound, type InboundTls } from '../doors/generate/inbound/inbound.ts';
 import { GenerateError } from '../doors/generate/problems.ts';
 import type { Upstream, Upstreams } from '../doors/generate/upstreams.ts';
 import type { TcpAddress } from '../lib/address.ts';
@@ -11,7 +12,7 @@ import { oneOf, parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
 export const generateEnvoyCommand: Command = {
-  help: `Usage: bearerd generate envoy --config FILE --door check|push|attempt|both|best [options]
+  help: `Usage: bearerd generate envoy --config FILE --door check|push|attempt|both|best|inbound [options]
 
 Writes the Envoy configuration for the policies of FILE: a whole bootstrap to try, or the pieces to paste into yours.
 
@@ -19,9 +20,12 @@ Options:
   --config FILE      configuration of bearerd
   --door DOOR        check (ext_authz, one call a request), push (SDS, no call), attempt (ext_proc, one call an
                      attempt), both: each policy by push where Envoy can decide alone, by check otherwise; or best: each
-                     policy by the door that "bearerd explain" calls the best
+                     policy by the door that "bearerd explain" calls the best. inbound: the listener in front of the app
   --form FORM        bootstrap (default) or pieces
-  --listen ADDRESS   where Envoy takes the requests of the app, default 127.0.0.1:10000
+  --listen ADDRESS   where Envoy takes the requests of the app, default 127.0.0.1:10000; inbound: those for the app,
+                     default 0.0.0.0:10001
+  --app ADDRESS      inbound: where the app listens, default 127.0.0.1:8080
+  --tls FILE         inbound: YAML { certificate, private_key, client_ca }, files as Envoy sees them. Default: plain
   --upstreams FILE   where hosts really are, YAML: HOST: { address, port, tls: { ca, cert, key, sni } }; the host "*" is
                      for requests without a policy. Default: each host by DNS, TLS outside the cluster
   --check-upstream FILE
@@ -37,26 +41,35 @@ Exit code 0 = written, 1 = the door cannot serve something; each is named with t
       'door',
       'form',
       'listen',
+      'app',
+      'tls',
       'upstreams',
       'check-upstream',
       'output',
     ]);
     if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
-    const door = oneOf('door', required(parsed, 'door'), ['check', 'push', 'attempt', 'both', 'best']);
+    const door = oneOf('door', required(parsed, 'door'), [
+      'check',
+      'push',
+      'attempt',
+      'both',
+      'best',
+      'inbound',
+    ]);
     const form = oneOf('form', parsed.flags['form'] ?? 'bootstrap', ['bootstrap', 'pieces']);
-    const listen = parseListen(parsed.flags['listen']);
+    const listen = parseListen('listen', parsed.flags['listen']);
+    const app = parseListen('app', parsed.flags['app']);
+    const tls = await readInboundTls(parsed.flags['tls']);
     const config = await loadConfig(required(parsed, 'config'));
     const upstreams = await readUpstreams(parsed.flags['upstreams']);
     const checkUpstream = await readCheckUpstream(parsed.flags['check-upstream']);
     let text: string;
     try {
-      text = generateEnvoy(config, {
-        door,
-        form,
-        upstreams,
-        ...(listen ? { listen } : {}),
-        ...(checkUpstream ? { checkUpstream } : {}),
-      });
+      const common = { form, ...(listen ? { listen } : {}), ...(checkUpstream ? { checkUpstream } : {}) };
+      text =
+        door === 'inbound'
+          ? generateInbound(config, { ...common, ...(app ? { app } : {}), ...(tls ? { tls } : {}) })
+          : generateEnvoy(config, { ...common, door, upstreams });
     } catch (error) {
       if (!(error instanceof GenerateError)) throw error;
       err(error.problems.map((problem) => `${problem}\n`).join(''));
@@ -69,12 +82,12 @@ Exit code 0 = written, 1 = the door cannot serve something; each is named with t
   },
 };
 
-function parseListen(text: string | undefined): TcpAddress | undefined {
+function parseListen(flag: string, text: string | undefined): TcpAddress | undefined {
   if (text === undefined) return undefined;
   try {
     return parseTcpOnly(text);
   } catch {
-    throw new UsageError(`--listen takes ADDRESS:PORT, got "${text}"`);
+    throw new UsageError(`--${flag} takes ADDRESS:PORT, got "${text}"`);
   }
 }
 
@@ -89,6 +102,19 @@ async function readUpstreams(file: string | undefined): Promise<Upstreams> {
 
 async function readCheckUpstream(file: string | undefined): Promise<Upstream | undefined> {
   return file === undefined ? undefined : checkedUpstream(parse(await readFile(file, 'utf8')), file);
+}
+
+async function readInboundTls(file: string | undefined): Promise<InboundTls | undefined> {
+  if (file === undefined) return undefined;
+  const value = (parse(await readFile(file, 'utf8')) ?? {}) as Record<string, unknown>;
+  for (const key of ['certificate', 'private_key']) {
+    if (typeof value[key] !== 'string') throw new UsageError(`${file}: ${key}: expected a file`);
+  }
+  const unknown = Object.keys(value).find(
+    (key) => !['certificate', 'private_key', 'client_ca'].includes(key),
+  );
+  if (unknown !== undefined) throw new UsageError(`${file}: unknown key "${unknown}"`);
+  return value as unknown as InboundTls;
 }
 
 /** Throws UsageError; `at` is where it stands. */

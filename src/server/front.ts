@@ -14,6 +14,9 @@ export type UnaryHandler = (message: Uint8Array, call: UnaryCall) => Uint8Array 
 /** Keyed by `:path`, e.g. `/envoy.service.auth.v3.Authorization/Check`. */
 export type UnaryMethods = ReadonlyMap<string, UnaryHandler>;
 
+/** Call metadata (initial_metadata of Envoy) by which a caller may say which side it means. */
+export const SIDE_METADATA = 'x-bearerd-side';
+
 export const GrpcStatus = {
   OK: 0,
   CANCELLED: 1,

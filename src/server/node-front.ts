@@ -3,7 +3,14 @@
 import { constants, createServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import type { Observer } from '../telemetry/observer.ts';
-import { type Front, GrpcError, GrpcStatus, type GrpcStatusCode, type UnaryMethods } from './front.ts';
+import {
+  type Front,
+  GrpcError,
+  GrpcStatus,
+  type GrpcStatusCode,
+  SIDE_METADATA,
+  type UnaryMethods,
+} from './front.ts';
 import {
   encodeGrpcMessage,
   FRAME_HEADER_BYTES,
@@ -18,6 +25,8 @@ export interface NodeFrontOptions {
   readonly observer: Observer;
   /** Of the listener, for the observer. */
   readonly name: string;
+  /** What the call's `x-bearerd-side` metadata may confirm, if it is there; anything else is refused. */
+  readonly side?: 'inbound' | 'outbound';
   /** Default 256 KiB. */
   readonly maxMessageBytes?: number;
   /** Per connection; default 1000. */
@@ -61,6 +70,10 @@ export function createNodeFront(methods: UnaryMethods, options: NodeFrontOptions
     if (!isGrpcContentType(headers['content-type'])) return refuseHttp(stream, 415);
     const handler = methods.get(headers[':path'] ?? '');
     if (!handler) return refuse(stream, GrpcStatus.UNIMPLEMENTED, 'unknown method');
+    const side = headers[SIDE_METADATA];
+    if (side !== undefined && side !== options.side) {
+      return refuse(stream, GrpcStatus.PERMISSION_DENIED, 'another side');
+    }
     const encoding = headers['grpc-encoding'];
     if (encoding !== undefined && encoding !== 'identity') {
       return refuse(stream, GrpcStatus.UNIMPLEMENTED, 'compressed messages are not supported');

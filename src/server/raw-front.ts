@@ -8,7 +8,7 @@ import type { RequestHead } from '../http2/request-head.ts';
 import type { Handler } from '../http2/service.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import type { Observer } from '../telemetry/observer.ts';
-import { type Front, GrpcStatus, type GrpcStatusCode, type UnaryMethods } from './front.ts';
+import { type Front, GrpcStatus, type GrpcStatusCode, SIDE_METADATA, type UnaryMethods } from './front.ts';
 import { refuse } from './grpc-answer.ts';
 import { type DuplexCall, DuplexCalls } from './grpc-duplex.ts';
 import { type CallDeps, UnaryCalls } from './grpc-unary.ts';
@@ -22,6 +22,8 @@ export interface RawFrontOptions {
   readonly observer: Observer;
   /** Of the listener, for the observer. */
   readonly name: string;
+  /** What the call's `x-bearerd-side` metadata may confirm, if it is there; anything else is refused. */
+  readonly side?: 'inbound' | 'outbound';
   /** Bidirectional methods beside the unary ones. */
   readonly streams?: readonly StreamMethod[];
   /** Bidirectional methods of one message each way: the call ends with the answer to the first message. */
@@ -70,6 +72,9 @@ export function createRawFront(methods: UnaryMethods, options: RawFrontOptions):
     if (unary === undefined && exchange === undefined && duplex === undefined) {
       return refusal(GrpcStatus.UNIMPLEMENTED, 'unknown method');
     }
+    const side = head.get(SIDE_METADATA);
+    if (side !== undefined && side !== options.side)
+      return refusal(GrpcStatus.PERMISSION_DENIED, 'another side');
     const encoding = head.get('grpc-encoding');
     if (encoding !== undefined && encoding !== 'identity') {
       return refusal(GrpcStatus.UNIMPLEMENTED, 'compressed messages are not supported');

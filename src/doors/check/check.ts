@@ -34,6 +34,10 @@ export function createCheck(deps: CheckDeps): UnaryHandler {
 
   return (message, call) => {
     const request = parse(message);
+    if (request.otherSide) {
+      observer.checkDecided(undefined, 'error', 'unmarked');
+      throw new GrpcError(GrpcStatus.PERMISSION_DENIED, 'another side');
+    }
     const policy = decision.policyOf(request);
     return policy instanceof Uint8Array ? policy : decision.inject(policy, request, call);
   };

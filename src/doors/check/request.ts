@@ -12,9 +12,12 @@ export interface CheckRequest {
   requestId: string;
   /** context_extensions["policy"] of the route; undefined when the route carries no mark. */
   mark: string | undefined;
+  /** The route says that it is of another side. */
+  otherSide: boolean;
 }
 
 const reader = new WireReader();
+const EXTENSIONS = ['policy', 'side'];
 const METHODS = ['GET', 'POST'];
 const SCHEMES = ['http', 'https'];
 
@@ -27,6 +30,7 @@ export function parseCheckRequest(bytes: Uint8Array): CheckRequest {
     scheme: '',
     requestId: '',
     mark: undefined,
+    otherSide: false,
   };
   reader.reset(bytes);
   while (reader.next()) {
@@ -123,14 +127,16 @@ function readHeaderMap(into: CheckRequest): void {
 // AttributeContext.context_extensions: map<string, string>
 function readExtension(into: CheckRequest): void {
   const outer = reader.enter();
-  let isPolicy = false;
+  let key = -1;
   let value = '';
   while (reader.next()) {
-    if (reader.field === 1) isPolicy = reader.is('policy');
+    if (reader.field === 1) key = reader.indexIn(EXTENSIONS);
     else if (reader.field === 2) value = reader.string();
     else reader.skip();
   }
-  if (isPolicy) into.mark = value;
+  if (key === 0) into.mark = value;
+  // A route may confirm the side, which is the listener's; a route of another side asks at the wrong one.
+  if (key === 1 && value !== 'outbound') into.otherSide = true;
   reader.leave(outer);
 }
 

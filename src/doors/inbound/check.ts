@@ -18,6 +18,7 @@ import { type ClientCertificate, fromForwarded, fromPeer, NO_CERTIFICATE } from 
 import { answerPreflight, originHeaders, preflightOf } from './cors.ts';
 import { type Presented, presentedCredential } from './credential.ts';
 import { createForwarding } from './forwarded.ts';
+import { headerNames } from './header-names.ts';
 import { createRateLimits } from './rate-limits.ts';
 import { createInboundReader, type InboundRequest, MalformedMessage } from './request.ts';
 
@@ -230,19 +231,6 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
 
 function schemeOf(presented: Presented): 'Bearer' | 'DPoP' {
   return typeof presented === 'object' && presented.kind === 'token' ? presented.scheme : 'Bearer';
-}
-
-/** Headers that rules read; generated configurations let only these in. */
-export function headerNames(config: InboundConfig): readonly string[] {
-  const names = new Set(['authorization']);
-  if (config.apiKeys !== undefined) names.add(config.apiKeys.header);
-  if (config.trustedHops > 0) names.add('x-forwarded-for');
-  if (config.clientCertificate === 'xfcc') names.add('x-forwarded-client-cert');
-  for (const { cors, rateLimit } of config.policies) {
-    if (cors !== undefined) names.add('origin').add('access-control-request-method');
-    if (typeof rateLimit?.key === 'object') names.add(rateLimit.key.header);
-  }
-  return [...names];
 }
 
 /** Short, unique over restarts, and telling nothing. */

@@ -1,0 +1,15 @@
+// The headers of a caller that enter this process: what rules read and nothing else.
+import type { InboundConfig } from '../../config/inbound/config.ts';
+
+/** Headers that rules read; generated configurations let only these in. */
+export function headerNames(config: InboundConfig): readonly string[] {
+  const names = new Set(['authorization']);
+  if (config.apiKeys !== undefined) names.add(config.apiKeys.header);
+  if (config.trustedHops > 0) names.add('x-forwarded-for');
+  if (config.clientCertificate === 'xfcc') names.add('x-forwarded-client-cert');
+  for (const { cors, rateLimit } of config.policies) {
+    if (cors !== undefined) names.add('origin').add('access-control-request-method');
+    if (typeof rateLimit?.key === 'object') names.add(rateLimit.key.header);
+  }
+  return [...names];
+}
