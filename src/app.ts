@@ -10,6 +10,7 @@ import { createCarriedRing } from './doors/feedback/carried-ring.ts';
 import type { InboundDoor } from './doors/inbound/inbound-door.ts';
 import { createPushedSecrets } from './doors/push/pushed-secrets.ts';
 import type { Clock } from './lib/clock.ts';
+import type { RuntimeReport } from './lib/runtime.ts';
 import { compilePolicies } from './policy/compile.ts';
 import type { PolicyTable } from './policy/policy.ts';
 import type { Front, UnaryHandler, UnaryMethods } from './server/front.ts';
@@ -33,6 +34,7 @@ export interface AppDeps {
   /** Where log lines go. */
   readonly log: LogSink;
   readonly version: string;
+  readonly runtime: RuntimeReport;
 }
 
 /** As bound: `unix:///…` or `127.0.0.1:PORT`. */
@@ -56,7 +58,7 @@ export interface App {
 const GRACE_MS = 5_000;
 
 export async function createApp(config: Config, deps: AppDeps): Promise<App> {
-  const { clock, env, random, version } = deps;
+  const { clock, env, random, version, runtime } = deps;
   const metrics = createMetrics(clock);
   const logger = createLogger(config.log, deps.log);
   const audit = config.audit && createAudit(config.audit, { clock, env, log: logger, out: deps.log });
@@ -96,6 +98,8 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     clock,
   };
   const startedAt = clock.now();
+  /** Monotonic ms, once everything listens. */
+  let listeningSince: number | undefined;
   let stopping = false;
 
   const inbound = await createInbound();
@@ -110,6 +114,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     config.listen.health &&
     createHealthServer(config.listen.health, {
       missing: () => (stopping ? ['shutting down'] : missing()),
+      starting,
       metrics: () => metrics.render(),
       observer,
     });
@@ -132,6 +137,12 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       // On the same connections as the attempts: the entry about one is read before the message of the next.
       streams: [createAccessLogService({ ...feedback, name: 'check' })],
     };
+  }
+
+  /** A provider that is away holds a pod's start up for `startup_wait` and never longer. */
+  function starting(): readonly string[] {
+    if (listeningSince === undefined) return ['listeners'];
+    return clock.monotonic() - listeningSince >= config.startupWaitMs ? [] : missing();
   }
 
   function outboundCheck(): UnaryHandler {
@@ -233,16 +244,19 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
           injections: metrics.observer.injectionCount(name),
         })),
       );
+      observer.processStarted(version, runtime);
       store.start();
       inbound?.start();
       try {
-        return {
+        const addresses = {
           check: check && (await check.listen(config.listen.check!.listener)),
           checkInbound: checkInbound && (await checkInbound.listen(config.listen.checkInbound!.listener)),
           xds: await Promise.all(xds.map((server, i) => server.listen(config.listen.xds[i]!.listener))),
           health: await health?.start(),
           admin: await admin?.start(),
         };
+        listeningSince = clock.monotonic();
+        return addresses;
       } catch (error) {
         await stop(0);
         throw error;

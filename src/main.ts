@@ -1,6 +1,7 @@
 // Command line in, exit code out: the only place with process.exit, signal handlers and process.env.
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { runCommandLine } from './cli/run.ts';
+import { parseRuntime } from './lib/runtime.ts';
 
 const ended = new AbortController();
 let asked = 0;
@@ -19,23 +20,43 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
   version: string;
 };
 
-// Only the kind of an unexpected error: its message may quote what it worked on.
+/** For calls in flight after an unexpected error; Envoy's own calls end sooner. */
+const DRAIN_MS = 8_000;
+let failed = false;
+
+// Nobody knows what state it leaves, so the process ends, but Envoy is told first and calls in flight are answered.
 const fatal = (error: unknown): void => {
-  const stack =
-    error instanceof Error ? (error.stack ?? '').replace(error.message, '[message left out]') : '';
-  process.stderr.write(`bearerd: unexpected ${error instanceof Error ? error.name : 'error'}\n${stack}\n`);
-  process.exit(1);
+  // Only where it happened: message and name may quote what it worked on.
+  const stack = error instanceof Error ? (error.stack ?? '') : '';
+  const frames = stack.split('\n').filter((line) => /^ {4}at /.test(line));
+  process.stderr.write(`bearerd: unexpected error, ending\n${frames.join('\n')}\n`);
+  if (failed || process.argv[2] !== 'serve') process.exit(1);
+  failed = true;
+  setTimeout(() => process.exit(1), DRAIN_MS).unref();
+  ended.abort();
 };
 process.on('uncaughtException', fatal);
 process.on('unhandledRejection', fatal);
 
+/** Memory stays out of core files (core(5)); elsewhere than on Linux there is no such file. */
+function emptyCoreFiles(): boolean {
+  try {
+    writeFileSync('/proc/self/coredump_filter', '0');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const code = await runCommandLine(process.argv.slice(2), {
   env: process.env,
   version,
+  runtime: parseRuntime(process.env, process.versions.node, emptyCoreFiles()),
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
   ended: ended.signal,
 });
-process.exitCode = code;
+const exitCode = failed ? 1 : code;
+process.exitCode = exitCode;
 // What is left open (a watch, a keep-alive) must not hold a process whose work is done; output is flushed first.
-process.stdout.write('', () => process.exit(code));
+process.stdout.write('', () => process.exit(exitCode));

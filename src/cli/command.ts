@@ -1,8 +1,10 @@
 // What a verb gets and gives. Verbs return their exit code and never end the process.
+import type { RuntimeReport } from '../lib/runtime.ts';
 
 export interface CommandContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
+  readonly runtime: RuntimeReport;
   out(text: string): void;
   err(text: string): void;
   /** Aborted when the process is asked to end. */

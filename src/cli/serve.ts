@@ -15,7 +15,7 @@ Options:
 
 Exit code 0 = ended as asked, 1 = the configuration has problems or an address cannot be had.
 `,
-  async run(args, { env, version, out, err, ended }) {
+  async run(args, { env, version, runtime, out, err, ended }) {
     const parsed = parseArguments(args, ['config']);
     if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
     const config = await loadConfig(required(parsed, 'config'));
@@ -27,6 +27,7 @@ Exit code 0 = ended as asked, 1 = the configuration has problems or an address c
         random: Math.random,
         log: { write: out },
         version,
+        runtime,
       });
       await app.start();
     } catch (error) {

@@ -37,6 +37,8 @@ export interface Config {
   readonly ambiguousPath: 'no_match' | 'deny' | 'exact_bytes';
   /** Longest wait of a cold Check, milliseconds. Default 3000. */
   readonly maxWaitMs: number;
+  /** How long /startupz waits for required sources, milliseconds. Default 10,000. */
+  readonly startupWaitMs: number;
   readonly limits: LimitsConfig;
   readonly feedback: FeedbackConfig;
   /** undefined = no audit trail. */

@@ -42,6 +42,7 @@ function toConfig(file: ConfigFile, folder: string): Config {
     unmatched: file.unmatched,
     ambiguousPath: file.ambiguous_path,
     maxWaitMs: file.max_wait,
+    startupWaitMs: file.startup_wait,
     limits: {
       credentialBytes: file.limits.credential_bytes,
       refreshesPerHour: file.limits.refreshes_per_hour,

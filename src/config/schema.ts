@@ -107,6 +107,11 @@ export const configFile = z
     max_wait: duration({ minMs: 10, maxMs: 60_000 })
       .prefault('3s')
       .describe('Longest wait of a request for a first credential, 10ms to 60s. Default 3s.'),
+    startup_wait: duration({ minMs: 0, maxMs: 300_000 })
+      .prefault('10s')
+      .describe(
+        'How long /startupz waits for the first credentials of required sources, 0s to 5m. Default 10s.',
+      ),
     limits: limits.prefault({}).describe('Bounds that protect this process and the providers.'),
     feedback: feedback.prefault({}).describe('What Envoy tells about refused requests.'),
     audit: audit.optional(),

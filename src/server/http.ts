@@ -13,6 +13,8 @@ export interface HttpServer {
 export interface HealthDeps {
   /** What readiness waits for, by name; empty = ready. */
   readonly missing: () => readonly string[];
+  /** What the start itself waits for; empty = started. */
+  readonly starting: () => readonly string[];
   /** The text exposition. */
   readonly metrics: () => Promise<string>;
   readonly observer: Observer;
@@ -32,16 +34,19 @@ interface Page {
 
 type Pages = ReadonlyMap<string, () => Page | Promise<Page>>;
 
-/** GET /livez, /readyz, /metrics. Liveness depends on nothing but the process: a provider that is away mends itself. */
+/**
+ * GET /startupz, /livez, /readyz, /metrics. Liveness depends on nothing but the process: a provider that is away mends
+ * itself.
+ */
 export function createHealthServer(address: TcpAddress, deps: HealthDeps): HttpServer {
-  const readyz = (): Page => {
-    const missing = deps.missing();
-    if (missing.length === 0) return { body: 'ok\n' };
-    return { status: 503, body: `not ready, missing: ${missing.join(', ')}\n` };
-  };
+  const unless = (what: string, missing: readonly string[]): Page =>
+    missing.length === 0
+      ? { body: 'ok\n' }
+      : { status: 503, body: `${what}, missing: ${missing.join(', ')}\n` };
   return createPagesServer('health', address, deps.observer, [
     ['/livez', () => ({ body: 'ok\n' })],
-    ['/readyz', readyz],
+    ['/startupz', () => unless('not started', deps.starting())],
+    ['/readyz', () => unless('not ready', deps.missing())],
     [
       '/metrics',
       async () => ({ type: 'text/plain; version=0.0.4; charset=utf-8', body: await deps.metrics() }),

@@ -38,6 +38,16 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
   return {
     ...nullObserver,
 
+    processStarted(version, { node, options, risky, coreFilesEmpty }) {
+      const fields = { version, node, options: options.join(' '), coreFilesEmpty };
+      if (risky.length === 0) log.info(fields, 'starting');
+      else {
+        log.warn(
+          { ...fields, risky: risky.join(' ') },
+          'starting with options by which credentials can leave this process: remove them in production',
+        );
+      }
+    },
     refreshFailed(source, code, message, nextAttemptMs) {
       const omitted = limit.admit(`refresh:${source}:${code}`);
       if (omitted === undefined) return;

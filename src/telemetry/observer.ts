@@ -1,6 +1,7 @@
 // What the program tells of itself. Doors, store and sources call an Observer and know nothing of logs or metrics;
 // the null object costs a call and no branch. No method ever receives a token, a secret, a header value or a path.
 import type { CredentialErrorCode } from '../lib/errors.ts';
+import type { RuntimeReport } from '../lib/runtime.ts';
 
 /** Why a Check was answered as it was. Closed: it is a metric label. */
 export type CheckReason =
@@ -61,6 +62,8 @@ export interface KeyReport {
 }
 
 export interface Observer {
+  /** The process begins, with what its environment switched on. */
+  processStarted(version: string, runtime: RuntimeReport): void;
   /** Counts the accepted requests of an inbound policy; the caller adds to `count`. */
   acceptanceCount(policy: string): { count: number };
   /** An incoming request was refused. `reason` is closed (inbound/refusal.ts); `decision` is the id that the caller got. */
@@ -135,6 +138,7 @@ export interface Observer {
 const nothing = (): void => {};
 
 export const nullObserver: Observer = {
+  processStarted: nothing,
   injectionCount: () => ({ count: 0 }),
   acceptanceCount: () => ({ count: 0 }),
   inboundRefused: nothing,

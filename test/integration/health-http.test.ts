@@ -9,11 +9,13 @@ import { createSocketFolder } from '../support/sockets.ts';
 test('liveness, readiness with what is missing, and metrics are served, and nothing else', async () => {
   const recorded = createRecordingObserver();
   let missing: string[] = ['orders', 'billing'];
+  let starting: string[] = ['listeners'];
   let broken = false;
   const server = createHealthServer(
     { kind: 'tcp', host: '127.0.0.1', port: 0 },
     {
       missing: () => missing,
+      starting: () => starting,
       metrics: async () => {
         if (broken) throw new Error('token in the text');
         return 'up 1\n';
@@ -28,6 +30,9 @@ test('liveness, readiness with what is missing, and metrics are served, and noth
   };
   try {
     assert.deepEqual(await get('/livez'), [200, 'ok\n']);
+    assert.deepEqual(await get('/startupz'), [503, 'not started, missing: listeners\n']);
+    starting = [];
+    assert.deepEqual(await get('/startupz'), [200, 'ok\n']);
     assert.deepEqual(await get('/readyz'), [503, 'not ready, missing: orders, billing\n']);
     missing = [];
     assert.deepEqual(await get('/readyz?verbose'), [200, 'ok\n']);

@@ -63,6 +63,7 @@ export function configOf(
     unmatched: 'pass',
     ambiguousPath: 'no_match',
     maxWaitMs: 3_000,
+    startupWaitMs: 10_000,
     limits: {
       credentialBytes: 16 << 20,
       refreshesPerHour: undefined,
