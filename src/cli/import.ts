@@ -1,0 +1,36 @@
+// bearerd import: from Envoy's own credential_injector to a configuration of bearerd.
+import { readFile, writeFile } from 'node:fs/promises';
+import { parseYaml } from '../config/yaml-document.ts';
+import { bearerdFile } from '../doors/import/bearerd-file.ts';
+import { findInjectors } from '../doors/import/credential-injector.ts';
+import { parseArguments } from './arguments.ts';
+import { type Command, UsageError } from './command.ts';
+
+export const importCommand: Command = {
+  help: `Usage: bearerd import FILE [--output FILE]
+
+Reads Envoy's credential_injector (client credentials and static values) out of FILE (a bootstrap, a piece of one, or
+/config_dump, YAML or JSON) and writes the configuration of bearerd that does the same. What is done otherwise, or could not
+be told, stands there as a comment.
+
+Exit code 0 = written, 1 = there is no credential_injector in FILE.
+`,
+  async run(args, { out, err }) {
+    const parsed = parseArguments(args, ['output']);
+    const [file, ...rest] = parsed.positionals;
+    if (file === undefined || rest.length > 0) throw new UsageError('expected one file');
+    const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      throw new UsageError(`${file} cannot be read: ${error.code}`);
+    });
+    const injectors = findInjectors(parseYaml(text, file).value);
+    if (injectors.length === 0) {
+      err(`bearerd import: ${file} has no credential_injector\n`);
+      return 1;
+    }
+    const written = bearerdFile(injectors);
+    const output = parsed.flags['output'];
+    if (output === undefined) out(written);
+    else await writeFile(output, written);
+    return 0;
+  },
+};
