@@ -4,6 +4,7 @@ import { loadConfig } from '../config/load.ts';
 import { pushRefusals } from '../doors/generate/push-refusals.ts';
 import { compilePolicies } from '../policy/compile.ts';
 import { parseAskedRequest } from '../policy/outcome.ts';
+import { namesOf } from '../policy/subject-headers.ts';
 import { parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
@@ -54,6 +55,12 @@ function explanation(config: Config, method: string, scheme: string, host: strin
       'header',
       `${found.header}: ${found.prefix}[credential of ${found.source}]; the app's own is replaced`,
     ]);
+    if (found.subject !== undefined) {
+      lines.push([
+        'subject',
+        `of the headers ${namesOf(found.subject).join(', ')}, which never reach the upstream`,
+      ]);
+    }
     lines.push([
       'check door',
       config.listen.check ? 'serves it, one call a request' : 'not available: listen.check is missing',

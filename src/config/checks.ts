@@ -20,6 +20,7 @@ export function crossProblems(file: ConfigFile, document: YamlDocument): ConfigP
   listeners(file, report);
   secrets(file, report);
   refreshTokenStores(file, report);
+  subjects(file, report);
   policies(file, report);
   regexes(file, report);
   inboundProblems(
@@ -125,6 +126,16 @@ function inlineSecrets(value: unknown): Path[] {
   return Object.entries(value).flatMap(([key, inner]) =>
     inlineSecrets(inner).map((path): Path => [Array.isArray(value) ? Number(key) : key, ...path]),
   );
+}
+
+function subjects({ sources }: ConfigFile, report: Report): void {
+  for (const [name, { required, token_exchange: exchange }] of Object.entries(sources)) {
+    if (!required || exchange?.subject_token.header === undefined) continue;
+    report(
+      ['sources', name, 'required'],
+      'true is not for credentials of subjects: there is none before the first request',
+    );
+  }
 }
 
 function policies({ sources, outbound }: ConfigFile, report: Report): void {

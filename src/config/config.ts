@@ -11,6 +11,7 @@ import type { HttpConfig } from './source/http.ts';
 import type { JwtBearerConfig } from './source/jwt-bearer.ts';
 import type { RefreshTokenConfig } from './source/refresh-token.ts';
 import type { StaticConfig } from './source/static.ts';
+import type { SubjectHeaders, TokenExchangeConfig } from './source/token-exchange.ts';
 
 export type { AuditConfig } from './schema-audit.ts';
 export type {
@@ -22,6 +23,7 @@ export type {
 export type { SignedAssertionConfig } from './source/jwt-bearer.ts';
 export type { OAuthClientConfig } from './source/oauth-client.ts';
 export type { SecretRef } from './source/secret-ref.ts';
+export type { SubjectHeaders } from './source/token-exchange.ts';
 export type { TokenParametersConfig } from './source/token-parameters.ts';
 
 export interface Config {
@@ -94,6 +96,7 @@ export type SourceConfig = SourceBase &
     | ExecConfig
     | HttpConfig
     | StaticConfig
+    | TokenExchangeConfig
   );
 
 /** Which refusals of an upstream renew the credential. */
@@ -110,6 +113,8 @@ export interface OutboundConfig {
     readonly paths: readonly PathRule[] | undefined;
   };
   readonly inject: { readonly source: string; readonly header: string; readonly prefix: string };
+  /** Where the request says for whom its credential is; undefined = the source's credential is everybody's. */
+  readonly subject: SubjectHeaders | undefined;
   readonly healOn: HealOn;
   readonly onFailure: 'deny' | 'pass';
   /** Refuses the push door: Envoy keeps a credential past its expiry while bearerd is away. */

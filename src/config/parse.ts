@@ -95,12 +95,13 @@ function toOutbound(
   sources: readonly SourceConfig[],
 ): OutboundConfig {
   const { name, match, inject, heal_on, on_failure, never_stale } = policy;
-  const { type } = sources.find((source) => source.name === inject.source)!;
+  const source = sources.find(({ name }) => name === inject.source)!;
   return {
     name,
     match,
     inject,
-    healOn: heal_on ?? (kinds[type].renewable ? '401' : 'off'),
+    subject: source.type === 'token_exchange' ? source.subject : undefined,
+    healOn: heal_on ?? (kinds[source.type].renewable ? '401' : 'off'),
     onFailure: on_failure,
     neverStale: never_stale,
   };

@@ -10,6 +10,11 @@ const BEARER_TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;
 // Keys of other schemes may have inner spaces, but no edges that a parser would trim (RFC 9110 section 5.5).
 const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 
+/** Whether a request's text is one RFC 6750 token of a size that is kept. */
+export function isBearerToken(text: string): boolean {
+  return text.length <= MAX_TOKEN_BYTES && BEARER_TOKEN.test(text);
+}
+
 /** Throws CredentialError source_invalid_response. Tokens of providers must be RFC 6750 tokens; static keys header text. */
 export function validateToken(value: string, syntax: TokenSource['syntax']): void {
   const refuse = (what: string): never => {

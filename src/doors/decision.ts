@@ -4,11 +4,12 @@
 import type { Credential, CredentialStore } from '../credential/credential.ts';
 import type { Clock } from '../lib/clock.ts';
 import { CredentialError } from '../lib/errors.ts';
-import type { Match, Policy, PolicyTable } from '../policy/policy.ts';
+import type { Match, Policy, PolicyTable, SubjectHeaders } from '../policy/policy.ts';
 import type { UnaryCall } from '../server/front.ts';
 import type { CheckDecision, CheckReason } from '../telemetry/observer.ts';
 import type { DenialReason } from './denial.ts';
 import type { CarriedRing } from './feedback/carried-ring.ts';
+import { parseSubject, subjectTextOf } from './subject-token.ts';
 
 /** What a door knows of the request that it was asked about. */
 export interface Asked {
@@ -21,6 +22,8 @@ export interface Asked {
   readonly requestId: string;
   /** Names of the policies that the route or cluster was made for; undefined when it carries no mark. */
   readonly mark: string | undefined;
+  /** One of PolicyTable.readHeaders; repeated ones joined with commas; undefined: there is none. */
+  header(name: string): string | undefined;
 }
 
 /** The answers of one door, encoded. */
@@ -58,8 +61,16 @@ export interface Decision {
   current(policy: Policy): Credential | undefined;
   /** The current credential; when there is none waits for one, within `maxWaitMs` and the caller's deadline. */
   inject(policy: Policy, request: Asked, call: UnaryCall): Uint8Array | Promise<Uint8Array>;
-  /** Waits for `credential`, then injects what is current; a CredentialError is the denial, or on_failure: pass. */
-  injectWhen(credential: Promise<unknown>, policy: Policy, request: Asked): Promise<Uint8Array>;
+  /**
+   * Waits for `credential`, then injects what is current, or for a subject this one. A CredentialError is the denial, or
+   * on_failure: pass.
+   */
+  injectWhen(
+    credential: Promise<Credential>,
+    policy: Policy,
+    request: Asked,
+    subjectKey?: string,
+  ): Promise<Uint8Array>;
 }
 
 // What is left of the caller's deadline is for the way back: an answer of our own must arrive before Envoy gives up.
@@ -67,7 +78,7 @@ const DEADLINE_SHARE = 0.7;
 
 /** What a warm answer needs of one policy, in one place: with 10,000 of them each step to another object is a cache miss. */
 interface Slot {
-  readonly peek: () => Credential | undefined;
+  readonly peek: (subjectKey?: string) => Credential | undefined;
   readonly injections: { count: number };
   /** The answer that was encoded for this credential. */
   credential: Credential | undefined;
@@ -117,11 +128,31 @@ export function createDecision(deps: DecisionDeps): Decision {
   }
 
   function inject(policy: Policy, request: Asked, call: UnaryCall): Uint8Array | Promise<Uint8Array> {
+    if (policy.subject !== undefined) return injectForSubject(policy, policy.subject, request, call);
     const slot = slots[policy.index]!;
     const credential = slot.peek();
     if (credential !== undefined) return warm(policy, slot, credential, request);
-    const timeoutMs = Math.min(maxWaitMs, (call.timeoutMs ?? Number.POSITIVE_INFINITY) * DEADLINE_SHARE);
-    return injectWhen(store.get(policy.source, timeoutMs, call.signal), policy, request);
+    return injectWhen(store.get(policy.source, timeoutOf(call), call.signal), policy, request);
+  }
+
+  function injectForSubject(
+    policy: Policy,
+    names: SubjectHeaders,
+    request: Asked,
+    call: UnaryCall,
+  ): Uint8Array | Promise<Uint8Array> {
+    const text = subjectTextOf(request, names);
+    if (text === undefined) return denied(policy, 'subject_missing', 0);
+    const credential = slots[policy.index]!.peek(text.key);
+    if (credential !== undefined) return forSubject(policy, credential, request);
+    const subject = parseSubject(text);
+    if (subject === undefined) return denied(policy, 'subject_malformed', 0);
+    const wait = store.get(policy.source, timeoutOf(call), call.signal, subject);
+    return injectWhen(wait, policy, request, subject.key);
+  }
+
+  function timeoutOf({ timeoutMs = Number.POSITIVE_INFINITY }: UnaryCall): number {
+    return Math.min(maxWaitMs, timeoutMs * DEADLINE_SHARE);
   }
 
   function warm(policy: Policy, slot: Slot, credential: Credential, request: Asked): Uint8Array {
@@ -129,6 +160,19 @@ export function createDecision(deps: DecisionDeps): Decision {
       slot.answer = answers.injection(policy, credential);
       slot.credential = credential;
     }
+    record(policy, credential, request);
+    slot.injections.count++;
+    return slot.answer;
+  }
+
+  // Its answer is not kept: it would double what a subject costs in memory, outside the bound of the store.
+  function forSubject(policy: Policy, credential: Credential, request: Asked): Uint8Array {
+    record(policy, credential, request);
+    slots[policy.index]!.injections.count++;
+    return answers.injection(policy, credential);
+  }
+
+  function record(policy: Policy, credential: Credential, request: Asked): void {
     if (policy.healOn !== 'off' && request.requestId !== '') {
       carried.record(
         request.requestId,
@@ -140,14 +184,18 @@ export function createDecision(deps: DecisionDeps): Decision {
         clock.monotonic(),
       );
     }
-    slot.injections.count++;
-    return slot.answer;
   }
 
-  async function injectWhen(wait: Promise<unknown>, policy: Policy, request: Asked): Promise<Uint8Array> {
+  async function injectWhen(
+    wait: Promise<Credential>,
+    policy: Policy,
+    request: Asked,
+    subjectKey?: string,
+  ): Promise<Uint8Array> {
     let reason: CredentialError['code'];
     try {
-      await wait;
+      const brought = await wait;
+      if (policy.subject !== undefined) return forSubject(policy, brought, request);
       // Read again: what the fetch brought may have ended, or been replaced, by now.
       const slot = slots[policy.index]!;
       const credential = slot.peek();
@@ -157,12 +205,16 @@ export function createDecision(deps: DecisionDeps): Decision {
       if (!(error instanceof CredentialError)) throw error;
       reason = error.code;
     }
+    return denied(policy, reason, store.retryAfterMs(policy.source, subjectKey));
+  }
+
+  function denied(policy: Policy, reason: CredentialError['code'], retryAfterMs: number): Uint8Array {
     if (policy.onFailure === 'pass') {
       tally.decided(policy.name, 'pass', 'passed_without');
       return without[policy.index]!;
     }
     tally.decided(policy.name, 'deny', reason);
-    return answers.denial(reason, store.retryAfterMs(policy.source));
+    return answers.denial(reason, retryAfterMs);
   }
 
   return { policyOf, current: (policy) => slots[policy.index]!.peek(), inject, injectWhen };

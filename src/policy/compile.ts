@@ -4,6 +4,7 @@ import { coversHost } from './host-index.ts';
 import type { Policy, PolicyTable } from './policy.ts';
 import { createRouteTable } from './route-table.ts';
 import { secretName } from './secret-name.ts';
+import { namesOf, readHeaders } from './subject-headers.ts';
 
 export function compilePolicies(
   config: Pick<Config, 'outbound' | 'unmatched' | 'ambiguousPath'>,
@@ -18,6 +19,7 @@ export function compilePolicies(
   return {
     policies,
     unmatched,
+    readHeaders: readHeaders(config.outbound),
     byName: (name) => names.get(name),
     match: routes.match,
     coversHost(policy, authority, scheme) {
@@ -30,7 +32,19 @@ export function compilePolicies(
 }
 
 function compilePolicy(outbound: OutboundConfig, index: number): Policy {
-  const { name, inject, onFailure, healOn } = outbound;
+  const { name, inject, subject, onFailure, healOn } = outbound;
   const { source, header, prefix } = inject;
-  return { index, name, source, header, prefix, onFailure, healOn, secretName: secretName(source, prefix) };
+  const removes = namesOf(subject).filter((one) => one !== header);
+  return {
+    index,
+    name,
+    source,
+    header,
+    prefix,
+    subject,
+    removes,
+    onFailure,
+    healOn,
+    secretName: secretName(source, prefix),
+  };
 }

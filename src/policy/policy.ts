@@ -1,5 +1,7 @@
 // The noun "policy": which requests get which credential, and how. Compiled once at load, then frozen.
-import type { HealOn } from '../config/config.ts';
+import type { HealOn, SubjectHeaders } from '../config/config.ts';
+
+export type { SubjectHeaders };
 
 export interface Policy {
   /** Position in the file; the lower one wins. */
@@ -11,6 +13,10 @@ export interface Policy {
   readonly header: string;
   /** Put before the token, verbatim. Default "Bearer ". */
   readonly prefix: string;
+  /** Where the request says for whom it is made; undefined = its credential is everybody's. */
+  readonly subject: SubjectHeaders | undefined;
+  /** Headers of the request that no upstream may see, beside those that the credential takes the place of. */
+  readonly removes: readonly string[];
   readonly onFailure: 'deny' | 'pass';
   readonly healOn: HealOn;
   /** SDS resource name: one per source and prefix. */
@@ -23,6 +29,8 @@ export type Match = Policy | undefined | 'ambiguous_path';
 export interface PolicyTable {
   readonly policies: readonly Policy[];
   readonly unmatched: 'pass' | 'deny';
+  /** Headers of requests that policies read, lower case, each once. */
+  readonly readHeaders: readonly string[];
   byName(name: string): Policy | undefined;
   /**
    * First policy that covers the request, as the app sent it. `host` may carry a port; a missing port counts as the

@@ -21,6 +21,8 @@ export async function createTokenSource(config: SourceConfig, deps: SourceDeps):
       return (await import('./client-credentials.ts')).createClientCredentialsSource(config, deps);
     case 'jwt_bearer':
       return (await import('./jwt-bearer.ts')).createJwtBearerSource(config, deps);
+    case 'token_exchange':
+      return (await import('./token-exchange.ts')).createTokenExchangeSource(config, deps);
     case 'http':
       // Its HTTP client alone is 7 MB (measured).
       return (await import('./http.ts')).createHttpSource(config, deps);

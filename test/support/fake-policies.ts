@@ -23,6 +23,8 @@ export function fakePolicies(wishes: readonly PolicyWish[]): PolicyTable {
       source,
       header: 'authorization',
       prefix,
+      subject: undefined,
+      removes: [],
       onFailure: 'deny',
       healOn: wish.healOn ?? '401',
       secretName: secretName(source, prefix),
@@ -32,6 +34,7 @@ export function fakePolicies(wishes: readonly PolicyWish[]): PolicyTable {
   return {
     policies: rows.map((row) => row.policy),
     unmatched: 'pass',
+    readHeaders: [],
     byName: (name) => rows.find((row) => row.policy.name === name)?.policy,
     match: (host, method, path) =>
       rows.find(

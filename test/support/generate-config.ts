@@ -33,6 +33,7 @@ export function outbound(sketch: PolicySketch): OutboundConfig {
       header: sketch.header ?? 'authorization',
       prefix: sketch.prefix ?? 'Bearer ',
     },
+    subject: undefined,
     healOn: sketch.healOn ?? '401',
     onFailure: sketch.onFailure ?? 'deny',
     neverStale: sketch.neverStale ?? false,

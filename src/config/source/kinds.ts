@@ -8,6 +8,7 @@ import { httpCall } from './http.ts';
 import { jwtBearer } from './jwt-bearer.ts';
 import { refreshToken } from './refresh-token.ts';
 import { staticValue } from './static.ts';
+import { tokenExchange } from './token-exchange.ts';
 
 export const kinds = {
   client_credentials: clientCredentials,
@@ -18,6 +19,7 @@ export const kinds = {
   http: httpCall,
   exec: execCommand,
   api_keys: apiKeys,
+  token_exchange: tokenExchange,
 } as const;
 
 export type KindName = keyof typeof kinds;

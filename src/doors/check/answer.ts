@@ -20,7 +20,7 @@ function passWithout(policy: Policy): Uint8Array {
   const w = new BinaryWriter();
   w.uint32(tag(1, 2)).fork().join();
   w.uint32(tag(3, 2)).fork();
-  w.uint32(tag(5, 2)).string(policy.header); // OkHttpResponse.headers_to_remove
+  for (const name of [policy.header, ...policy.removes]) w.uint32(tag(5, 2)).string(name); // headers_to_remove
   w.join();
   return w.finish();
 }
@@ -30,6 +30,7 @@ function injection(policy: Policy, credential: Credential): Uint8Array {
   w.uint32(tag(1, 2)).fork().join();
   w.uint32(tag(3, 2)).fork();
   writeHeader(w, 2, policy.header, policy.prefix + credential.value.reveal());
+  for (const name of policy.removes) w.uint32(tag(5, 2)).string(name); // headers_to_remove
   w.join();
   // dynamic_metadata, in namespace envoy.filters.http.ext_authz. One field for both: three of them cost Envoy a quarter of
   // its requests a second (bench: check_envoy_vs_go 0.92, without them 1.24).

@@ -7,7 +7,7 @@ import type { Observer } from '../../telemetry/observer.ts';
 import { createDecision } from '../decision.ts';
 import type { CarriedRing } from '../feedback/carried-ring.ts';
 import { checkAnswers } from './answer.ts';
-import { type CheckRequest, MalformedMessage, parseCheckRequest } from './request.ts';
+import { type CheckRequest, headersToRead, MalformedMessage, parseCheckRequest } from './request.ts';
 
 export const CHECK_PATH = '/envoy.service.auth.v3.Authorization/Check';
 
@@ -22,7 +22,8 @@ export interface CheckDeps {
 }
 
 export function createCheck(deps: CheckDeps): UnaryHandler {
-  const { observer } = deps;
+  const { observer, policies } = deps;
+  const names = headersToRead(policies.readHeaders);
   const decision = createDecision({
     ...deps,
     answers: checkAnswers,
@@ -44,7 +45,7 @@ export function createCheck(deps: CheckDeps): UnaryHandler {
 
   function parse(message: Uint8Array): CheckRequest {
     try {
-      return parseCheckRequest(message);
+      return parseCheckRequest(message, names);
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error;
       observer.checkDecided(undefined, 'error', 'malformed');

@@ -1,19 +1,35 @@
 // envoy.service.auth.v3.CheckRequest, read lazily: only what policies need becomes a string.
 // Later values replace earlier ones and repeated sub-messages merge, as protobuf demands.
+import type { Asked } from '../decision.ts';
 import { MalformedMessage, WireReader } from '../wire.ts';
 
-export interface CheckRequest {
-  method: string;
-  /** As Envoy sends it: with its query. Used, never logged. */
-  path: string;
-  host: string;
-  scheme: string;
-  /** Value of x-request-id; empty when there is none. */
-  requestId: string;
-  /** context_extensions["policy"] of the route; undefined when the route carries no mark. */
-  mark: string | undefined;
+export interface CheckRequest extends Asked {
   /** The route says that it is of another side. */
-  otherSide: boolean;
+  readonly otherSide: boolean;
+}
+
+const NONE: (string | undefined)[] = [];
+
+class Reading implements CheckRequest {
+  method = '';
+  path = '';
+  host = '';
+  scheme = '';
+  requestId = '';
+  mark: string | undefined = undefined;
+  otherSide = false;
+  readonly names: readonly string[];
+  /** Of the names, each at its place; the first is requestId. */
+  readonly values: (string | undefined)[];
+
+  constructor(names: readonly string[]) {
+    this.names = names;
+    this.values = names.length === 1 ? NONE : new Array(names.length).fill(undefined);
+  }
+
+  header(name: string): string | undefined {
+    return this.values[this.names.indexOf(name)];
+  }
 }
 
 const reader = new WireReader();
@@ -21,17 +37,19 @@ const EXTENSIONS = ['policy', 'side'];
 const METHODS = ['GET', 'POST'];
 const SCHEMES = ['http', 'https'];
 
-/** Throws MalformedMessage. */
-export function parseCheckRequest(bytes: Uint8Array): CheckRequest {
-  const request: CheckRequest = {
-    method: '',
-    path: '',
-    host: '',
-    scheme: '',
-    requestId: '',
-    mark: undefined,
-    otherSide: false,
-  };
+/** What is read of the headers: the request id, and what policies read. */
+export function headersToRead(readHeaders: readonly string[]): readonly string[] {
+  return ['x-request-id', ...readHeaders.filter((name) => name !== 'x-request-id')];
+}
+
+const REQUEST_ID_ONLY = headersToRead([]);
+
+/** `names` are headersToRead(). Throws MalformedMessage. */
+export function parseCheckRequest(
+  bytes: Uint8Array,
+  names: readonly string[] = REQUEST_ID_ONLY,
+): CheckRequest {
+  const request = new Reading(names);
   reader.reset(bytes);
   while (reader.next()) {
     if (reader.field === 1) readAttributes(request);
@@ -41,7 +59,7 @@ export function parseCheckRequest(bytes: Uint8Array): CheckRequest {
 }
 
 // CheckRequest.attributes: AttributeContext
-function readAttributes(into: CheckRequest): void {
+function readAttributes(into: Reading): void {
   const outer = reader.enter();
   while (reader.next()) {
     if (reader.field === 4) readRequest(into);
@@ -52,7 +70,7 @@ function readAttributes(into: CheckRequest): void {
 }
 
 // AttributeContext.request: Request { time = 1, http = 2 }
-function readRequest(into: CheckRequest): void {
+function readRequest(into: Reading): void {
   const outer = reader.enter();
   while (reader.next()) {
     if (reader.field === 2) readHttp(into);
@@ -62,7 +80,7 @@ function readRequest(into: CheckRequest): void {
 }
 
 // AttributeContext.HttpRequest
-function readHttp(into: CheckRequest): void {
+function readHttp(into: Reading): void {
   const outer = reader.enter();
   while (reader.next()) {
     switch (reader.field) {
@@ -91,20 +109,20 @@ function readHttp(into: CheckRequest): void {
   reader.leave(outer);
 }
 
-// HttpRequest.headers: map<string, string>
-function readHeader(into: CheckRequest): void {
+// HttpRequest.headers: map<string, string>; Envoy has joined repeated ones with commas.
+function readHeader(into: Reading): void {
   const outer = reader.enter();
-  let wanted = false;
+  let which = -1;
   while (reader.next()) {
-    if (reader.field === 1) wanted = reader.is('x-request-id');
-    else if (reader.field === 2 && wanted) into.requestId = reader.string();
+    if (reader.field === 1) which = reader.indexIn(into.names);
+    else if (reader.field === 2 && which !== -1) keep(into, which, reader.string());
     else reader.skip();
   }
   reader.leave(outer);
 }
 
 // HttpRequest.header_map: HeaderMap { headers = 1 }, with encode_raw_headers: HeaderValue { key, value, raw_value }
-function readHeaderMap(into: CheckRequest): void {
+function readHeaderMap(into: Reading): void {
   const outer = reader.enter();
   while (reader.next()) {
     if (reader.field !== 1) {
@@ -112,20 +130,31 @@ function readHeaderMap(into: CheckRequest): void {
       continue;
     }
     const header = reader.enter();
-    let wanted = false;
+    let which = -1;
+    let value = '';
     while (reader.next()) {
-      if (reader.field === 1) wanted = reader.is('x-request-id');
-      else if ((reader.field === 2 || reader.field === 3) && wanted)
-        into.requestId = reader.string() || into.requestId;
+      if (reader.field === 1) which = reader.indexIn(into.names);
+      else if ((reader.field === 2 || reader.field === 3) && which !== -1) value = reader.string() || value;
       else reader.skip();
     }
+    if (which !== -1) keep(into, which, value);
     reader.leave(header);
   }
   reader.leave(outer);
 }
 
+function keep(into: Reading, which: number, value: string): void {
+  if (which === 0) {
+    into.requestId = value;
+    return;
+  }
+  // Two of them are one list (RFC 9110, section 5.3), which is no token.
+  const before = into.values[which];
+  into.values[which] = before === undefined ? value : `${before},${value}`;
+}
+
 // AttributeContext.context_extensions: map<string, string>
-function readExtension(into: CheckRequest): void {
+function readExtension(into: Reading): void {
   const outer = reader.enter();
   let key = -1;
   let value = '';

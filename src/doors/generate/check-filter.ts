@@ -1,6 +1,7 @@
 // The check door's filter, and the marks by which a route asks for it.
 import type { Config } from '../../config/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
+import { readHeaders } from '../../policy/subject-headers.ts';
 import type { PlannedPolicy } from './plan.ts';
 
 const FILTER = 'envoy.filters.http.ext_authz';
@@ -47,8 +48,8 @@ export function checkFilter(config: Config): object {
         code: 'ServiceUnavailable',
       }),
       allowed_headers: because(
-        'Policies read method, host and path, which come anyway. The request id tells refused attempts apart.\nNo cookie and no credential of the app enters bearerd.',
-        { patterns: [{ exact: 'x-request-id' }] },
+        'Policies read method, host and path, which come anyway. The request id tells refused attempts apart.\nNo cookie enters bearerd, and no credential but the subject tokens that policies name.',
+        { patterns: ['x-request-id', ...readHeaders(config.outbound)].map((exact) => ({ exact })) },
       ),
       clear_route_cache: because('The route was chosen by what the app sent and stays.', false),
     },

@@ -6,6 +6,11 @@ import { mayReachQuery } from './expressions.ts';
 export function pushRefusals(config: Config, policy: OutboundConfig): readonly string[] {
   const where = `outbound.${policy.name}`;
   const reasons: string[] = [];
+  if (policy.subject !== undefined) {
+    reasons.push(
+      `${where} cannot be served by push, where every request gets the same credential: that of ${policy.inject.source} depends on the header ${policy.subject.token}; use the check or attempt door`,
+    );
+  }
   if (policy.onFailure === 'pass') {
     reasons.push(
       `${where}.on_failure: pass cannot be served by push, where a missing credential ends the request; use deny or the check door`,

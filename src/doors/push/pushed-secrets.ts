@@ -63,8 +63,10 @@ interface Entry {
 
 export function createPushedSecrets({ store, policies, clock }: PushedSecretsDeps): PushedSecrets {
   const epoch = clock.now();
-  // Policies that share a name share source and prefix, so the first stands for all.
-  const policyOf = new Map([...policies.policies].reverse().map((policy) => [policy.secretName, policy]));
+  // Policies that share a name share source and prefix, so the first stands for all. A subject's credential is no secret of
+  // Envoy's: it would go on everybody's requests.
+  const served = policies.policies.filter(({ subject }) => subject === undefined);
+  const policyOf = new Map([...served].reverse().map((policy) => [policy.secretName, policy]));
   const entries = new Map<string, Entry>();
   let sequence = 0;
 
