@@ -24,6 +24,8 @@ export interface OpenIdProviderOptions {
   readonly dpopNonce?: boolean;
   /** Its metadata list only these. Default: all. */
   readonly clientAuthMethods?: readonly string[];
+  /** Default: any free one. */
+  readonly port?: number;
   /** For JWT access tokens. Default `urn:orders`. */
   readonly audience?: string;
 }
@@ -64,7 +66,7 @@ export async function startOpenIdProvider(options: OpenIdProviderOptions): Promi
   );
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
+    server.listen(options.port ?? 0, '127.0.0.1', resolve);
   });
   const issuer = `https://localhost:${(server.address() as { port: number }).port}`;
   const { privateKey } = await generateKeyPair('RS256', { extractable: true });

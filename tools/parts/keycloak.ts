@@ -26,6 +26,13 @@ export const KEYCLOAK_FEATURES = [
   'spiffe',
 ] as const;
 
+const BUILD = [
+  'build',
+  '--db=dev-mem',
+  `--features=${KEYCLOAK_FEATURES.join(',')}`,
+  '--https-client-auth=request',
+];
+
 /** Why it cannot be had here; undefined = it can. */
 export async function keycloakMissing(): Promise<string | undefined> {
   for (const [command, argument] of [
@@ -46,23 +53,20 @@ export async function keycloakMissing(): Promise<string | undefined> {
  * first use. The build takes about a minute once, which each start would otherwise take.
  */
 export function keycloakFolder(): Promise<string> {
-  return cached(`keycloak-${KEYCLOAK_VERSION}-${KEYCLOAK_FEATURES.length}`, async (folder) => {
+  const hash = createHash('sha256').update(BUILD.join(' ')).digest('hex').slice(0, 8);
+  return cached(`keycloak-${KEYCLOAK_VERSION}-${hash}`, async (folder) => {
     const archive = join(folder, 'keycloak.tar.gz');
     await command('mvn', [
       ...['--batch-mode', '--quiet', `${PLUGIN}:copy`, `-Dartifact=${ARTIFACT}`],
       ...[`-DoutputDirectory=${folder}`, '-Dmdep.stripVersion=true', '-Dmdep.useBaseVersion=true'],
     ]);
     await command('mv', [join(folder, 'keycloak-quarkus-dist.tar.gz'), archive]);
-    const hash = createHash('sha256');
-    await pipeline(createReadStream(archive), hash);
-    if (hash.digest('hex') !== SHA256) throw new Error(`Keycloak ${KEYCLOAK_VERSION}: wrong checksum`);
+    const sum = createHash('sha256');
+    await pipeline(createReadStream(archive), sum);
+    if (sum.digest('hex') !== SHA256) throw new Error(`Keycloak ${KEYCLOAK_VERSION}: wrong checksum`);
     await command('tar', ['-xzf', archive, '-C', folder, '--strip-components=1']);
     await rm(archive);
-    await command(join(folder, 'bin/kc.sh'), [
-      'build',
-      '--db=dev-mem',
-      `--features=${KEYCLOAK_FEATURES.join(',')}`,
-    ]);
+    await command(join(folder, 'bin/kc.sh'), BUILD);
   });
 }
 

@@ -150,6 +150,9 @@ export function createOAuthClient(
 /** The client's own proof was not taken, or is not there. */
 function isOfClient(error: unknown): boolean {
   if (error instanceof CredentialError) return error.code === 'secret_unreadable';
-  if (error instanceof oauth.ResponseBodyError) return error.error === 'invalid_client';
+  // Keycloak answers a wrong secret with 401 and unauthorized_client.
+  if (error instanceof oauth.ResponseBodyError) {
+    return error.error === 'invalid_client' || error.status === 401;
+  }
   return error instanceof oauth.WWWAuthenticateChallengeError && error.status === 401;
 }

@@ -339,6 +339,14 @@ describe('two secrets', () => {
     assert.deepEqual(seen, ['new', 'old', 'old']);
   });
 
+  test('401 is enough, whatever the code beside it (Keycloak says unauthorized_client)', async () => {
+    reply = (_, r, body) =>
+      new URLSearchParams(body).get('client_secret') === 'old'
+        ? json(r, 200, good)
+        : json(r, 401, { error: 'unauthorized_client' });
+    assert.equal((await issue(two)).value.reveal(), 'abc');
+  });
+
   test('one that cannot be read does not stop the other', async () => {
     reply = (_, r, body) =>
       new URLSearchParams(body).get('client_secret') === 'old'

@@ -1,0 +1,85 @@
+// A real Keycloak over TLS, with the realm of test/fixtures/keycloak-realm.json. Keys are made anew and put into it.
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Authority } from '../../demo/certificates.ts';
+import { keycloakFolder } from '../../tools/parts/keycloak.ts';
+import { freePort } from './ports.ts';
+import { startProcess } from './process.ts';
+
+export interface Keycloak {
+  readonly issuer: string;
+  readonly tokenEndpoint: string;
+  /** Milliseconds until it listened. */
+  readonly startMs: number;
+  output(): string;
+  stop(): Promise<void>;
+}
+
+export interface KeycloakOptions {
+  /** Its server certificate is by this authority, and so are those of clients. */
+  readonly authority: Authority;
+  /** Attributes of clients by clientId, e.g. `{ key: { 'jwks.string': … } }`. */
+  readonly clients?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** `config` of identity providers by alias. */
+  readonly identityProviders?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+interface Realm {
+  readonly clients: readonly { readonly clientId: string; readonly attributes: Record<string, string> }[];
+  readonly identityProviders: readonly { readonly alias: string; readonly config: Record<string, string> }[];
+}
+
+/** On a busy machine; 14 s is usual. */
+const START_LIMIT_MS = 180_000;
+
+export async function startKeycloak(options: KeycloakOptions): Promise<Keycloak> {
+  const { authority, clients = {}, identityProviders = {} } = options;
+  const [installed, certificate, port, home] = await Promise.all([
+    keycloakFolder(),
+    authority.issue('localhost', 'server'),
+    freePort(),
+    mkdtemp(join(tmpdir(), 'bearerd-keycloak-')),
+  ]);
+  // It writes below its home; what it only reads is shared.
+  for (const name of ['conf', 'lib', 'providers', 'themes', 'version.txt']) {
+    await symlink(join(installed, name), join(home, name));
+  }
+  await cp(join(installed, 'bin'), join(home, 'bin'), { recursive: true });
+  const realm: Realm = JSON.parse(
+    await readFile(join(import.meta.dirname, '../fixtures/keycloak-realm.json'), 'utf8'),
+  );
+  for (const { clientId, attributes } of realm.clients) Object.assign(attributes ?? {}, clients[clientId]);
+  for (const { alias, config } of realm.identityProviders) Object.assign(config, identityProviders[alias]);
+  await mkdir(join(home, 'data/import'), { recursive: true });
+  await writeFile(join(home, 'data/import/bearerd-realm.json'), JSON.stringify(realm));
+
+  const startedAt = performance.now();
+  const keycloak = await startProcess(
+    join(home, 'bin/kc.sh'),
+    [
+      ...['start', '--optimized', '--import-realm', '--cache=local', '--hostname-strict=false'],
+      ...['--http-host=127.0.0.1', `--https-port=${port}`, `--truststore-paths=${authority.ca}`],
+      ...[`--https-certificate-file=${certificate.cert}`, `--https-certificate-key-file=${certificate.key}`],
+    ],
+    { name: 'keycloak', env: { ...process.env, JAVA_OPTS_KC_HEAP: '-Xms64m -Xmx512m' } },
+  );
+  const stop = async () => {
+    await keycloak.stop();
+    await rm(home, { recursive: true, force: true });
+  };
+  try {
+    await keycloak.waitForOutput(/Listening on: https:/, START_LIMIT_MS);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const issuer = `https://localhost:${port}/realms/bearerd`;
+  return {
+    issuer,
+    tokenEndpoint: `${issuer}/protocol/openid-connect/token`,
+    startMs: performance.now() - startedAt,
+    output: keycloak.output,
+    stop,
+  };
+}
