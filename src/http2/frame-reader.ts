@@ -34,7 +34,8 @@ export class FrameReader {
       if (sink.over) return;
       at = end;
     }
-    if (at < data.length) this.#rest = data.subarray(at);
+    // A copy: the next read may go into the same bytes.
+    if (at < data.length) this.#rest = Buffer.from(data.subarray(at));
   }
 
   /** Returns what follows the preface in `chunk`. */

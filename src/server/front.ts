@@ -8,7 +8,10 @@ export interface UnaryCall {
   readonly signal: AbortSignal;
 }
 
-/** At once or by promise. A thrown GrpcError becomes its status; anything else becomes INTERNAL with a fixed text. */
+/**
+ * At once or by promise. `message` is valid only until the function returns, not until its promise settles: the next read
+ * goes into the same bytes. A thrown GrpcError becomes its status; anything else becomes INTERNAL with a fixed text.
+ */
 export type UnaryHandler = (message: Uint8Array, call: UnaryCall) => Uint8Array | Promise<Uint8Array>;
 
 /** Keyed by `:path`, e.g. `/envoy.service.auth.v3.Authorization/Check`. */

@@ -15,6 +15,7 @@ import { type CallDeps, UnaryCalls } from './grpc-unary.ts';
 import { isGrpcContentType, parseGrpcTimeoutMs } from './grpc-wire.ts';
 import { listenOn } from './listen.ts';
 import { BufferBudget } from './message-reader.ts';
+import { withOneReadBuffer } from './read-buffer.ts';
 import type { StreamMethod } from './streams.ts';
 import { createTlsServer, type TlsFiles } from './tls-server.ts';
 
@@ -111,8 +112,9 @@ export function createRawFront(methods: UnaryMethods, options: RawFrontOptions):
 
   return {
     async listen(address) {
-      if (options.tls === undefined) server = createServer(serve);
-      else
+      if (options.tls === undefined) {
+        server = createServer({ pauseOnConnect: true }, (accepted) => serve(withOneReadBuffer(accepted)));
+      } else
         ({ server, stopWatching } = await createTlsServer(
           { files: options.tls, name, observer, clock },
           serve,

@@ -24,8 +24,9 @@ const aborted: string[] = [];
 const handlers: Record<string, UnaryHandler> = {
   '/t.T/Echo': (message) => message,
   '/t.T/EchoLater': async (message) => {
+    const kept = Buffer.from(message);
     await sleep(20);
-    return message;
+    return kept;
   },
   '/t.T/Empty': () => new Uint8Array(),
   '/t.T/NotFound': () => {

@@ -6,6 +6,7 @@ import { DEFAULT_LIMITS, type Limits } from '../../src/http2/limits.ts';
 import type { Handler, Service } from '../../src/http2/service.ts';
 import type { Stream } from '../../src/http2/stream.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
+import { withOneReadBuffer } from '../../src/server/read-buffer.ts';
 
 export interface Http2Fixture {
   readonly port: number;
@@ -40,14 +41,18 @@ function answer(stream: Stream): void {
 export async function startHttp2Fixture(options: FixtureOptions = {}): Promise<Http2Fixture> {
   const faults: string[] = [];
   const connections = new Set<Connection>();
-  const server = createServer((socket) => {
-    const connection = createConnection(socket, options.service ?? { route: () => hello }, {
-      limits: { ...DEFAULT_LIMITS, ...options.limits },
-      clock: options.clock ?? systemClock,
-      random: () => 0.5,
-      onFault: (fault) => faults.push(fault),
-      onClose: () => connections.delete(connection),
-    });
+  const server = createServer({ pauseOnConnect: true }, (accepted) => {
+    const connection = createConnection(
+      withOneReadBuffer(accepted),
+      options.service ?? { route: () => hello },
+      {
+        limits: { ...DEFAULT_LIMITS, ...options.limits },
+        clock: options.clock ?? systemClock,
+        random: () => 0.5,
+        onFault: (fault) => faults.push(fault),
+        onClose: () => connections.delete(connection),
+      },
+    );
     connections.add(connection);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
