@@ -1,6 +1,7 @@
 // Composition root: the only file that sees both the hot and the slow arm. No process state is touched here.
 import type { CheckListenConfig, Config } from './config/config.ts';
 import type { CredentialStore } from './credential/credential.ts';
+import { createJwks } from './credential/jwks.ts';
 import { createCredentialStore } from './credential/store.ts';
 import { createProcess, PROCESS_PATH } from './doors/attempt/process.ts';
 import { CHECK_PATH, createCheck } from './doors/check/check.ts';
@@ -70,14 +71,15 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   const policies = compilePolicies(config);
   const { refreshesPerHour } = config.limits;
   const endpoints = createEndpoints({ clock, random, observer, refreshesPerHour });
+  const sources = await Promise.all(
+    config.sources.map(async (source) => ({
+      source: await createGuardedTokenSource(source, { clock, env, observer }, endpoints),
+      required: source.required,
+      maxLifetimeMs: source.maxLifetimeMs,
+    })),
+  );
   const store = createCredentialStore({
-    sources: await Promise.all(
-      config.sources.map(async (source) => ({
-        source: await createGuardedTokenSource(source, { clock, env, observer }, endpoints),
-        required: source.required,
-        maxLifetimeMs: source.maxLifetimeMs,
-      })),
-    ),
+    sources,
     clock,
     observer,
     random,
@@ -116,6 +118,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       missing: () => (stopping ? ['shutting down'] : missing()),
       starting,
       metrics: () => metrics.render(),
+      jwks: createJwks(sources.map(({ source }) => source)),
       observer,
     });
   const admin = config.listen.admin && createAdminServer(config.listen.admin, { status, observer });

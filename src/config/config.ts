@@ -10,6 +10,7 @@ import type { FileConfig } from './source/file.ts';
 import type { HttpConfig } from './source/http.ts';
 import type { JwtBearerConfig } from './source/jwt-bearer.ts';
 import type { RefreshTokenConfig } from './source/refresh-token.ts';
+import type { SignedJwtConfig } from './source/signed-jwt.ts';
 import type { StaticConfig } from './source/static.ts';
 import type { SubjectHeaders, TokenExchangeConfig } from './source/token-exchange.ts';
 
@@ -23,6 +24,7 @@ export type {
 export type { SignedAssertionConfig } from './source/jwt-bearer.ts';
 export type { OAuthClientConfig } from './source/oauth-client.ts';
 export type { SecretRef } from './source/secret-ref.ts';
+export type { SigningKeyFile } from './source/signed-jwt.ts';
 export type { SubjectHeaders } from './source/token-exchange.ts';
 export type { TokenParametersConfig } from './source/token-parameters.ts';
 
@@ -95,6 +97,7 @@ export type SourceConfig = SourceBase &
     | FileConfig
     | ExecConfig
     | HttpConfig
+    | SignedJwtConfig
     | StaticConfig
     | TokenExchangeConfig
   );

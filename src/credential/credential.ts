@@ -78,6 +78,9 @@ export interface Credential {
   readonly bound: boolean;
 }
 
+/** A public JSON Web Key. */
+export type PublicKey = Readonly<Record<string, string>>;
+
 export type SourceType = SourceConfig['type'];
 
 /**
@@ -95,6 +98,8 @@ export interface TokenSource {
   readonly perSubject: boolean;
   /** Obtains a new token. Rejects with CredentialError only. The store calls it under single flight. */
   issue(request: IssueRequest): Promise<IssuedToken>;
+  /** Of a source that signs by itself: what verifies its tokens, RFC 7517. Never a secret. */
+  publicKeys?(): readonly PublicKey[];
   /** Calls `changed` when a file that this source reads has new content. Returns the way to stop watching. */
   watch?(changed: () => void): () => void;
   /** Gives back sockets. */

@@ -17,6 +17,8 @@ export interface HealthDeps {
   readonly starting: () => readonly string[];
   /** The text exposition. */
   readonly metrics: () => Promise<string>;
+  /** Public keys of those who verify what this process signs; undefined = it signs nothing, and there is no such page. */
+  readonly jwks?: (() => object) | undefined;
   readonly observer: Observer;
 }
 
@@ -35,14 +37,15 @@ interface Page {
 type Pages = ReadonlyMap<string, () => Page | Promise<Page>>;
 
 /**
- * GET /startupz, /livez, /readyz, /metrics. Liveness depends on nothing but the process: a provider that is away mends
- * itself.
+ * GET /startupz, /livez, /readyz, /metrics, and /.well-known/jwks.json (RFC 7517) where something is signed. Liveness
+ * depends on nothing but the process: a provider that is away mends itself.
  */
 export function createHealthServer(address: TcpAddress, deps: HealthDeps): HttpServer {
   const unless = (what: string, missing: readonly string[]): Page =>
     missing.length === 0
       ? { body: 'ok\n' }
       : { status: 503, body: `${what}, missing: ${missing.join(', ')}\n` };
+  const { jwks } = deps;
   return createPagesServer('health', address, deps.observer, [
     ['/livez', () => ({ body: 'ok\n' })],
     ['/startupz', () => unless('not started', deps.starting())],
@@ -51,8 +54,14 @@ export function createHealthServer(address: TcpAddress, deps: HealthDeps): HttpS
       '/metrics',
       async () => ({ type: 'text/plain; version=0.0.4; charset=utf-8', body: await deps.metrics() }),
     ],
+    ...(jwks === undefined ? [] : [['/.well-known/jwks.json', jwksPage(jwks)] as const]),
   ]);
 }
+
+const jwksPage = (jwks: () => object) => (): Page => ({
+  type: 'application/jwk-set+json',
+  body: `${JSON.stringify(jwks())}\n`,
+});
 
 /** GET /status. The socket's mode decides who may read it; 0600 by default of the configuration. */
 export function createAdminServer(address: UnixAddress, deps: AdminDeps): HttpServer {

@@ -33,6 +33,8 @@ export async function createTokenSource(config: SourceConfig, deps: SourceDeps):
     case 'api_keys':
       // The YAML parser is for the ring file.
       return (await import('./api-keys.ts')).createApiKeysSource(config, deps);
+    case 'signed_jwt':
+      return (await import('./signed-jwt/signed-jwt.ts')).createSignedJwtSource(config, deps);
     case 'static':
       return createStaticSource(config, deps);
     case 'file':

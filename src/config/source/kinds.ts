@@ -7,6 +7,7 @@ import { tokenFile } from './file.ts';
 import { httpCall } from './http.ts';
 import { jwtBearer } from './jwt-bearer.ts';
 import { refreshToken } from './refresh-token.ts';
+import { signedJwt } from './signed-jwt.ts';
 import { staticValue } from './static.ts';
 import { tokenExchange } from './token-exchange.ts';
 
@@ -20,6 +21,7 @@ export const kinds = {
   exec: execCommand,
   api_keys: apiKeys,
   token_exchange: tokenExchange,
+  signed_jwt: signedJwt,
 } as const;
 
 export type KindName = keyof typeof kinds;

@@ -6,7 +6,7 @@ import type { Endpoint } from './endpoint.ts';
 import type { Endpoints } from './endpoints.ts';
 
 /** They ask nobody. */
-const LOCAL: ReadonlySet<SourceConfig['type']> = new Set(['api_keys', 'file', 'static']);
+const LOCAL: ReadonlySet<SourceConfig['type']> = new Set(['api_keys', 'file', 'signed_jwt', 'static']);
 
 /** As configured; what calls nobody has no endpoint and stays as it is. */
 export async function createGuardedTokenSource(

@@ -94,6 +94,14 @@ const EXAMPLES: Readonly<Record<string, (t: TestContext) => Promise<DocExample>>
     await storeLogin(example.configFile, 'calendar', await provider.newRefreshToken());
     return example;
   },
+  async signed_jwt(t) {
+    const example = await writeDocExample(t, DOCUMENT, 'signed_jwt');
+    mkdirSync(join(example.folder, 'signing'));
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const pem = privateKey.export({ type: 'pkcs8', format: 'pem' });
+    writeFileSync(join(example.folder, 'signing', '2026-11.pem'), pem);
+    return example;
+  },
   async api_keys(t) {
     const example = await writeDocExample(t, DOCUMENT, 'api_keys');
     for (const name of ['maps-2026-08', 'maps-2026-11']) writeFileSync(join(example.folder, name), 'key\n');
