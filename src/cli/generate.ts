@@ -2,10 +2,12 @@
 import { nearestWord } from '../lib/suggestion.ts';
 import { type Command, UsageError } from './command.ts';
 import { generateEnvoyCommand } from './generate-envoy.ts';
+import { generateIstioCommand } from './generate-istio.ts';
 import { generateKubernetesCommand } from './generate-kubernetes.ts';
 
 const WHAT: Readonly<Record<string, Command>> = {
   envoy: generateEnvoyCommand,
+  istio: generateIstioCommand,
   kubernetes: generateKubernetesCommand,
 };
 

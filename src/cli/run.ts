@@ -29,6 +29,7 @@ Usage: bearerd VERB [options]
   schema                                           print the JSON Schema of the configuration, for editors
   explain --config FILE METHOD URL                 tell what happens to a request: policy, source, door, headers
   generate envoy --config FILE --door DOOR         write Envoy's side: check, push or both
+  generate istio --config FILE --namespace NAME    write Istio's side: EnvoyFilters, ServiceEntries, DestinationRules
   generate kubernetes webhook|workload …           write manifests for Kubernetes
   webhook --sidecar FILE --certificate FILE …      put the sidecar into pods of Kubernetes
   import FILE                                      from Envoy's credential_injector to a configuration of bearerd

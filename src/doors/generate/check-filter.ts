@@ -56,12 +56,12 @@ export function checkFilter(config: Config): object {
   };
 }
 
-/** For a route whose requests this policy covers. */
-export function checkMark(policy: PlannedPolicy): Record<string, object> {
+/** For a route, or a host as a whole, whose requests these policies may cover. */
+export function checkMark(...policies: readonly PlannedPolicy[]): Record<string, object> {
   return {
     [FILTER]: {
       '@type': PER_ROUTE,
-      check_settings: { context_extensions: { policy: policy.name } },
+      check_settings: { context_extensions: { policy: policies.map(({ name }) => name).join(',') } },
     },
   };
 }

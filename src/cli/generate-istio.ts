@@ -1,0 +1,72 @@
+// bearerd generate istio: Istio's side of a configuration.
+import { writeFile } from 'node:fs/promises';
+import { loadConfig } from '../config/load.ts';
+import { generateIstio } from '../doors/generate/istio/istio.ts';
+import { GenerateError } from '../doors/generate/problems.ts';
+import { oneOf, parseArguments, required } from './arguments.ts';
+import { type Command, UsageError } from './command.ts';
+
+const CONTEXTS = { sidecar: 'SIDECAR_OUTBOUND', egress: 'GATEWAY' } as const;
+
+export const generateIstioCommand: Command = {
+  help: `Usage: bearerd generate istio --config FILE --namespace NAME [options]
+
+Writes what a namespace needs for the policies of FILE, for kubectl apply: EnvoyFilters for outgoing requests, and for hosts
+outside the mesh a ServiceEntry and a DestinationRule by which the sidecar speaks TLS.
+
+Ambient mode is out of reach: there is no Envoy beside the app. Send the traffic through an egress gateway and use
+--context egress. An app that speaks https:// itself is opaque to Envoy; each host concerned is named at the top.
+
+Options:
+  --config FILE      configuration of bearerd
+  --namespace NAME   of the workloads
+  --door DOOR        best (default): each policy by the door that serves it best; or check, push, attempt, both
+  --context CONTEXT  sidecar (default), or egress: an egress gateway
+  --selector LABEL   only workloads with this label, KEY=VALUE; default: all of the namespace
+  --retries HOW      patch (default): into Istio's routes; print: lines for the VirtualServices that you have
+  --output FILE      default: standard output
+
+Exit code 0 = written, 1 = something cannot be served; each is named with the way out.
+`,
+  async run(args, { out, err }) {
+    const parsed = parseArguments(args, [
+      'config',
+      'namespace',
+      'door',
+      'context',
+      'selector',
+      'retries',
+      'output',
+    ]);
+    if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
+    const { flags } = parsed;
+    const door = oneOf('door', flags['door'] ?? 'best', ['best', 'check', 'push', 'attempt', 'both']);
+    const context = oneOf('context', flags['context'] ?? 'sidecar', ['sidecar', 'egress']);
+    const retries = oneOf('retries', flags['retries'] ?? 'patch', ['patch', 'print']);
+    const config = await loadConfig(required(parsed, 'config'));
+    let text: string;
+    try {
+      text = generateIstio(config, {
+        door,
+        namespace: required(parsed, 'namespace'),
+        context: CONTEXTS[context],
+        selector: parseSelector(flags['selector']),
+        retries,
+      });
+    } catch (error) {
+      if (!(error instanceof GenerateError)) throw error;
+      err(error.problems.map((problem) => `${problem}\n`).join(''));
+      return 1;
+    }
+    if (flags['output'] === undefined) out(text);
+    else await writeFile(flags['output'], text);
+    return 0;
+  },
+};
+
+function parseSelector(text: string | undefined): Readonly<Record<string, string>> | undefined {
+  if (text === undefined) return undefined;
+  const at = text.indexOf('=');
+  if (at < 1 || at === text.length - 1) throw new UsageError(`--selector takes KEY=VALUE, got "${text}"`);
+  return { [text.slice(0, at)]: text.slice(at + 1) };
+}

@@ -1,0 +1,78 @@
+// The hosts of the policies as Istio knows them: one entry a service, with the one cluster that a door can change.
+import type { Plan, PlannedHost, PlannedPolicy, PlannedRule } from '../plan.ts';
+
+export interface IstioHost {
+  /** Fully qualified: as Istio names services, clusters and virtual hosts. */
+  readonly name: string;
+  /** undefined = every port of the service. */
+  readonly port: number | undefined;
+  /** Whether Istio knows it by itself; else a ServiceEntry has to say that it is there. */
+  readonly inCluster: boolean;
+  /** In file order. */
+  readonly rules: readonly PlannedRule[];
+  /** Of the rules, each once. */
+  readonly policies: readonly PlannedPolicy[];
+}
+
+export function istioHosts(plan: Plan): readonly IstioHost[] {
+  return plan.hosts
+    .filter(({ wildcard }) => !wildcard)
+    .flatMap((host) =>
+      host.endpoints.map((endpoint): IstioHost => {
+        const rules = host.rules.filter((rule) => rule.endpoint === endpoint);
+        return {
+          name: host.name,
+          port: endpoint.port,
+          inCluster: isInCluster(host.name),
+          rules,
+          policies: [...new Set(rules.map(({ policy }) => policy))],
+        };
+      }),
+    );
+}
+
+function isInCluster(name: string): boolean {
+  return name.endsWith('.svc.cluster.local');
+}
+
+/** Why Istio cannot do what the plan says, each with the way out. */
+export function istioRefusals(plan: Plan): readonly string[] {
+  return [
+    ...plan.hosts.filter(({ wildcard }) => wildcard).map(({ name }) => wildcardRefusal(name)),
+    ...istioHosts(plan).flatMap(clusterRefusals),
+    ...plan.hosts.filter((host) => !host.wildcard && isShort(host)).map(shortRefusal),
+  ];
+}
+
+function wildcardRefusal(name: string): string {
+  return `host ${name}: Istio sends wildcard hosts to ORIGINAL_DST or passthrough clusters, which must never carry a credential; name the hosts one by one`;
+}
+
+function isShort({ name }: PlannedHost): boolean {
+  return !name.includes('.');
+}
+
+function shortRefusal({ name }: PlannedHost): string {
+  return `host ${name}: Istio knows services by their full name; use services: [${name}.NAMESPACE]`;
+}
+
+/** A cluster of Istio serves a host as a whole, so what changes the cluster must be one thing. */
+function clusterRefusals({ name, policies }: IstioHost): readonly string[] {
+  const changing = policies.filter(({ door }) => door !== 'check');
+  const reasons: string[] = [];
+  const names = changing.map((policy) => policy.name).join(', ');
+  if (new Set(changing.map(({ source }) => source)).size > 1) {
+    reasons.push(
+      `host ${name}: ${names} inject several sources into one cluster; serve all but one by check`,
+    );
+  }
+  if (new Set(changing.map(({ door }) => door)).size > 1) {
+    reasons.push(`host ${name}: ${names} want push and attempt in one cluster; use one door for the host`);
+  }
+  if (changing.filter(({ door }) => door === 'attempt').length > 1) {
+    reasons.push(
+      `host ${name}: ${names} are served by attempt, where one cluster belongs to one policy; give them one policy or use check`,
+    );
+  }
+  return reasons;
+}
