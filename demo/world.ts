@@ -189,7 +189,8 @@ ${options.policy === undefined ? '' : `    ${options.policy}\n`}${options.settin
 `;
 }
 
-function send(port: number, path: string, sent: SendOptions = {}) {
+/** A plain request to an Envoy's port. */
+export function send(port: number, path: string, sent: SendOptions = {}) {
   const { host = ORDERS, method = 'GET', headers = {}, body } = sent;
   const begun = performance.now();
   return new Promise<Answer>((resolve, reject) => {

@@ -1,6 +1,7 @@
 // bearerd generate istio: Istio's side of a configuration.
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { loadConfig } from '../config/load.ts';
+import { type ClusterOptions, readClusterDump } from '../doors/generate/istio/cluster-dump.ts';
 import { generateIstio } from '../doors/generate/istio/istio.ts';
 import { GenerateError } from '../doors/generate/problems.ts';
 import { oneOf, parseArguments, required } from './arguments.ts';
@@ -24,6 +25,9 @@ Options:
   --context CONTEXT  sidecar (default), or egress: an egress gateway
   --selector LABEL   only workloads with this label, KEY=VALUE; default: all of the namespace
   --retries HOW      patch (default): into Istio's routes; print: lines for the VirtualServices that you have
+  --from-cluster DUMP
+                     /config_dump of a sidecar: what its clusters say of HTTP (a DestinationRule's idle timeout, h2 upgrade)
+                     is kept, which a patch of Istio would replace
   --output FILE      default: standard output
 
 Exit code 0 = written, 1 = something cannot be served; each is named with the way out.
@@ -36,6 +40,7 @@ Exit code 0 = written, 1 = something cannot be served; each is named with the wa
       'context',
       'selector',
       'retries',
+      'from-cluster',
       'output',
     ]);
     if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
@@ -52,6 +57,7 @@ Exit code 0 = written, 1 = something cannot be served; each is named with the wa
         context: CONTEXTS[context],
         selector: parseSelector(flags['selector']),
         retries,
+        clusterOptions: await readDump(flags['from-cluster']),
       });
     } catch (error) {
       if (!(error instanceof GenerateError)) throw error;
@@ -63,6 +69,15 @@ Exit code 0 = written, 1 = something cannot be served; each is named with the wa
     return 0;
   },
 };
+
+async function readDump(file: string | undefined): Promise<ClusterOptions> {
+  if (file === undefined) return new Map();
+  try {
+    return readClusterDump(JSON.parse(await readFile(file, 'utf8')));
+  } catch (error) {
+    throw new UsageError(`--from-cluster ${file}: ${(error as NodeJS.ErrnoException).code ?? 'no JSON'}`);
+  }
+}
 
 function parseSelector(text: string | undefined): Readonly<Record<string, string>> | undefined {
   if (text === undefined) return undefined;

@@ -2,31 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Answer, GatedEnvoy } from '../../demo/world.ts';
+import { load, statuses } from '../support/load.ts';
 import { startedWorld } from '../support/world.ts';
-
-/** Sends at a steady rate; every answer is kept. */
-async function load(
-  send: GatedEnvoy['send'],
-  path: string,
-  perSecond: number,
-  seconds: number,
-): Promise<Answer[]> {
-  const begun = performance.now();
-  const pending: Promise<Answer>[] = [];
-  for (let i = 0; i < perSecond * seconds; i++) {
-    const wait = begun + (i * 1_000) / perSecond - performance.now();
-    if (wait > 1) await sleep(wait);
-    pending.push(send(path));
-  }
-  return Promise.all(pending);
-}
-
-function statuses(answers: readonly Answer[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
-  return counts;
-}
 
 for (const version of ['1.40.0', '1.36.2'] as const) {
   test(`Envoy ${version}: the refused request itself is answered 200 after one renewal`, async (t) => {
@@ -56,7 +33,7 @@ for (const run of [1, 2, 3]) {
         world.upstream.revoke();
       }
     })();
-    const answers = await load(send, '/v1/orders', 300, 10);
+    const answers = await load(() => send('/v1/orders'), 300, 10);
     await revocations;
     const slowest = Math.max(...answers.map(({ ms }) => ms));
     t.diagnostic(
@@ -108,8 +85,8 @@ test('heal_on: 401: one path that always answers 401 harms none of 300 requests/
   assert.equal((await send('/v1/orders')).status, 200);
   await sleep(200);
   const [others, refused] = await Promise.all([
-    load(send, '/v1/orders', 300, 5),
-    load(send, '/always-401', 5, 5),
+    load(() => send('/v1/orders'), 300, 5),
+    load(() => send('/always-401'), 5, 5),
   ]);
   t.diagnostic(`others ${JSON.stringify(statuses(others))}, ${world.provider.tokenCalls} token calls`);
   assert.deepEqual(statuses(others), { 200: 1_500 });

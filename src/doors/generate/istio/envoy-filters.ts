@@ -11,6 +11,7 @@ import { localReplyConfig } from '../local-reply.ts';
 import type { Plan } from '../plan.ts';
 import { pushFilters, xdsCluster } from '../push-filter.ts';
 import { MAX_RETRIES, retryPolicy } from '../retry-policy.ts';
+import { type ClusterOptions, optionsOf } from './cluster-dump.ts';
 import { type IstioHost, istioHosts } from './istio-hosts.ts';
 
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
@@ -29,6 +30,8 @@ export interface EnvoyFilterOptions {
   readonly selector: Readonly<Record<string, string>> | undefined;
   /** patch: retries go into Istio's routes; print: the team's own VirtualService states them. */
   readonly retries: 'patch' | 'print';
+  /** What the clusters say of HTTP by now. */
+  readonly clusterOptions: ClusterOptions;
 }
 
 export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {
@@ -121,9 +124,10 @@ function checkPatches(options: EnvoyFilterOptions, hosts: readonly IstioHost[]):
 }
 
 /** The whole options of the protocol: a MERGE of Istio replaces them, and Envoy refuses them without a protocol. */
-function clusterPatch({ config, context }: EnvoyFilterOptions, host: IstioHost): object {
+function clusterPatch({ config, context, clusterOptions }: EnvoyFilterOptions, host: IstioHost): object {
   const policies = host.policies.filter(({ door }) => door !== 'check');
   const [first] = policies;
+  const own = optionsOf(clusterOptions, host.name, host.port);
   const rulesOf = (name: string) => host.rules.find(({ policy }) => policy.name === name)!;
   const filters =
     first!.door === 'attempt'
@@ -157,11 +161,15 @@ function clusterPatch({ config, context }: EnvoyFilterOptions, host: IstioHost):
           thresholds: [{ max_retries: MAX_RETRIES }],
         }),
         typed_extension_protocol_options: because(
-          'Istio replaces these options as a whole: what a DestinationRule says of HTTP (h2UpgradePolicy, idleTimeout,\nmaxRequestsPerConnection) has to stand here too.',
+          own === undefined
+            ? 'Istio replaces these options as a whole: what a DestinationRule says of HTTP (h2UpgradePolicy, idleTimeout,\nmaxRequestsPerConnection) has to stand here too: --from-cluster copies it.'
+            : 'Istio replaces these options as a whole, so they hold what the cluster had.',
           {
             [HTTP_OPTIONS]: {
               '@type': `type.googleapis.com/${HTTP_OPTIONS}`,
-              use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: {} },
+              ...(own ?? {
+                use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: {} },
+              }),
               http_filters: filters,
             },
           },

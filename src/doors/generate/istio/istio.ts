@@ -6,6 +6,7 @@ import { type Door, type Plan, planDoors } from '../plan.ts';
 import { GenerateError } from '../problems.ts';
 import { pushOnlyRefusals } from '../push-refusals.ts';
 import { retryPolicy } from '../retry-policy.ts';
+import type { ClusterOptions } from './cluster-dump.ts';
 import { envoyFilters, type IstioContext } from './envoy-filters.ts';
 import { type IstioHost, istioHosts, istioRefusals } from './istio-hosts.ts';
 
@@ -15,6 +16,8 @@ export interface GenerateIstioOptions {
   readonly context: IstioContext;
   readonly selector: Readonly<Record<string, string>> | undefined;
   readonly retries: 'patch' | 'print';
+  /** What the user's clusters say of HTTP, to be kept; empty = not known. */
+  readonly clusterOptions: ClusterOptions;
 }
 
 /** YAML documents. Throws GenerateError with everything that cannot be done. */

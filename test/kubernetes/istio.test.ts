@@ -1,0 +1,185 @@
+// Generated manifests on a real kube-apiserver, a real istiod and a plain Envoy that joins it: accepted by all three, and
+// doing what they say.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { parseAllDocuments } from 'yaml';
+import { type Answer, createWorld, OPEN, ORDERS, send, type World } from '../../demo/world.ts';
+import { istioParts } from '../../tools/parts/istio.ts';
+import { kubernetesParts } from '../../tools/parts/kubernetes.ts';
+import type { StartedEnvoy } from '../support/envoy.ts';
+import { type Istio, startIstio } from '../support/istio.ts';
+import { type Kubernetes, startKubernetes } from '../support/kubernetes.ts';
+import { load, statuses } from '../support/load.ts';
+import { freePort } from '../support/ports.ts';
+import type { StartedProcess } from '../support/process.ts';
+
+const parts = { kubernetes: await kubernetesParts(), istio: await istioParts() };
+const skip = parts.kubernetes && parts.istio ? false : 'npm run parts:kubernetes builds it';
+const NAMESPACE = 'shop';
+const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+
+describe('a mesh with a real istiod', { skip }, () => {
+  let world: World;
+  let bearerd: StartedProcess;
+  let cluster: Kubernetes;
+  let istio: Istio;
+  let envoy: StartedEnvoy;
+  let port: number;
+
+  before(async () => {
+    world = await createWorld();
+    bearerd = await world.startBearerd();
+    await world.ready();
+    cluster = await startKubernetes(parts.kubernetes!);
+    istio = await startIstio(parts.istio!, cluster);
+    await cluster.createNamespace(NAMESPACE);
+    await apply(theTeamsOwn(world));
+    port = await freePort();
+    envoy = await istio.joinEnvoy(NAMESPACE, port);
+  });
+  after(async () => {
+    await istio?.stop();
+    await cluster?.stop();
+    await world?.stop();
+  });
+
+  async function apply(documents: readonly object[]): Promise<void> {
+    await cluster.kubectl(['apply', '-f', '-'], documents.map((d) => JSON.stringify(d)).join('\n---\n'));
+  }
+
+  async function generated(door: string, ...more: string[]): Promise<Record<string, unknown>[]> {
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      ...['dist/main.js', 'generate', 'istio', '--config', world.configFile],
+      ...['--namespace', NAMESPACE, '--door', door, ...more],
+    ]);
+    // The team has its own ServiceEntry and DestinationRule for the host.
+    return parseAllDocuments(stdout)
+      .map((document) => document.toJS() as Record<string, unknown>)
+      .filter(({ kind }) => kind === 'EnvoyFilter');
+  }
+
+  /** Puts this door's filters in the place of the last one's, and waits until Envoy has them. */
+  async function serveBy(door: string, ...more: string[]): Promise<void> {
+    await cluster.kubectl(['delete', 'envoyfilter', '--all', '-n', NAMESPACE]);
+    await apply(await generated(door, ...more));
+    const injected = async () => (await get('/v1/orders')).status === 200;
+    for (const deadline = Date.now() + 30_000; !(await injected()); await sleep(200)) {
+      if (Date.now() < deadline) continue;
+      assert.fail(
+        `no credential after 30 s: ${JSON.stringify(await istio.sync())}\n${envoy.process.output()}`,
+      );
+    }
+    // Envoy's acknowledgement of a secret must be older than 50 ms before a refusal counts.
+    await sleep(500);
+  }
+
+  const get = (path: string, host = ORDERS): Promise<Answer> => send(port, path, { host });
+
+  async function assertAccepted(): Promise<void> {
+    const sync = await istio.sync();
+    const types = sync.map(({ type }) => type);
+    for (const type of ['Cluster', 'Listener', 'RouteConfiguration'])
+      assert.ok(types.includes(type), `${types}`);
+    assert.deepEqual(
+      sync.filter(({ acked, error }) => !acked || error !== undefined),
+      [],
+    );
+  }
+
+  for (const door of ['check', 'push', 'attempt']) {
+    test(`${door}: every generated type is acked without an error, and each request carries the credential`, async () => {
+      await serveBy(door);
+      await assertAccepted();
+      const answers = await load(() => get('/v1/orders'), 50, 2);
+      assert.deepEqual(statuses(answers), { 200: 100 });
+      const other = JSON.parse((await get('/open', OPEN)).body) as { authorization: string };
+      assert.equal(other.authorization, 'none');
+    });
+  }
+
+  for (const door of ['push', 'attempt']) {
+    test(`${door}: a revocation under 300 requests/s is healed with no 401 seen`, async (t) => {
+      await serveBy(door);
+      const calls = world.provider.tokenCalls;
+      const revoked = sleep(1_500).then(() => world.upstream.revoke());
+      const answers = await load(() => get('/v1/orders'), 300, 4);
+      await revoked;
+      const slowest = Math.max(...answers.map(({ ms }) => ms));
+      t.diagnostic(`${JSON.stringify(statuses(answers))}, slowest ${slowest.toFixed(0)} ms`);
+      assert.deepEqual(statuses(answers), { 200: 1_200 });
+      assert.equal(world.provider.tokenCalls, calls + 1);
+    });
+  }
+
+  test('what a DestinationRule says of HTTP is kept with --from-cluster', async () => {
+    await cluster.kubectl(['delete', 'envoyfilter', '--all', '-n', NAMESPACE]);
+    await sleep(2_000);
+    const before = await optionsOfOrders();
+    const dump = join(world.folder, 'config_dump.json');
+    writeFileSync(dump, await envoy.admin('/config_dump'));
+    await serveBy('push', '--from-cluster', dump);
+    const { http_filters, ...kept } = await optionsOfOrders();
+    assert.ok(Array.isArray(http_filters) && http_filters.length === 2);
+    assert.deepEqual(kept, before);
+    const common = kept['common_http_protocol_options'] as Record<string, unknown>;
+    assert.deepEqual([common['idle_timeout'], common['max_requests_per_connection']], ['30s', 100]);
+  });
+
+  async function optionsOfOrders(): Promise<Record<string, unknown>> {
+    const { configs } = JSON.parse(await envoy.admin('/config_dump?resource=dynamic_active_clusters')) as {
+      configs: {
+        cluster: { name: string; typed_extension_protocol_options: Record<string, Record<string, unknown>> };
+      }[];
+    };
+    const found = configs.find(({ cluster: { name } }) => name.endsWith(`|${ORDERS}`))!;
+    return found.cluster.typed_extension_protocol_options[HTTP_OPTIONS]!;
+  }
+
+  test('a dead bearerd harms no host without a policy', async () => {
+    await serveBy('check');
+    await bearerd.stop();
+    assert.equal((await get('/open', OPEN)).status, 200);
+    assert.equal((await get('/v1/orders')).status, 503);
+  });
+});
+
+/** As a team has it before bearerd comes: the host, mTLS to it, and settings of its own. */
+function theTeamsOwn({ upstream, authority, folder }: World): object[] {
+  const entry = (name: string, host: string) => ({
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'ServiceEntry',
+    metadata: { name, namespace: NAMESPACE },
+    spec: {
+      hosts: [host],
+      location: 'MESH_EXTERNAL',
+      resolution: 'STATIC',
+      ports: [{ number: 80, name: 'http', protocol: 'HTTP', targetPort: upstream.port }],
+      endpoints: [{ address: '127.0.0.1' }],
+    },
+  });
+  const rule = (name: string, host: string) => ({
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'DestinationRule',
+    metadata: { name, namespace: NAMESPACE },
+    spec: {
+      host,
+      trafficPolicy: {
+        tls: {
+          mode: 'MUTUAL',
+          clientCertificate: join(folder, 'checkout.pem'),
+          privateKey: join(folder, 'checkout.key'),
+          caCertificates: authority.ca,
+          sni: 'api',
+          subjectAltNames: ['api'],
+        },
+        connectionPool: { http: { idleTimeout: '30s', maxRequestsPerConnection: 100 } },
+      },
+    },
+  });
+  return [entry('orders', ORDERS), rule('orders', ORDERS), entry('open', OPEN), rule('open', OPEN)];
+}

@@ -1,0 +1,180 @@
+// A real istiod beside a real Kubernetes API, and a plain Envoy that joins it by ADS as the sidecar of one workload. Nothing
+// redirects traffic here: the app's requests go to an egress listener of a Sidecar resource.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { IstioParts } from '../../tools/parts/istio.ts';
+import { type StartedEnvoy, startEnvoy } from './envoy.ts';
+import type { Kubernetes } from './kubernetes.ts';
+import { freePorts } from './ports.ts';
+import { type StartedProcess, startProcess } from './process.ts';
+
+export interface Istio {
+  /** What the workload's Envoy was sent, and what it said of it. */
+  sync(): Promise<readonly SyncStatus[]>;
+  /** Starts the Envoy of the workload `app` in `namespace`; its requests go to `port`. */
+  joinEnvoy(namespace: string, port: number): Promise<StartedEnvoy>;
+  readonly process: StartedProcess;
+  stop(): Promise<void>;
+}
+
+/** One resource type of one proxy. */
+export interface SyncStatus {
+  readonly type: string;
+  readonly acked: boolean;
+  readonly error: string | undefined;
+}
+
+export async function startIstio(parts: IstioParts, cluster: Kubernetes): Promise<Istio> {
+  await cluster.kubectl(['apply', '--server-side', '-f', parts.crds]);
+  await cluster.createNamespace('istio-system');
+  const [grpc, http, monitoring] = (await freePorts(3)) as [number, number, number];
+  const mesh = join(cluster.folder, 'mesh.yaml');
+  writeFileSync(mesh, 'outboundTrafficPolicy: { mode: REGISTRY_ONLY }\n');
+  const pilot = await startProcess(
+    parts.pilot,
+    [
+      ...[
+        'discovery',
+        `--meshConfig=${mesh}`,
+        `--kubeconfig=${cluster.kubeconfig}`,
+        '--registries=Kubernetes',
+      ],
+      ...[
+        `--grpcAddr=127.0.0.1:${grpc}`,
+        '--secureGRPCAddr=',
+        `--httpAddr=127.0.0.1:${http}`,
+        '--httpsAddr=',
+      ],
+      ...[`--monitoringAddr=127.0.0.1:${monitoring}`, '--ctrlz_port=0'],
+    ],
+    {
+      name: 'istiod',
+      env: {
+        ...process.env,
+        // What only Istio's own build of Envoy has: a plain one would refuse clusters and listeners.
+        PILOT_ENABLE_METADATA_EXCHANGE: 'false',
+        PILOT_ENABLE_ALPN_FILTER: 'false',
+        PILOT_ENABLE_CA_SERVER: 'false',
+        POD_NAMESPACE: 'istio-system',
+        CLUSTER_ID: 'Kubernetes',
+      },
+    },
+  );
+  const envoys: StartedEnvoy[] = [];
+  const debug = `http://127.0.0.1:${http}`;
+  for (const deadline = Date.now() + 60_000; ; await sleep(200)) {
+    if (
+      await fetch(`${debug}/ready`).then(
+        ({ ok }) => ok,
+        () => false,
+      )
+    )
+      break;
+    if (Date.now() > deadline) throw new Error(`istiod is not ready:\n${pilot.output()}`);
+  }
+  return {
+    process: pilot,
+    async sync() {
+      const proxies = (await (await fetch(`${debug}/debug/syncz`)).json()) as unknown;
+      return statuses(proxies);
+    },
+    async joinEnvoy(namespace, port) {
+      const sidecar = {
+        apiVersion: 'networking.istio.io/v1',
+        kind: 'Sidecar',
+        metadata: { name: 'default', namespace },
+        spec: {
+          egress: [
+            {
+              port: { number: port, protocol: 'HTTP', name: 'egress' },
+              bind: '127.0.0.1',
+              captureMode: 'NONE',
+              hosts: ['*/*'],
+            },
+          ],
+        },
+      };
+      await cluster.kubectl(['apply', '-f', '-'], JSON.stringify(sidecar));
+      const ads = { ads: {}, resource_api_version: 'V3' };
+      const envoy = await startEnvoy({
+        config: {
+          node: {
+            id: `sidecar~127.0.0.1~app-1.${namespace}~${namespace}.svc.cluster.local`,
+            cluster: `app.${namespace}`,
+            metadata: {
+              NAMESPACE: namespace,
+              CLUSTER_ID: 'Kubernetes',
+              ISTIO_VERSION: '1.30.0',
+              LABELS: { app: 'app' },
+              INTERCEPTION_MODE: 'NONE',
+            },
+          },
+          dynamic_resources: {
+            lds_config: ads,
+            cds_config: ads,
+            ads_config: {
+              api_type: 'GRPC',
+              transport_api_version: 'V3',
+              grpc_services: [{ envoy_grpc: { cluster_name: 'istiod' } }],
+            },
+          },
+          static_resources: {
+            clusters: [
+              {
+                name: 'istiod',
+                connect_timeout: '1s',
+                load_assignment: {
+                  cluster_name: 'istiod',
+                  endpoints: [
+                    {
+                      lb_endpoints: [
+                        {
+                          endpoint: {
+                            address: { socket_address: { address: '127.0.0.1', port_value: grpc } },
+                          },
+                        },
+                      ],
+                    },
+                  ],
+                },
+                typed_extension_protocol_options: {
+                  'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+                    '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
+                    explicit_http_config: { http2_protocol_options: {} },
+                  },
+                },
+              },
+            ],
+          },
+        },
+      });
+      envoys.push(envoy);
+      return envoy;
+    },
+    async stop() {
+      for (const envoy of envoys) await envoy.stop();
+      await pilot.stop();
+    },
+  };
+}
+
+/** The page's shape differs between versions of Istio: entries are told by their fields. */
+function statuses(page: unknown): SyncStatus[] {
+  if (typeof page !== 'object' || page === null) return [];
+  if (Array.isArray(page)) return page.flatMap(statuses);
+  const entry = page as Record<string, unknown>;
+  const type = entry['typeUrl'] ?? entry['type_url'];
+  if (typeof type === 'string') {
+    const status = String(entry['configStatus'] ?? entry['config_status'] ?? '');
+    const error = entry['errorState'] ?? entry['error_state'];
+    return [
+      {
+        type: type.split('.').at(-1)!,
+        acked: status === 'SYNCED' || status === 'ACKED',
+        error: error === undefined ? undefined : JSON.stringify(error),
+      },
+    ];
+  }
+  return Object.values(entry).flatMap(statuses);
+}
