@@ -121,7 +121,13 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       jwks: createJwks(sources.map(({ source }) => source)),
       observer,
     });
-  const admin = config.listen.admin && createAdminServer(config.listen.admin, { status, observer });
+  const admin =
+    config.listen.admin &&
+    createAdminServer(config.listen.admin, {
+      status,
+      questions: new Map(inbound ? [['/v1/verify', inbound.verify]] : []),
+      observer,
+    });
 
   /** Beside Check, for those who ask once an attempt. */
   function attemptDoor(): Pick<RawFrontOptions, 'exchanges' | 'streams'> {

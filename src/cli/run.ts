@@ -16,6 +16,9 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   test: async () => (await import('./test-cases.ts')).testCases,
   audit: async () => (await import('./audit.ts')).audit,
   keys: async () => (await import('./keys.ts')).keys,
+  verify: async () => (await import('./verify.ts')).verify,
+  inspect: async () => (await import('./inspect.ts')).inspect,
+  revoke: async () => (await import('./revoke.ts')).revoke,
   generate: async () => (await import('./generate.ts')).generate,
 };
 
@@ -37,6 +40,9 @@ Usage: bearerd VERB [options]
   test CASES --config FILE                         hold a configuration against your expectations, for your CI
   audit verify FILE --key KEYFILE                  tell whether an audit trail is whole
   keys list|activate|suspend|revoke FILE [ID]      API keys of a ring file
+  verify --config FILE TOKEN...                    ask a running bearerd whether tokens would be let in
+  inspect TOKEN                                    show what a token says and what would be refused, offline
+  revoke --config FILE --jti ID|--sub SUBJECT …    refuse tokens before their end
 
   VERB --help      the options of a verb
   --version        the version

@@ -39,8 +39,8 @@ export interface Inbound {
   readonly verifiers: Verifiers;
   readonly apiKeys: ApiKeys;
   readonly time: TokenTime;
-  /** Every rule that needs nothing but the token: time, revocation, audience, step-up, scopes, permissions, claims. */
-  refusal(policy: InboundPolicy, token: VerifiedToken): Denial | undefined;
+  /** Every rule that needs nothing but the token: time, revocation and, of a policy, audience, step-up and the rest. */
+  refusal(policy: InboundPolicy | undefined, token: VerifiedToken): Denial | undefined;
   start(): void;
   stop(): void;
   /** What readiness waits for. */
@@ -91,6 +91,7 @@ export function createInbound(config: InboundConfig, deps: InboundDeps): Inbound
         if (revocationSource.ageMs() > maxAgeMs) return denial('revocation_unknown');
         if (revocations.covers(token)) return denial('token_revoked');
       }
+      if (policy === undefined) return undefined;
       for (const requirement of policy.requirements) if (!requirement.holds(token, now)) return requirement;
       return undefined;
     },

@@ -25,6 +25,8 @@ export interface HealthDeps {
 export interface AdminDeps {
   /** Printed as JSON. */
   readonly status: () => unknown;
+  /** By path: JSON in, JSON out; an answer with `error` becomes 400. Nothing of it changes anything. */
+  readonly questions?: ReadonlyMap<string, (question: unknown) => Promise<object>>;
   readonly observer: Observer;
 }
 
@@ -32,6 +34,8 @@ interface Page {
   readonly status?: number;
   readonly type?: string;
   readonly body: string;
+  /** Methods that would have done, for 405. */
+  readonly allow?: string;
 }
 
 type Pages = ReadonlyMap<string, () => Page | Promise<Page>>;
@@ -63,11 +67,15 @@ const jwksPage = (jwks: () => object) => (): Page => ({
   body: `${JSON.stringify(jwks())}\n`,
 });
 
-/** GET /status. The socket's mode decides who may read it; 0600 by default of the configuration. */
+/** GET /status, POST of the questions. The socket's mode decides who may read it; 0600 by default of the configuration. */
 export function createAdminServer(address: UnixAddress, deps: AdminDeps): HttpServer {
-  return createPagesServer('admin', address, deps.observer, [
-    ['/status', () => ({ type: 'application/json', body: `${JSON.stringify(deps.status(), null, 2)}\n` })],
-  ]);
+  return createPagesServer(
+    'admin',
+    address,
+    deps.observer,
+    [['/status', () => ({ type: 'application/json', body: `${JSON.stringify(deps.status(), null, 2)}\n` })]],
+    deps.questions,
+  );
 }
 
 function createPagesServer(
@@ -75,12 +83,13 @@ function createPagesServer(
   address: ListenAddress,
   observer: Observer,
   entries: readonly (readonly [string, () => Page | Promise<Page>])[],
+  questions: NonNullable<AdminDeps['questions']> = new Map(),
 ): HttpServer {
   const pages: Pages = new Map(entries);
   const server = createServer({ headersTimeout: 5_000, requestTimeout: 10_000, maxHeaderSize: 8 << 10 });
   server.maxConnections = 256;
   server.on('request', (request, response) => {
-    answer(pages, request).then(
+    answer(pages, questions, request).then(
       (page) => write(response, request, page),
       (error: unknown) => {
         observer.unexpected(name, error);
@@ -108,11 +117,47 @@ function createPagesServer(
   };
 }
 
-async function answer(pages: Pages, request: IncomingMessage): Promise<Page> {
-  const page = pages.get((request.url ?? '').split('?', 1)[0]!);
+async function answer(
+  pages: Pages,
+  questions: NonNullable<AdminDeps['questions']>,
+  request: IncomingMessage,
+): Promise<Page> {
+  const path = (request.url ?? '').split('?', 1)[0]!;
+  const question = questions.get(path);
+  if (question !== undefined) return answerQuestion(question, request);
+  const page = pages.get(path);
   if (!page) return { status: 404, body: `not found; there is ${[...pages.keys()].join(', ')}\n` };
-  if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, body: 'only GET\n' };
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return { status: 405, body: 'only GET\n', allow: 'GET, HEAD' };
   return page();
+}
+
+const MAX_QUESTION_BYTES = 4 << 20;
+
+async function answerQuestion(
+  ask: (question: unknown) => Promise<object>,
+  request: IncomingMessage,
+): Promise<Page> {
+  if (request.method !== 'POST') return { status: 405, body: 'only POST\n', allow: 'POST' };
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_QUESTION_BYTES) return { status: 413, body: `at most ${MAX_QUESTION_BYTES} bytes\n` };
+    chunks.push(chunk);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch {
+    return { status: 400, type: 'application/json', body: '{"error":"the body is no JSON"}\n' };
+  }
+  const found = await ask(value);
+  return {
+    status: 'error' in found ? 400 : 200,
+    type: 'application/json',
+    body: `${JSON.stringify(found)}\n`,
+  };
 }
 
 function write(response: ServerResponse, request: IncomingMessage, page: Page): void {
@@ -121,7 +166,7 @@ function write(response: ServerResponse, request: IncomingMessage, page: Page): 
     'content-type': page.type ?? 'text/plain; charset=utf-8',
     'content-length': Buffer.byteLength(page.body),
     'cache-control': 'no-store',
-    ...(page.status === 405 ? { allow: 'GET, HEAD' } : {}),
+    ...(page.allow === undefined ? {} : { allow: page.allow }),
   });
   response.end(page.body);
 }

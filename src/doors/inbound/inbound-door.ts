@@ -2,6 +2,7 @@
 import type { Config } from '../../config/config.ts';
 import type { InboundConfig } from '../../config/inbound/config.ts';
 import { createInbound, type InboundDeps } from '../../inbound/inbound.ts';
+import { verifyTokens } from '../../inbound/verify-tokens.ts';
 import type { UnaryHandler } from '../../server/front.ts';
 import { createInboundCheck } from './check.ts';
 
@@ -11,6 +12,8 @@ export interface InboundDoor {
   stop(): void;
   /** What readiness waits for. */
   missing(): readonly string[];
+  /** Answer to POST /v1/verify of the admin socket. */
+  verify(question: unknown): Promise<object>;
   /** For the admin page. */
   status(): object;
 }
@@ -32,6 +35,12 @@ export function createInboundDoor(
     start: () => inbound.start(),
     stop: () => inbound.stop(),
     missing: () => inbound.missing(),
+    verify: (question) =>
+      verifyTokens(
+        inbound,
+        config.issuers.map(({ name }) => name),
+        question,
+      ),
     status: () => ({
       missing: inbound.missing(),
       verifiedTokens: inbound.verifiers.cached.size,

@@ -1,0 +1,94 @@
+// bearerd revoke: one line more in the revocation list. Every sidecar that follows the file refuses from then on.
+import { open, readFile } from 'node:fs/promises';
+import { loadConfig } from '../config/load.ts';
+import { parseRevocationLines } from '../inbound/revocation-file.ts';
+import { systemClock } from '../lib/clock.ts';
+import { parseArguments, required } from './arguments.ts';
+import { type Command, UsageError } from './command.ts';
+
+const FIELDS = {
+  jti: 'jti',
+  sub: 'sub',
+  sid: 'sid',
+  'client-id': 'client_id',
+  issuer: 'issuer',
+  'issued-before': 'issued_before',
+  expires: 'expires_at',
+  reason: 'reason',
+} as const;
+const NARROWING = ['jti', 'sub', 'sid', 'client-id', 'issued-before'];
+
+export const revoke: Command = {
+  help: `Usage: bearerd revoke --config FILE WHAT [options]
+
+Appends to the list of inbound.revocation.file. Tokens that fit all that is stated are refused within a second by every
+bearerd that follows the file.
+
+WHAT, at least one:
+  --jti ID                one token
+  --sub SUBJECT           all tokens of a person or service
+  --sid SESSION           all tokens of a session
+  --client-id CLIENT      all tokens of a client
+  --issued-before DATE    all that were issued before, e.g. 2026-01-31T12:00:00Z or now
+
+Options:
+  --issuer NAME           only of this issuer of the configuration
+  --expires DATE          when the revocation is not needed any more (the token's own end)
+  --reason TEXT           for whoever reads the list
+
+Exit code 0 = written, 1 = not.
+`,
+  async run(args, { out, err }) {
+    const parsed = parseArguments(args, ['config', ...Object.keys(FIELDS)]);
+    if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
+    if (!NARROWING.some((flag) => parsed.flags[flag] !== undefined)) {
+      throw new UsageError(`expected at least one of ${NARROWING.map((flag) => `--${flag}`).join(', ')}`);
+    }
+    const config = await loadConfig(required(parsed, 'config'));
+    const file = config.inbound?.revocation?.file;
+    if (file === undefined) {
+      err('the configuration has no inbound.revocation.file\n');
+      return 1;
+    }
+    const issuer = parsed.flags['issuer'];
+    if (issuer !== undefined && !config.inbound!.issuers.some(({ name }) => name === issuer)) {
+      err(`the configuration has no issuer named "${issuer}"\n`);
+      return 1;
+    }
+    const now = new Date(systemClock.now()).toISOString();
+    const entry: Record<string, string> = { revoked_at: now };
+    for (const [flag, field] of Object.entries(FIELDS)) {
+      const value = parsed.flags[flag];
+      if (value !== undefined) entry[field] = value === 'now' && flag === 'issued-before' ? now : value;
+    }
+    const line = `${JSON.stringify(entry)}\n`;
+    if (!isRevocation(line)) {
+      err('a date is not as expected: write 2026-01-31T12:00:00Z\n');
+      return 1;
+    }
+    await append(file, line);
+    out(`${file}: ${line}`);
+    return 0;
+  },
+};
+
+function isRevocation(line: string): boolean {
+  try {
+    parseRevocationLines(line, systemClock.now());
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** One write in append mode: a reader sees the whole line or none of it. A last line without its end gets one. */
+async function append(path: string, line: string): Promise<void> {
+  const before = await readFile(path, 'utf8').catch(() => '');
+  const file = await open(path, 'a', 0o644);
+  try {
+    await file.write(before === '' || before.endsWith('\n') ? line : `\n${line}`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,63 @@
+// bearerd verify: a running bearerd says of each token whether it would be let in.
+import { request } from 'node:http';
+import { json, text } from 'node:stream/consumers';
+import { loadConfig } from '../config/load.ts';
+import { parseArguments, required } from './arguments.ts';
+import { type Command, UsageError } from './command.ts';
+
+interface Answer {
+  readonly results?: readonly { readonly valid: boolean }[];
+  readonly error?: string;
+}
+
+export const verify: Command = {
+  help: `Usage: bearerd verify --config FILE [--policy NAME] TOKEN...
+       bearerd verify --config FILE [--policy NAME] -      tokens from standard input, one a line
+
+Asks the running bearerd of this configuration by its admin socket (listen.admin, POST /v1/verify): signature, times,
+revocation and, with --policy, the rules of that inbound policy. One line of JSON a token; tokens are never shown.
+
+Exit code 0 = every one is valid, 1 = at least one is not.
+`,
+  async run(args, { out, err }) {
+    const parsed = parseArguments(args, ['config', 'policy']);
+    const { positionals } = parsed;
+    if (positionals.length === 0) throw new UsageError('expected TOKEN..., or - for standard input');
+    const fromStdin = positionals.length === 1 && positionals[0] === '-';
+    const tokens = fromStdin ? (await text(process.stdin)).split('\n') : positionals;
+    const { listen } = await loadConfig(required(parsed, 'config'));
+    if (listen.admin === undefined) {
+      err('the configuration has no listen.admin, where a running bearerd is asked\n');
+      return 1;
+    }
+    const body = JSON.stringify({
+      tokens: tokens.map((token) => token.trim().replace(/^Bearer /i, '')).filter((token) => token !== ''),
+      ...(parsed.flags['policy'] === undefined ? {} : { policy: parsed.flags['policy'] }),
+    });
+    let answer: Answer;
+    try {
+      answer = await ask(listen.admin.path, body);
+    } catch (error) {
+      err(`${listen.admin.path} cannot be asked: ${(error as NodeJS.ErrnoException).code ?? 'no answer'}\n`);
+      return 1;
+    }
+    if (answer.results === undefined) {
+      err(`${answer.error ?? 'no answer'}\n`);
+      return 1;
+    }
+    for (const result of answer.results) out(`${JSON.stringify(result)}\n`);
+    return answer.results.every(({ valid }) => valid) ? 0 : 1;
+  },
+};
+
+function ask(socketPath: string, body: string): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      { socketPath, path: '/v1/verify', method: 'POST', headers: { 'content-type': 'application/json' } },
+      (incoming) => json(incoming).then((value) => resolve(value as Answer), reject),
+    );
+    outgoing.setTimeout(10_000, () => outgoing.destroy());
+    outgoing.on('error', reject);
+    outgoing.end(body);
+  });
+}
