@@ -216,10 +216,11 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       missing: missing(),
       sources: store.status(),
       endpoints: endpoints.status(),
-      policies: policies.policies.map(({ name, source, header, healOn, onFailure }) => ({
+      policies: policies.policies.map(({ name, source, injection, healOn, onFailure }) => ({
         name,
         source,
-        header,
+        headers: injection.headers.map((header) => header.name),
+        query: injection.query,
         healOn,
         onFailure,
       })),

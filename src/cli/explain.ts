@@ -51,10 +51,13 @@ function explanation(config: Config, method: string, scheme: string, host: strin
     const refusals = pushRefusals(config, policy);
     lines.push(['policy', `${found.name} (outbound[${found.index}])`]);
     lines.push(['source', `${found.source} (${source.type})`]);
-    lines.push([
-      'header',
-      `${found.header}: ${found.prefix}[credential of ${found.source}]; the app's own is replaced`,
-    ]);
+    const credential = `[credential of ${found.source}]`;
+    for (const header of found.injection.headers) {
+      lines.push(['header', `${header.describe(credential)}; the app's own is replaced`]);
+    }
+    if (found.injection.query !== undefined) {
+      lines.push(['query', `${found.injection.query}=${credential}; the app's own is replaced`]);
+    }
     if (found.subject !== undefined) {
       lines.push([
         'subject',
@@ -66,7 +69,8 @@ function explanation(config: Config, method: string, scheme: string, host: strin
       config.listen.check ? 'serves it, one call a request' : 'not available: listen.check is missing',
     ]);
     if (refusals.length === 0) {
-      lines.push(['push door', `serves it as secret "${found.secretName}", no call a request`]);
+      const names = found.injection.headers.map(({ secretName }) => `"${secretName}"`).join(' and ');
+      lines.push(['push door', `serves it as secret ${names}, no call a request`]);
       lines.push([
         '',
         'while bearerd is away Envoy goes on sending the last credential, even past its expiry',

@@ -3,6 +3,7 @@
 import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
 import type { InboundConfig } from './inbound/config.ts';
 import type { AuditConfig } from './schema-audit.ts';
+import type { InjectConfig } from './schema-inject.ts';
 import type { ApiKeysConfig } from './source/api-keys.ts';
 import type { ClientCredentialsConfig } from './source/client-credentials.ts';
 import type { ExecConfig } from './source/exec.ts';
@@ -15,6 +16,7 @@ import type { StaticConfig } from './source/static.ts';
 import type { SubjectHeaders, TokenExchangeConfig } from './source/token-exchange.ts';
 
 export type { AuditConfig } from './schema-audit.ts';
+export type { HeaderInjection, InjectConfig } from './schema-inject.ts';
 export type {
   ClientAuthMethod,
   PrivateKeyJwtConfig,
@@ -115,7 +117,7 @@ export interface OutboundConfig {
     /** undefined = every path. */
     readonly paths: readonly PathRule[] | undefined;
   };
-  readonly inject: { readonly source: string; readonly header: string; readonly prefix: string };
+  readonly inject: InjectConfig;
   /** Where the request says for whom its credential is; undefined = the source's credential is everybody's. */
   readonly subject: SubjectHeaders | undefined;
   readonly healOn: HealOn;

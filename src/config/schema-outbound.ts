@@ -1,10 +1,10 @@
 // The schema of a policy: which requests get which credential.
 import * as z from 'zod';
 import type { HostPattern } from './config.ts';
-import { defaultPrefix, parseInjectedHeader, parsePrefix } from './header.ts';
 import { expandService, parseHostPattern } from './host-pattern.ts';
 import { refuse } from './invalid.ts';
 import { parsePathRegex, parsePathRule } from './path-rule.ts';
+import { inject } from './schema-inject.ts';
 import { nameText, parsed } from './schema-values.ts';
 
 const host = parsed(z.string(), parseHostPattern).describe(
@@ -73,23 +73,6 @@ const match = z
     methods: methods && [...new Set(methods)],
     paths,
   }));
-
-const inject = z
-  .strictObject({
-    source: z.string().describe('Name of an entry of sources.'),
-    header: parsed(z.string(), parseInjectedHeader)
-      .prefault('authorization')
-      .describe(
-        'The header that carries the credential; takes the place of the app’s own. Default authorization.',
-      ),
-    prefix: parsed(z.string(), parsePrefix)
-      .optional()
-      .describe(
-        'Put before the credential, verbatim. Default "Bearer " for the header authorization, else "".',
-      ),
-  })
-  .describe('What is put on the request.')
-  .transform(({ source, header, prefix }) => ({ source, header, prefix: prefix ?? defaultPrefix(header) }));
 
 export const outbound = z
   .strictObject({

@@ -1,9 +1,9 @@
 // Outbound configuration to the table that Checks read. First match in file order wins; see route-table.ts.
 import type { Config, OutboundConfig } from '../config/config.ts';
 import { coversHost } from './host-index.ts';
+import { compileInjection } from './injection.ts';
 import type { Policy, PolicyTable } from './policy.ts';
 import { createRouteTable } from './route-table.ts';
-import { secretName } from './secret-name.ts';
 import { namesOf, readHeaders } from './subject-headers.ts';
 
 export function compilePolicies(
@@ -33,18 +33,7 @@ export function compilePolicies(
 
 function compilePolicy(outbound: OutboundConfig, index: number): Policy {
   const { name, inject, subject, onFailure, healOn } = outbound;
-  const { source, header, prefix } = inject;
-  const removes = namesOf(subject).filter((one) => one !== header);
-  return {
-    index,
-    name,
-    source,
-    header,
-    prefix,
-    subject,
-    removes,
-    onFailure,
-    healOn,
-    secretName: secretName(source, prefix),
-  };
+  const injection = compileInjection(inject);
+  const removes = namesOf(subject).filter((one) => !injection.headers.some((header) => header.name === one));
+  return { index, name, source: inject.source, injection, subject, removes, onFailure, healOn };
 }

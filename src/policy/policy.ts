@@ -1,5 +1,6 @@
 // The noun "policy": which requests get which credential, and how. Compiled once at load, then frozen.
 import type { HealOn, SubjectHeaders } from '../config/config.ts';
+import type { Injection } from './injection.ts';
 
 export type { SubjectHeaders };
 
@@ -9,18 +10,13 @@ export interface Policy {
   readonly name: string;
   /** Name of the source whose credential is injected. */
   readonly source: string;
-  /** Lower case. Default authorization. */
-  readonly header: string;
-  /** Put before the token, verbatim. Default "Bearer ". */
-  readonly prefix: string;
+  readonly injection: Injection;
   /** Where the request says for whom it is made; undefined = its credential is everybody's. */
   readonly subject: SubjectHeaders | undefined;
   /** Headers of the request that no upstream may see, beside those that the credential takes the place of. */
   readonly removes: readonly string[];
   readonly onFailure: 'deny' | 'pass';
   readonly healOn: HealOn;
-  /** SDS resource name: one per source and prefix. */
-  readonly secretName: string;
 }
 
 /** `undefined` = no policy; 'ambiguous_path' = two parsers may read the path differently and the policy says deny. */

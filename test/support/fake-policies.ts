@@ -1,7 +1,7 @@
 // A policy table by exact host and path prefix, enough for doors that only ask it.
 
+import { compileInjection } from '../../src/policy/injection.ts';
 import type { Policy, PolicyTable } from '../../src/policy/policy.ts';
-import { secretName } from '../../src/policy/secret-name.ts';
 
 export interface PolicyWish {
   readonly name: string;
@@ -21,13 +21,15 @@ export function fakePolicies(wishes: readonly PolicyWish[]): PolicyTable {
       index,
       name: wish.name,
       source,
-      header: 'authorization',
-      prefix,
+      injection: compileInjection({
+        source,
+        headers: [{ name: 'authorization', prefix, basic: undefined }],
+        query: undefined,
+      }),
       subject: undefined,
       removes: [],
       onFailure: 'deny',
       healOn: wish.healOn ?? '401',
-      secretName: secretName(source, prefix),
     };
     return { wish, policy };
   });

@@ -32,7 +32,7 @@ export interface Gateway {
   readonly folder: string;
   readonly bearerd: StartedProcess;
   readonly healthUrl: string;
-  startEnvoy(door: 'check' | 'push'): Promise<GatedEnvoy>;
+  startEnvoy(door: 'check' | 'push' | 'attempt'): Promise<GatedEnvoy>;
   /** Resolves once bearerd has its credentials. */
   ready(timeoutMs?: number): Promise<void>;
   metrics(): Promise<string>;

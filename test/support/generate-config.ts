@@ -19,6 +19,8 @@ export interface PolicySketch {
   readonly source?: string;
   readonly header?: string;
   readonly prefix?: string;
+  /** With the bare credential. */
+  readonly moreHeaders?: readonly string[];
   readonly healOn?: OutboundConfig['healOn'];
   readonly onFailure?: OutboundConfig['onFailure'];
   readonly neverStale?: boolean;
@@ -30,8 +32,11 @@ export function outbound(sketch: PolicySketch): OutboundConfig {
     match: { hosts: sketch.hosts.map(hostPattern), methods: sketch.methods, paths: sketch.paths },
     inject: {
       source: sketch.source ?? sketch.name,
-      header: sketch.header ?? 'authorization',
-      prefix: sketch.prefix ?? 'Bearer ',
+      headers: [
+        { name: sketch.header ?? 'authorization', prefix: sketch.prefix ?? 'Bearer ', basic: undefined },
+        ...(sketch.moreHeaders ?? []).map((name) => ({ name, prefix: '', basic: undefined })),
+      ],
+      query: undefined,
     },
     subject: undefined,
     healOn: sketch.healOn ?? '401',

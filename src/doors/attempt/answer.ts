@@ -20,22 +20,31 @@ const passUntouched = continued(() => {});
 function passWithout(policy: Policy): Uint8Array {
   return continued((w) => {
     w.uint32(tag(2, 2)).fork(); // header_mutation
-    w.uint32(tag(2, 2)).string(policy.header); // remove_headers
+    for (const { name } of policy.injection.headers) w.uint32(tag(2, 2)).string(name); // remove_headers
+    for (const name of policy.removes) w.uint32(tag(2, 2)).string(name);
     w.join();
   });
 }
 
-/** Headers set in place of whatever the attempt carries. */
-export function buildMutation(headers: readonly (readonly [name: string, value: string])[]): Uint8Array {
+/** Headers set in place of whatever the attempt carries, and headers that go no further. */
+export function buildMutation(
+  headers: readonly (readonly [name: string, value: string])[],
+  removes: readonly string[] = [],
+): Uint8Array {
   return continued((w) => {
     w.uint32(tag(2, 2)).fork(); // header_mutation
     for (const [name, value] of headers) writeRawHeader(w, 1, name, value); // set_headers
+    for (const name of removes) w.uint32(tag(2, 2)).string(name); // remove_headers
     w.join();
   });
 }
 
 function injection(policy: Policy, credential: Credential): Uint8Array {
-  return buildMutation([[policy.header, policy.prefix + credential.value.reveal()]]);
+  const value = credential.value.reveal();
+  return buildMutation(
+    policy.injection.headers.map((header) => [header.name, header.valueOf(value)]),
+    policy.removes,
+  );
 }
 
 /** immediate_response = 7: ImmediateResponse { status = 1, headers = 2, body = 3, details = 5 } */

@@ -1,7 +1,7 @@
 // ExternalProcessor/Process in the upstream filter chain: every attempt of a request, request headers only. The first one
 // is decided as a Check is. A later one waits until it is known why the one before failed, since the credential may have
 // been refused, and then carries a new one: the app sees no refusal.
-import type { CredentialStore } from '../../credential/credential.ts';
+import type { Credential, CredentialStore } from '../../credential/credential.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Policy, PolicyTable } from '../../policy/policy.ts';
 import { GrpcError, GrpcStatus, type UnaryCall, type UnaryHandler } from '../../server/front.ts';
@@ -40,7 +40,8 @@ export function createProcess(deps: ProcessDeps): UnaryHandler {
       decided: (policy, what, reason) => observer.attemptDecided(policy, what, reason),
     },
   });
-  const headers = headersOf([...new Set(policies.policies.map(({ header }) => header))]);
+  const injected = policies.policies.flatMap(({ injection }) => injection.headers.map(({ name }) => name));
+  const headers = headersOf([...new Set([...injected, ...policies.readHeaders])]);
 
   return (message, call) => {
     const request = parse(message);
@@ -62,7 +63,7 @@ export function createProcess(deps: ProcessDeps): UnaryHandler {
     if (outcome === undefined) observer.feedbackLate(policy.name);
     // The header is as the attempt before left it: another value there is not the one to be renewed.
     const refused = outcome === 'refused' ? decision.current(policy) : undefined;
-    if (refused === undefined || request.header(policy.header) !== policy.prefix + refused.value.reveal()) {
+    if (refused === undefined || !carries(request, policy, refused)) {
       return decision.inject(policy, request, call);
     }
     const { requestId, host, method, path } = request;
@@ -88,4 +89,10 @@ export function createProcess(deps: ProcessDeps): UnaryHandler {
       throw new GrpcError(GrpcStatus.INVALID_ARGUMENT, 'malformed ProcessingRequest');
     }
   }
+}
+
+/** Whether every header of the policy stands as it was injected with this credential. */
+function carries(request: AttemptRequest, { injection }: Policy, credential: Credential): boolean {
+  const value = credential.value.reveal();
+  return injection.headers.every((header) => request.header(header.name) === header.valueOf(value));
 }

@@ -1,7 +1,8 @@
 // The attempt door's filter: ext_proc in the upstream chain of a policy's cluster, request headers only, so that bearerd
 // is asked once an attempt and a retry carries a new credential.
-import type { Config } from '../../config/config.ts';
+import type { Config, OutboundConfig } from '../../config/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
+import { namesOf } from '../../policy/subject-headers.ts';
 import { ATTRIBUTES } from '../attempt/attributes.ts';
 import { headersOf } from '../attempt/request.ts';
 import { bearerdTimeout, CHECK_CLUSTER } from './check-filter.ts';
@@ -39,7 +40,7 @@ export function attemptFilters(config: Config, policy: PlannedPolicy): unknown[]
           'What policies read, and the header that the credential goes into: it tells which one the last attempt carried.',
           {
             allowed_headers: {
-              patterns: headersOf([policy.config.inject.header]).map((exact) => ({ exact })),
+              patterns: headersOf(namesRead(policy.config)).map((exact) => ({ exact })),
             },
           },
         ),
@@ -52,4 +53,8 @@ export function attemptFilters(config: Config, policy: PlannedPolicy): unknown[]
       },
     }),
   ];
+}
+
+function namesRead({ inject, subject }: OutboundConfig): readonly string[] {
+  return [...new Set([...inject.headers.map(({ name }) => name), ...namesOf(subject)])];
 }

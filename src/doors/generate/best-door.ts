@@ -17,7 +17,7 @@ export function bestDoor(config: Config, policy: OutboundConfig): BestDoor {
       why: 'the credential does not depend on the request, so Envoy injects it from memory and asks nobody',
     };
   }
-  if (attemptRefusals(config).length === 0) {
+  if (attemptRefusals(config, [policy]).length === 0) {
     return {
       door: 'attempt',
       why: 'push cannot serve it, and a retry of the same request carries a new credential',

@@ -20,9 +20,13 @@ export interface InjectionRules {
 }
 
 /** `filter` applies to requests that fulfil the rules and to no other. */
-export function onlyWhen(rules: InjectionRules, filter: { name: string; typed_config: unknown }): object {
+export function onlyWhen(
+  rules: InjectionRules,
+  filter: { name: string; typed_config: unknown },
+  name = 'bearerd.inject',
+): object {
   return {
-    name: 'bearerd.inject',
+    name,
     typed_config: {
       '@type': 'type.googleapis.com/envoy.extensions.common.matching.v3.ExtensionWithMatcher',
       xds_matcher: {

@@ -1,7 +1,7 @@
 // The plan of a generated configuration: which door serves each policy, and per host the rules in the order in which
 // they are tried. Pure, without a word of Envoy's, so that both doors and both forms are built from one table.
 import type { Config, HostPattern, OutboundConfig, PathRule } from '../../config/config.ts';
-import { secretName } from '../../policy/secret-name.ts';
+import { compileInjection, type InjectedHeader } from '../../policy/injection.ts';
 import { bestDoor } from './best-door.ts';
 import { pushRefusals } from './push-refusals.ts';
 
@@ -13,7 +13,7 @@ export interface PlannedPolicy {
   readonly source: string;
   readonly config: OutboundConfig;
   readonly door: ServingDoor;
-  readonly secretName: string;
+  readonly headers: readonly InjectedHeader[];
 }
 
 /** One virtual host. */
@@ -58,7 +58,7 @@ export function planDoors(config: Config, door: Door): Plan {
       source: outbound.inject.source,
       config: outbound,
       door: servingDoor(config, outbound, door),
-      secretName: secretName(outbound.inject.source, outbound.inject.prefix),
+      headers: compileInjection(outbound.inject).headers,
     }),
   );
   return { policies, hosts: planHosts(policies) };

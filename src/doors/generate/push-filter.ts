@@ -2,6 +2,7 @@
 // once an attempt and a retry carries what was pushed meanwhile.
 import type { Config } from '../../config/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
+import type { InjectedHeader } from '../../policy/injection.ts';
 import { type InjectionRules, onlyWhen } from './matcher.ts';
 import type { PlannedPolicy } from './plan.ts';
 
@@ -17,43 +18,16 @@ function xdsClusterOf(config: Config, source: string): string {
   );
 }
 
-/** Complete `http_filters` of the cluster's HttpProtocolOptions. */
+/** Complete `http_filters` of the cluster's HttpProtocolOptions: an injector sets one header. */
 export function pushFilters(config: Config, policy: PlannedPolicy, rules: InjectionRules): unknown[] {
   return [
-    onlyWhen(rules, {
-      name: 'envoy.filters.http.credential_injector',
-      typed_config: {
-        '@type':
-          'type.googleapis.com/envoy.extensions.filters.http.credential_injector.v3.CredentialInjector',
-        overwrite: because('The app’s own value is replaced, never doubled.', true),
-        allow_request_without_credential: false,
-        credential: {
-          name: 'envoy.http.injected_credentials.generic',
-          typed_config: {
-            '@type': 'type.googleapis.com/envoy.extensions.http.injected_credentials.generic.v3.Generic',
-            credential: {
-              name: policy.secretName,
-              sds_config: {
-                resource_api_version: 'V3',
-                initial_fetch_timeout: because(
-                  'All listeners wait for the first answer, 15 s by default when bearerd is away at the start.',
-                  '1s',
-                ),
-                api_config_source: {
-                  api_type: 'GRPC',
-                  transport_api_version: 'V3',
-                  grpc_services: [{ envoy_grpc: { cluster_name: xdsClusterOf(config, policy.source) } }],
-                },
-              },
-            },
-            header: because(
-              'The prefix is part of the secret: Envoy 1.36 cannot add one.',
-              policy.config.inject.header,
-            ),
-          },
-        },
-      },
-    }),
+    ...policy.headers.map((header, i) =>
+      onlyWhen(
+        rules,
+        injector(config, policy, header),
+        i === 0 ? undefined : `bearerd.inject.${header.name}`,
+      ),
+    ),
     because('Has to be the last one.', {
       name: 'envoy.filters.http.upstream_codec',
       typed_config: {
@@ -61,4 +35,37 @@ export function pushFilters(config: Config, policy: PlannedPolicy, rules: Inject
       },
     }),
   ];
+}
+
+function injector(config: Config, policy: PlannedPolicy, header: InjectedHeader) {
+  return {
+    name: 'envoy.filters.http.credential_injector',
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.http.credential_injector.v3.CredentialInjector',
+      overwrite: because('The app’s own value is replaced, never doubled.', true),
+      allow_request_without_credential: false,
+      credential: {
+        name: 'envoy.http.injected_credentials.generic',
+        typed_config: {
+          '@type': 'type.googleapis.com/envoy.extensions.http.injected_credentials.generic.v3.Generic',
+          credential: {
+            name: header.secretName,
+            sds_config: {
+              resource_api_version: 'V3',
+              initial_fetch_timeout: because(
+                'All listeners wait for the first answer, 15 s by default when bearerd is away at the start.',
+                '1s',
+              ),
+              api_config_source: {
+                api_type: 'GRPC',
+                transport_api_version: 'V3',
+                grpc_services: [{ envoy_grpc: { cluster_name: xdsClusterOf(config, policy.source) } }],
+              },
+            },
+          },
+          header: because('The prefix is part of the secret: Envoy 1.36 cannot add one.', header.name),
+        },
+      },
+    },
+  };
 }

@@ -11,6 +11,11 @@ export function pushRefusals(config: Config, policy: OutboundConfig): readonly s
       `${where} cannot be served by push, where every request gets the same credential: that of ${policy.inject.source} depends on the header ${policy.subject.token}; use the check or attempt door`,
     );
   }
+  if (policy.inject.query !== undefined) {
+    reasons.push(
+      `${where}.inject.query cannot be served by push, where Envoy sets headers only; use the check door`,
+    );
+  }
   if (policy.onFailure === 'pass') {
     reasons.push(
       `${where}.on_failure: pass cannot be served by push, where a missing credential ends the request; use deny or the check door`,

@@ -3,7 +3,8 @@
 import type { Credential, CredentialStore } from '../../credential/credential.ts';
 import type { Any } from '../../gen/google/protobuf/any.ts';
 import type { Clock } from '../../lib/clock.ts';
-import type { Policy, PolicyTable } from '../../policy/policy.ts';
+import type { InjectedHeader } from '../../policy/injection.ts';
+import type { PolicyTable } from '../../policy/policy.ts';
 import { buildSecretResource } from './secret-resource.ts';
 
 export interface PushedSecret {
@@ -54,8 +55,14 @@ interface Follower {
   acknowledgedAt: number;
 }
 
+/** What a secret is made of. */
+interface Made {
+  readonly source: string;
+  readonly header: InjectedHeader;
+}
+
 interface Entry {
-  readonly policy: Policy;
+  readonly source: string;
   current: PushedSecret;
   readonly followers: Set<Follower>;
   unfollowStore: () => void;
@@ -63,10 +70,14 @@ interface Entry {
 
 export function createPushedSecrets({ store, policies, clock }: PushedSecretsDeps): PushedSecrets {
   const epoch = clock.now();
-  // Policies that share a name share source and prefix, so the first stands for all. A subject's credential is no secret of
+  // Headers that share a name share source and form, so any stands for all. A subject's credential is no secret of
   // Envoy's: it would go on everybody's requests.
   const served = policies.policies.filter(({ subject }) => subject === undefined);
-  const policyOf = new Map([...served].reverse().map((policy) => [policy.secretName, policy]));
+  const secretsOf = new Map<string, Made>(
+    served.flatMap(({ source, injection }) =>
+      injection.headers.map((header) => [header.secretName, { source, header }]),
+    ),
+  );
   const entries = new Map<string, Entry>();
   let sequence = 0;
 
@@ -77,10 +88,10 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
     resource: buildSecretResource(name, value),
   });
 
-  function follow(policy: Policy): Entry {
-    const { secretName, source, prefix } = policy;
+  function follow({ source, header }: Made): Entry {
+    const { secretName } = header;
     const entry: Entry = {
-      policy,
+      source,
       current: secretOf(secretName, ++sequence, ''),
       followers: new Set(),
       unfollowStore: () => {},
@@ -88,7 +99,7 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
     entries.set(secretName, entry);
     entry.unfollowStore = store.subscribe(source, (credential: Credential | undefined) => {
       if (credential?.generation === entry.current.generation) return;
-      const value = credential === undefined ? '' : prefix + credential.value.reveal();
+      const value = credential === undefined ? '' : header.valueOf(credential.value.reveal());
       entry.current = secretOf(secretName, ++sequence, value, credential?.generation);
       for (const follower of entry.followers) follower.changed();
     });
@@ -97,12 +108,12 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
 
   return {
     subscribe(name, sources, changed) {
-      const policy = policyOf.get(name);
-      if (!policy || (sources !== undefined && !sources.has(policy.source))) {
+      const made = secretsOf.get(name);
+      if (!made || (sources !== undefined && !sources.has(made.source))) {
         const empty = secretOf(name, 0, '');
         return { name, known: false, current: () => empty, acknowledge() {}, close() {} };
       }
-      const entry = entries.get(name) ?? follow(policy);
+      const entry = entries.get(name) ?? follow(made);
       const follower: Follower = { changed, acknowledged: 0, acknowledgedAt: 0 };
       entry.followers.add(follower);
       return {
@@ -119,8 +130,8 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
     },
     carriedSince(source) {
       let since: { generation: number; sinceEpochMs: number } | undefined;
-      for (const { policy, current, followers } of entries.values()) {
-        if (policy.source !== source || followers.size === 0) continue;
+      for (const { source: of, current, followers } of entries.values()) {
+        if (of !== source || followers.size === 0) continue;
         if (current.generation === undefined) return undefined;
         since ??= { generation: current.generation, sinceEpochMs: 0 };
         if (since.generation !== current.generation) return undefined;
