@@ -18,6 +18,12 @@ export interface CallDeps {
   readonly budget: BufferBudget;
 }
 
+/** A call whose message is not whole yet. */
+interface Unfinished {
+  readonly reader: MessageReader;
+  readonly openedAt: number | undefined;
+}
+
 /** A call that waits for its answer. */
 interface Waiting {
   readonly call: PendingCall;
@@ -26,6 +32,10 @@ interface Waiting {
   readonly until: number;
 }
 
+/**
+ * `context` of its streams: when they were opened (monotonic ms, where the caller has a deadline, else undefined), then
+ * Unfinished or Waiting.
+ */
 export class UnaryCalls implements Handler {
   readonly #method: UnaryHandler;
   readonly #timeoutMs: number | undefined;
@@ -41,16 +51,18 @@ export class UnaryCalls implements Handler {
   }
 
   open(stream: Stream, ended: boolean): void {
-    if (ended) refuse(stream, GrpcStatus.UNIMPLEMENTED, 'a unary call needs one message');
+    if (ended) return refuse(stream, GrpcStatus.UNIMPLEMENTED, 'a unary call needs one message');
+    if (this.#timeoutMs !== undefined) stream.context = this.#deps.clock.monotonic() | 0; // no allocation
   }
 
   data(stream: Stream, chunk: Buffer, start: number, end: number, ended: boolean): void {
     const complete = ended || this.#leftOpen;
-    if (complete && stream.context === undefined && isWhole(chunk, start, end, this.#deps.maxMessageBytes)) {
+    const isFirst = typeof stream.context !== 'object';
+    if (complete && isFirst && isWhole(chunk, start, end, this.#deps.maxMessageBytes)) {
       return this.#call(stream, chunk.subarray(start + FRAME_HEADER_BYTES, end));
     }
     // The caller ends its side while it waits for the answer, or sends what nobody asked for.
-    if (this.#leftOpen && stream.context !== undefined && !(stream.context instanceof MessageReader)) return;
+    if (this.#leftOpen && !isFirst && !('reader' in (stream.context as object))) return;
     try {
       const message = this.#assemble(stream, chunk, start, end, ended);
       if (message !== undefined) this.#call(stream, message);
@@ -61,14 +73,17 @@ export class UnaryCalls implements Handler {
   }
 
   cancelled(stream: Stream): boolean {
-    const { context } = stream;
-    stream.context = undefined;
-    if (context instanceof MessageReader) context.release();
-    if (context === undefined || context instanceof MessageReader) return false;
-    const { call, deadline, until } = context as Waiting;
-    deadline?.cancel();
-    call.abort();
-    return this.#deps.clock.monotonic() >= until;
+    const context = stream.context as number | undefined | Unfinished | Waiting;
+    const now = this.#deps.clock.monotonic();
+    if (typeof context === 'object' && 'call' in context) {
+      stream.context = undefined;
+      context.deadline?.cancel();
+      context.call.abort();
+      return now >= context.until;
+    }
+    this.#release(stream);
+    const openedAt = typeof context === 'object' ? context.openedAt : context;
+    return openedAt !== undefined && ((now - openedAt) | 0) >= this.#timeoutMs!;
   }
 
   #call(stream: Stream, message: Uint8Array): void {
@@ -119,8 +134,11 @@ export class UnaryCalls implements Handler {
     ended: boolean,
   ): Uint8Array | undefined {
     const { maxMessageBytes, budget } = this.#deps;
-    stream.context ??= new MessageReader(maxMessageBytes, budget);
-    const reader = stream.context as MessageReader;
+    if (typeof stream.context !== 'object') {
+      const openedAt = stream.context as number | undefined;
+      stream.context = { reader: new MessageReader(maxMessageBytes, budget), openedAt } satisfies Unfinished;
+    }
+    const { reader } = stream.context as Unfinished;
     reader.push(chunk, start, end);
     if (this.#leftOpen && !ended) {
       const message = reader.next();
@@ -144,7 +162,7 @@ export class UnaryCalls implements Handler {
   }
 
   #release(stream: Stream): void {
-    if (stream.context instanceof MessageReader) stream.context.release();
+    if (typeof stream.context === 'object') (stream.context as Unfinished).reader.release();
     stream.context = undefined;
   }
 

@@ -156,6 +156,54 @@ describe('floods', () => {
     }, 250); // the client keeps what comes back: 60,000 frames
   });
 
+  test('12,000 resets of half-sent messages, or of heads without one, after the deadline cost nothing', async () => {
+    await undisturbed(async () => {
+      const before = faults('rapid_reset');
+      const client = await connectRaw(path);
+      let id = 1;
+      const head = callHead('/t.T/Echo', [['grpc-timeout', '1m']]);
+      const half = Buffer.of(0, 0, 0, 0, 9, 1);
+      for (let i = 0; i < 12; i++) {
+        const late = Array.from({ length: 1_000 }, (_, k) => id + 2 * k);
+        id += 2_000;
+        client.send(
+          ...late.flatMap((own) => [
+            frame(HEADERS, Flag.END_HEADERS, own, head),
+            ...(i % 2 === 0 ? [] : [frame(DATA, 0, own, half)]),
+          ]),
+        );
+        await sleep(10);
+        client.send(...late.map((own) => frame(FrameType.RST_STREAM, 0, own, number32(8))));
+      }
+      client.send(call(id, '/t.T/Echo', EMPTY));
+      await client.until(() => client.ended(id));
+      assert.equal(client.goaway(), undefined);
+      assert.equal(faults('rapid_reset'), before);
+      client.close();
+    }, 250);
+  });
+
+  test('10,001 resets of half-sent messages before their deadline end the connection', async () => {
+    await undisturbed(async () => {
+      const before = faults('rapid_reset');
+      const client = await connectRaw(path);
+      const head = callHead('/t.T/Echo', [['grpc-timeout', '1M']]);
+      for (let i = 0, id = 1; i < 10_001; i += 100) {
+        const parts: Buffer[] = [];
+        for (let k = 0; k < 100; k++, id += 2) {
+          parts.push(
+            frame(HEADERS, Flag.END_HEADERS, id, head),
+            frame(DATA, 0, id, Buffer.of(0, 0)),
+            frame(FrameType.RST_STREAM, 0, id, number32(8)),
+          );
+        }
+        client.send(...parts);
+        await sleep(1);
+      }
+      await endedWith(client, CALM, 'rapid_reset', before);
+    });
+  });
+
   for (const [what, fault, bytes] of [
     ['SETTINGS', 'settings_flood', frame(FrameType.SETTINGS, 0, 0)],
     ['PING', 'ping_flood', frame(FrameType.PING, 0, 0, Buffer.alloc(8))],
