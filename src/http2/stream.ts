@@ -72,8 +72,9 @@ export class Stream {
       return;
     }
     this.sendHead(head);
-    this.sendData(Uint8Array.from(lead)); // the caller writes the next one into the same bytes
-    this.sendData(body);
+    // Copies: the caller writes the next lead into the same bytes, and the body may lie in the buffer of the next read.
+    this.sendData(Uint8Array.from(lead));
+    this.sendData(Uint8Array.from(body));
     this.end(trailers);
   }
 

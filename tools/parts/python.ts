@@ -4,6 +4,11 @@ import { unpackWheel } from './wheel.ts';
 
 const WHEELS = {
   hpack: { version: '4.2.0', sha256: '858ac0b02280fa582b5080d68db0899c62a80375e0e5413a74970c5e518b6986' },
+  h2: { version: '4.4.1', sha256: '0e25f1462b23c9cb82d9eb02e28bc706dac2a68cb457c6a0d74d63c8a2a5d0e6' },
+  hyperframe: {
+    version: '6.1.0',
+    sha256: 'b03380493a519fce58ea5af42e4a42317bf9bd425596f7a0835ffce80f1a42e5',
+  },
 } as const;
 
 /** Folder for PYTHONPATH. */
