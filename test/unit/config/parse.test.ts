@@ -55,8 +55,17 @@ describe('a valid file', () => {
       { name: 'orders.example.com', wildcard: true, port: 8443 },
     ]);
     assert.deepEqual(orders!.match.methods, ['GET']);
-    assert.deepEqual(orders!.inject, { source: 'orders', header: 'authorization', prefix: 'Bearer ' });
-    assert.deepEqual(legacy!.inject, { source: 'legacy', header: 'x-api-key', prefix: '' });
+    const header = (name: string, prefix: string) => [{ name, prefix, basic: undefined }];
+    assert.deepEqual(orders!.inject, {
+      source: 'orders',
+      headers: header('authorization', 'Bearer '),
+      query: undefined,
+    });
+    assert.deepEqual(legacy!.inject, {
+      source: 'legacy',
+      headers: header('x-api-key', ''),
+      query: undefined,
+    });
     assert.deepEqual(
       legacy!.match.hosts.map(({ name }) => name),
       ['legacy.prod', 'legacy.prod.svc', 'legacy.prod.svc.cluster.local'],
