@@ -5,6 +5,8 @@ import Provider from 'oidc-provider';
 
 export interface IdentityProvider {
   readonly issuer: string;
+  /** Lines of a source's configuration that name it. Default: its issuer. */
+  readonly place?: string;
   /** Public keys, as at jwks_uri. */
   readonly jwks: JSONWebKeySet;
   /** Token requests so far, refused ones too. */

@@ -64,6 +64,8 @@ export async function startUpstream(options: UpstreamOptions): Promise<Upstream>
       )
         throw new Error('scope');
       if (revoked.has(payload.jti!)) throw new Error('revoked');
+      // jose compares whole seconds; a token that lives a few of them must not be let off a part of one.
+      if (payload.exp! * 1_000 <= Date.now()) throw Object.assign(new Error(), { code: 'ERR_JWT_EXPIRED' });
       lastAccepted = payload.jti!;
       counts.accepted++;
       const peer = (request.socket as TLSSocket).getPeerCertificate();

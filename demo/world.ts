@@ -10,7 +10,11 @@ import type { Door } from '../src/doors/generate/plan.ts';
 import { type EnvoyVersion, type StartedEnvoy, startEnvoy } from '../test/support/envoy.ts';
 import { type StartedProcess, startProcess } from '../test/support/process.ts';
 import { type Authority, createAuthority } from './certificates.ts';
-import { type IdentityProvider, startIdentityProvider } from './identity-provider.ts';
+import {
+  type IdentityProvider,
+  type IdentityProviderOptions,
+  startIdentityProvider,
+} from './identity-provider.ts';
 import { startUpstream, type Upstream } from './upstream.ts';
 
 export const ORDERS = 'orders.example.com';
@@ -38,6 +42,10 @@ export interface WorldOptions {
   readonly check?: string;
   /** The provider is away at first. */
   readonly providerDown?: boolean;
+  /** Another provider than the real one. */
+  readonly provider?: (options: IdentityProviderOptions, authority: Authority) => Promise<IdentityProvider>;
+  /** Environment of bearerd beside this process's. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface Answer {
@@ -79,11 +87,14 @@ export interface SendOptions {
 
 export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), 'bearerd-world-'));
-  const provider = await startIdentityProvider({
-    ...CLIENT,
-    ...(options.lifetimeSeconds === undefined ? {} : { lifetimeSeconds: options.lifetimeSeconds }),
-  });
   const authority = await createAuthority(folder);
+  const provider = await (options.provider ?? startIdentityProvider)(
+    {
+      ...CLIENT,
+      ...(options.lifetimeSeconds === undefined ? {} : { lifetimeSeconds: options.lifetimeSeconds }),
+    },
+    authority,
+  );
   const upstream = await startUpstream({
     certificate: await authority.issue('api', 'server'),
     clientCa: authority.ca,
@@ -97,7 +108,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
 
   await writeFile(join(folder, 'secret'), `${CLIENT.clientSecret}\n`, { mode: 0o600 });
   const configFile = join(folder, 'bearerd.yaml');
-  const text = configText(folder, provider.issuer, options);
+  const text = configText(folder, provider, options);
   await writeFile(configFile, text);
   const config = parseConfig(text, configFile);
   const stops: (() => Promise<unknown>)[] = [() => upstream.stop(), () => provider.stop()];
@@ -117,7 +128,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       const bearerd = await startProcess(
         process.execPath,
         [join(import.meta.dirname, '../bin/bearerd.js'), 'serve', '--config', configFile],
-        { name: 'bearerd' },
+        { name: 'bearerd', env: { ...process.env, ...options.env } },
       );
       stops.push(() => bearerd.stop());
       const [, address] = await bearerd.waitForOutput(
@@ -162,7 +173,7 @@ export async function gated(envoy: StartedEnvoy): Promise<GatedEnvoy> {
   return { envoy, url: `http://127.0.0.1:${port}`, send: (path, sent) => send(port, path, sent) };
 }
 
-function configText(folder: string, issuer: string, options: WorldOptions): string {
+function configText(folder: string, provider: IdentityProvider, options: WorldOptions): string {
   return `version: 1
 mode: development   # http to a provider on loopback
 listen:
@@ -174,7 +185,7 @@ sources:
   orders:
     required: true
     client_credentials:
-      issuer: ${issuer}
+      ${provider.place ?? `issuer: ${provider.issuer}`}
       client_id: ${CLIENT.clientId}
       client_secret: { file: ${folder}/secret }
       scope: [${CLIENT.scope}]

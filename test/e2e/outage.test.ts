@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createWorld, OPEN } from '../../demo/world.ts';
 import { startedWorld } from '../support/world.ts';
 
-for (const door of ['check', 'push'] as const) {
+for (const door of ['check', 'push', 'attempt'] as const) {
   test(`${door}: with the provider down at start, other routes serve within 2 s and ours recover within 1 s`, async (t) => {
     const world = await startedWorld(t, { providerDown: true });
     assert.equal(await world.readyz(), 503);
@@ -19,6 +19,8 @@ for (const door of ['check', 'push'] as const) {
 
     const ours = await send('/v1/orders');
     assert.equal(ours.status, 503, ours.body);
+    t.diagnostic(`denied in ${ours.ms.toFixed(0)} ms (at most 100, and no time limit's)`);
+    assert.ok(ours.ms <= 100, `${ours.ms} ms`);
     assert.ok(Number(ours.headers['retry-after']) >= 1, 'Retry-After');
     assert.match(ours.body, /source_unavailable|no_credential|credential/);
     assert.equal(world.upstream.refused, 0, 'nothing reaches the upstream');

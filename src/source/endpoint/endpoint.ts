@@ -2,8 +2,8 @@
 // not let through is answered at once with the endpoint's last failure.
 import { type Allowance, createAllowance } from '../../credential/allowance.ts';
 import type { IssueRequest } from '../../credential/credential.ts';
-import { BACKGROUND_PATIENCE_MS, CALL_MS, QUEUE_LENGTH } from '../../credential/numbers.ts';
-import type { Clock } from '../../lib/clock.ts';
+import { BACKGROUND_PATIENCE_MS, CALL_MS, PROBE_MS, QUEUE_LENGTH } from '../../credential/numbers.ts';
+import type { Clock, Timer } from '../../lib/clock.ts';
 import { CredentialError } from '../../lib/errors.ts';
 import type { EndpointRefusal, Observer } from '../../telemetry/observer.ts';
 import { type BreakerState, type Caller, createBreaker, type Outcome } from './breaker.ts';
@@ -97,7 +97,12 @@ export function createEndpoint(name: string, deps: EndpointDeps): Endpoint {
     observer.endpointCalled(name, why);
     let outcome: Outcome = { kind: 'abandoned' };
     try {
-      const result = await Promise.race([send(controller.signal), aborted(controller.signal, limitMs)]);
+      // Nobody who waits hangs on one connection of an endpoint that failed last time.
+      const call =
+        caller.waiting && lastFailure !== undefined
+          ? hedged(send, controller.signal)
+          : send(controller.signal);
+      const result = await Promise.race([call, aborted(controller.signal, limitMs)]);
       outcome = { kind: 'answered' };
       lastFailure = undefined;
       if (request.refused === undefined) allowance.came();
@@ -108,9 +113,28 @@ export function createEndpoint(name: string, deps: EndpointDeps): Endpoint {
       throw error;
     } finally {
       limit.cancel();
+      // What is still under way beside the one that answered.
+      controller.abort();
       request.signal.removeEventListener('abort', abort);
       breaker.ended(caller, as, outcome);
     }
+  }
+
+  /** Another call every 500 ms while none has answered: one that was swallowed never tells that the way is free again. */
+  function hedged<T>(send: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    let open = 0;
+    let timer: Timer | undefined;
+    function next(): void {
+      if (signal.aborted) return;
+      if (open++ > 0) observer.endpointCalled(name, 'probe');
+      timer = clock.setTimer(next, PROBE_MS);
+      send(signal).then(resolve, (error: unknown) => {
+        if (--open === 0) reject(error);
+      });
+    }
+    next();
+    return promise.finally(() => timer?.cancel());
   }
 
   return {

@@ -102,6 +102,21 @@ describe('an endpoint', () => {
     await refused;
   });
 
+  test('whose way was a black hole: its return is seen within a second, although the calls from before never end', async () => {
+    const { clock, needed, calls, answerWith } = setup();
+    answerWith(() => Promise.reject(away));
+    await assert.rejects(needed());
+    answerWith(() => new Promise(() => {}));
+    const served = needed();
+    await clock.advance(2_100);
+    assert.equal(calls(), 1 + 5, 'one every 500 ms');
+    answerWith(() => Promise.resolve('token'));
+    await clock.advance(400);
+    assert.equal(await served, 'token');
+    await clock.advance(10_000);
+    assert.equal(calls(), 7);
+  });
+
   test('what stood in line when the breaker opened is not sent', async () => {
     const { needed, calls, answerWith } = setup();
     const fails: (() => void)[] = [];
