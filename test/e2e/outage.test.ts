@@ -41,6 +41,33 @@ for (const door of ['check', 'push', 'attempt'] as const) {
   });
 }
 
+test('a first credential that takes its time is waited for, and one that takes too long is denied before Envoy gives up', async (t) => {
+  const world = await createWorld({ settings: 'max_wait: 1s' });
+  t.after(() => world.stop());
+  for (const door of ['check', 'attempt'] as const) {
+    const { send, envoy } = await world.startEnvoy(door);
+    for (const [delayMs, status] of [
+      [600, 200],
+      [4_000, 503],
+    ] as const) {
+      world.provider.delayMs = delayMs;
+      const bearerd = await world.startBearerd();
+      const answer = await send('/v1/orders');
+      t.diagnostic(
+        `${door}: provider in ${delayMs} ms, answered ${answer.status} in ${answer.ms.toFixed(0)} ms`,
+      );
+      assert.equal(answer.status, status, answer.body);
+      assert.ok(answer.ms < 1_300, `${answer.ms} ms`);
+      if (status === 503) assert.match(answer.body, /"reason":"credential_pending"/);
+      await bearerd.stop();
+    }
+    const stats = await envoy.stats('cluster.bearerd_check');
+    for (const fault of ['upstream_rq_timeout', 'upstream_rq_per_try_timeout']) {
+      assert.equal(stats.get(`cluster.bearerd_check.${fault}`) ?? 0, 0, fault);
+    }
+  }
+});
+
 test('a killed bearerd: check answers 503 on its own routes only, push goes on, and both are whole after the restart', async (t) => {
   const world = await createWorld();
   t.after(() => world.stop());

@@ -128,9 +128,9 @@ export async function underFault(
   assert.deepEqual(lost.slice(0, 3), [], 'nothing is lost while a credential lives');
   assert.equal(outcome.expired, 0, 'no expired credential is sent');
   assert.ok(tokenCalls <= callLimit, `${tokenCalls} token calls`);
-  for (const { status, told, retryAfter } of denied) {
+  for (const { door, status, told, ms, retryAfter } of denied) {
     assert.equal(status, 503, told);
-    assert.ok(Number(retryAfter) >= 1, `Retry-After: ${retryAfter}`);
+    assert.ok(Number(retryAfter) >= 1, `${door} after ${ms} ms, Retry-After: ${retryAfter}, ${told}`);
     // Through push Envoy answers by itself.
     assert.match(told, /"reason":"[a-z_]+"|"error":"no_credential"/);
   }

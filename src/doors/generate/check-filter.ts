@@ -39,8 +39,10 @@ export function checkFilter(config: Config): object {
         retry_policy: because('A Check changes nothing, so one more try bridges a restart.', {
           retry_on: 'unavailable,reset',
           num_retries: 1,
-          // Envoy's default waits up to a second here, which a dead bearerd would add to every 503.
-          retry_back_off: { base_interval: '0.05s', max_interval: '0.1s' },
+          // Envoy's default waits up to a second before the one retry, which a dead bearerd would add to every 503.
+          // Its max_interval is also the time limit of each try (convertCoreToRouteRetryPolicy): 0.1s there ended every
+          // Check that waited for a first credential (measured on 1.40).
+          retry_back_off: { base_interval: '0.05s', max_interval: bearerdTimeout(config) },
         }),
       },
       failure_mode_allow: because('No call leaves without its credential because bearerd is away.', false),
