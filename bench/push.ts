@@ -144,7 +144,7 @@ function addNative(resources: Resources): void {
   });
 }
 
-function upstreamListener(port: number): object {
+export function upstreamListener(port: number): object {
   return {
     name: 'upstream',
     address: { socket_address: { address: '127.0.0.1', port_value: port } },
@@ -192,7 +192,7 @@ function upstreamListener(port: number): object {
 }
 
 /** The credential that reached the upstream. */
-function seen(port: number, host: string): Promise<string | undefined> {
+export function seen(port: number, host: string): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     request({ host: '127.0.0.1', port, path: '/seen', headers: { host } }, (answer) => {
       answer.resume();

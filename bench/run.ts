@@ -2,11 +2,13 @@
 // ratio is taken within one round; printed are median and range.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { attempt } from './attempt.ts';
 import { direct } from './direct.ts';
 import { throughEnvoy } from './envoy.ts';
 import type { Figure, Skipped } from './figure.ts';
 import { policies } from './policies.ts';
 import { idleMemory, startTime } from './process.ts';
+import { proof } from './proof.ts';
 import { push } from './push.ts';
 
 const PARTS: Record<string, () => Promise<readonly (Figure | Skipped)[]>> = {
@@ -16,6 +18,8 @@ const PARTS: Record<string, () => Promise<readonly (Figure | Skipped)[]>> = {
   policies,
   envoy: throughEnvoy,
   push,
+  attempt,
+  proof,
 };
 
 const { values } = parseArgs({ options: { json: { type: 'string' }, only: { type: 'string' } } });
