@@ -1,7 +1,7 @@
 // What Check and Process decide alike: match → mark → slot → inject, or wait for a first credential. A warm one is
 // synchronous from the first byte to the last: it fetches nothing, awaits nothing and logs nothing, and its answer was
 // encoded when the credential was first handed out.
-import type { Credential, CredentialStore } from '../credential/credential.ts';
+import type { Credential, CredentialStore, Subject } from '../credential/credential.ts';
 import type { Clock } from '../lib/clock.ts';
 import { CredentialError } from '../lib/errors.ts';
 import type { Match, Policy, PolicyTable, SubjectHeaders } from '../policy/policy.ts';
@@ -57,10 +57,17 @@ export interface DecisionDeps {
 export interface Decision {
   /** The policy whose credential the request gets, or the answer where it gets none. */
   policyOf(request: Asked): Policy | Uint8Array;
-  /** The current credential of the policy, if it may be used. */
-  current(policy: Policy): Credential | undefined;
+  /** The current credential of the policy, or of one of its subjects, if it may be used. */
+  current(policy: Policy, subjectKey?: string): Credential | undefined;
   /** The current credential; when there is none waits for one, within `maxWaitMs` and the caller's deadline. */
   inject(policy: Policy, request: Asked, call: UnaryCall): Uint8Array | Promise<Uint8Array>;
+  /** The same for a subject that is known already. */
+  injectFor(
+    subject: Subject,
+    policy: Policy,
+    request: Asked,
+    call: UnaryCall,
+  ): Uint8Array | Promise<Uint8Array>;
   /**
    * Waits for `credential`, then injects what is current, or for a subject this one. A CredentialError is the denial, or
    * on_failure: pass.
@@ -71,6 +78,8 @@ export interface Decision {
     request: Asked,
     subjectKey?: string,
   ): Promise<Uint8Array>;
+  /** A denial, or on_failure: pass. */
+  deny(policy: Policy, reason: CredentialError['code'], retryAfterMs: number): Uint8Array;
 }
 
 // What is left of the caller's deadline is for the way back: an answer of our own must arrive before Envoy gives up.
@@ -147,6 +156,17 @@ export function createDecision(deps: DecisionDeps): Decision {
     if (credential !== undefined) return forSubject(policy, credential, request);
     const subject = parseSubject(text);
     if (subject === undefined) return denied(policy, 'subject_malformed', 0);
+    return injectFor(subject, policy, request, call);
+  }
+
+  function injectFor(
+    subject: Subject,
+    policy: Policy,
+    request: Asked,
+    call: UnaryCall,
+  ): Uint8Array | Promise<Uint8Array> {
+    const credential = slots[policy.index]!.peek(subject.key);
+    if (credential !== undefined) return forSubject(policy, credential, request);
     const wait = store.get(policy.source, timeoutOf(call), call.signal, subject);
     return injectWhen(wait, policy, request, subject.key);
   }
@@ -217,7 +237,14 @@ export function createDecision(deps: DecisionDeps): Decision {
     return answers.denial(reason, retryAfterMs);
   }
 
-  return { policyOf, current: (policy) => slots[policy.index]!.peek(), inject, injectWhen };
+  return {
+    policyOf,
+    current: (policy, subjectKey) => slots[policy.index]!.peek(subjectKey),
+    inject,
+    injectFor,
+    injectWhen,
+    deny: denied,
+  };
 }
 
 /** Whether `name` is one of the comma-separated names. Called for every request: no split. */

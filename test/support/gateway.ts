@@ -8,7 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type GatedEnvoy, gated } from '../../demo/world.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { generateEnvoy } from '../../src/doors/generate/generate.ts';
-import { startEnvoy } from './envoy.ts';
+import type { Door } from '../../src/doors/generate/plan.ts';
+import { type EnvoyVersion, startEnvoy } from './envoy.ts';
 import { type StartedProcess, startProcess } from './process.ts';
 
 export interface GatewayOptions {
@@ -18,6 +19,8 @@ export interface GatewayOptions {
   readonly inject?: string;
   /** Lines of the policy beside name, match and inject. */
   readonly policy?: string;
+  /** Top-level lines, e.g. `limits: { … }`. */
+  readonly settings?: string;
   /** Files of the folder by name, written before anything starts. */
   readonly files?: Readonly<Record<string, string>>;
   readonly mode?: 'production' | 'development';
@@ -32,7 +35,7 @@ export interface Gateway {
   readonly folder: string;
   readonly bearerd: StartedProcess;
   readonly healthUrl: string;
-  startEnvoy(door: 'check' | 'push' | 'attempt'): Promise<GatedEnvoy>;
+  startEnvoy(door: Door, version?: EnvoyVersion): Promise<GatedEnvoy>;
   /** Resolves once bearerd has its credentials. */
   ready(timeoutMs?: number): Promise<void>;
   metrics(): Promise<string>;
@@ -59,7 +62,8 @@ outbound:
   - name: orders
     match: { hosts: [orders.example.com] }
     inject: { source: orders${options.inject ?? ''} }
-${options.policy === undefined ? '' : `    ${options.policy}\n`}`;
+${options.policy === undefined ? '' : `    ${options.policy}\n`}${options.settings ?? ''}
+`;
   await writeFile(configFile, text);
   const config = parseConfig(text, configFile);
   const bearerd = await startProcess(
@@ -76,7 +80,7 @@ ${options.policy === undefined ? '' : `    ${options.policy}\n`}`;
     folder,
     bearerd,
     healthUrl,
-    async startEnvoy(door) {
+    async startEnvoy(door, version) {
       const there = { address: '127.0.0.1', port };
       const envoy = await startEnvoy({
         config: generateEnvoy(config, {
@@ -84,6 +88,7 @@ ${options.policy === undefined ? '' : `    ${options.policy}\n`}`;
           listen: { kind: 'tcp', host: '127.0.0.1', port: 0 },
           upstreams: { 'orders.example.com': there, '*': there },
         }),
+        ...(version === undefined ? {} : { version }),
       });
       t.after(() => envoy.stop());
       return gated(envoy);

@@ -17,31 +17,25 @@ function continued(write: (w: BinaryWriter) => void): Uint8Array {
 
 const passUntouched = continued(() => {});
 
-function passWithout(policy: Policy): Uint8Array {
+type Header = readonly [name: string, value: string];
+
+/** Headers set in place of whatever the attempt carries, and headers taken away. */
+function mutation(set: readonly Header[], removed: readonly string[]): Uint8Array {
   return continued((w) => {
     w.uint32(tag(2, 2)).fork(); // header_mutation
-    for (const { name } of policy.injection.headers) w.uint32(tag(2, 2)).string(name); // remove_headers
-    for (const name of policy.removes) w.uint32(tag(2, 2)).string(name);
+    for (const [name, value] of set) writeRawHeader(w, 1, name, value); // set_headers
+    for (const name of removed) w.uint32(tag(2, 2)).string(name); // remove_headers
     w.join();
   });
 }
 
-/** Headers set in place of whatever the attempt carries, and headers that go no further. */
-export function buildMutation(
-  headers: readonly (readonly [name: string, value: string])[],
-  removes: readonly string[] = [],
-): Uint8Array {
-  return continued((w) => {
-    w.uint32(tag(2, 2)).fork(); // header_mutation
-    for (const [name, value] of headers) writeRawHeader(w, 1, name, value); // set_headers
-    for (const name of removes) w.uint32(tag(2, 2)).string(name); // remove_headers
-    w.join();
-  });
+function passWithout(policy: Policy): Uint8Array {
+  return mutation([], [...policy.injection.headers.map(({ name }) => name), ...policy.removes]);
 }
 
 function injection(policy: Policy, credential: Credential): Uint8Array {
   const value = credential.value.reveal();
-  return buildMutation(
+  return mutation(
     policy.injection.headers.map((header) => [header.name, header.valueOf(value)]),
     policy.removes,
   );

@@ -1,7 +1,8 @@
 // ExternalProcessor/Process in the upstream filter chain: every attempt of a request, request headers only. The first one
 // is decided as a Check is. A later one waits until it is known why the one before failed, since the credential may have
 // been refused, and then carries a new one: the app sees no refusal.
-import type { Credential, CredentialStore } from '../../credential/credential.ts';
+import type { CredentialStore, Subject } from '../../credential/credential.ts';
+import { keyOf } from '../../credential/subject.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Policy, PolicyTable } from '../../policy/policy.ts';
 import { GrpcError, GrpcStatus, type UnaryCall, type UnaryHandler } from '../../server/front.ts';
@@ -30,6 +31,13 @@ export interface ProcessDeps {
   readonly outcomes: AttemptOutcomes;
 }
 
+/** What the attempt before this one put on the request. */
+interface Carried {
+  readonly subject: Subject | undefined;
+  /** undefined: none that is current. */
+  readonly generation: number | undefined;
+}
+
 export function createProcess(deps: ProcessDeps): UnaryHandler {
   const { policies, store, observer, maxWaitMs, outcomes } = deps;
   const decision = createDecision({
@@ -47,37 +55,60 @@ export function createProcess(deps: ProcessDeps): UnaryHandler {
     const request = parse(message);
     const policy = decision.policyOf(request);
     if (policy instanceof Uint8Array) return policy;
-    if (request.attempt <= 1 || policy.healOn === 'off') return decision.inject(policy, request, call);
+    if (request.attempt <= 1) return decision.inject(policy, request, call);
+    const carried = carriedBy(policy, request);
+    if (carried === 'unknown') return decision.deny(policy, 'credential_expired', 0);
+    if (policy.healOn === 'off') return unchanged(carried, policy, request, call);
     const outcome = outcomes.ask(request, EVIDENCE_MS);
     return outcome instanceof Promise
-      ? outcome.then((late) => again(policy, request, late, call))
-      : again(policy, request, outcome, call);
+      ? outcome.then((late) => again(carried, late, policy, request, call))
+      : again(carried, outcome, policy, request, call);
   };
 
+  /** Headers are as the attempt before left them: the credential is there, and a subject token is gone. */
+  function carriedBy(policy: Policy, request: AttemptRequest): Carried | 'unknown' {
+    const value = valueCarried(policy, request);
+    if (policy.subject !== undefined) {
+      // Never taken for a subject token: it is what one was exchanged for.
+      return (value === undefined ? undefined : store.subjectOf(policy.source, keyOf(value))) ?? 'unknown';
+    }
+    const current = decision.current(policy);
+    const isCurrent = current !== undefined && current.value.reveal() === value;
+    return { subject: undefined, generation: isCurrent ? current.generation : undefined };
+  }
+
   function again(
+    { subject, generation }: Carried,
+    outcome: Outcome | undefined,
     policy: Policy,
     request: AttemptRequest,
-    outcome: Outcome | undefined,
     call: UnaryCall,
   ): Uint8Array | Promise<Uint8Array> {
     if (outcome === undefined) observer.feedbackLate(policy.name);
-    // The header is as the attempt before left it: another value there is not the one to be renewed.
-    const refused = outcome === 'refused' ? decision.current(policy) : undefined;
-    if (refused === undefined || !carries(request, policy, refused)) {
-      return decision.inject(policy, request, call);
+    const current = decision.current(policy, subject?.key);
+    if (outcome !== 'refused' || current === undefined || current.generation !== generation) {
+      return unchanged({ subject, generation }, policy, request, call);
     }
     const { requestId, host, method, path } = request;
-    const forced = store.refused(
-      policy.source,
-      refused.generation,
-      requestKey(requestId, host, method, path),
-    );
+    const forced = store.refused(policy.source, generation, requestKey(requestId, host, method, path));
     // Over the limits: the app gets to see the refusal.
     if (forced === 'limited' || forced === 'refused_for_good') {
-      return decision.inject(policy, request, call);
+      return unchanged({ subject, generation }, policy, request, call);
     }
-    const renewed = store.after(policy.source, refused.generation, maxWaitMs, call.signal);
-    return decision.injectWhen(renewed, policy, request);
+    const renewed = store.after(policy.source, generation, maxWaitMs, call.signal, subject);
+    return decision.injectWhen(renewed, policy, request, subject?.key);
+  }
+
+  /** With what is current now. */
+  function unchanged(
+    { subject }: Carried,
+    policy: Policy,
+    request: AttemptRequest,
+    call: UnaryCall,
+  ): Uint8Array | Promise<Uint8Array> {
+    return subject === undefined
+      ? decision.inject(policy, request, call)
+      : decision.injectFor(subject, policy, request, call);
   }
 
   function parse(message: Uint8Array): AttemptRequest {
@@ -91,8 +122,13 @@ export function createProcess(deps: ProcessDeps): UnaryHandler {
   }
 }
 
-/** Whether every header of the policy stands as it was injected with this credential. */
-function carries(request: AttemptRequest, { injection }: Policy, credential: Credential): boolean {
-  const value = credential.value.reveal();
-  return injection.headers.every((header) => request.header(header.name) === header.valueOf(value));
+/** The credential that every header of the policy stands for; undefined = none, or not the same in all. */
+function valueCarried({ injection }: Policy, request: AttemptRequest): string | undefined {
+  const [first] = injection.headers;
+  const text = first === undefined ? undefined : request.header(first.name);
+  const value = text === undefined ? undefined : first!.credentialIn(text);
+  if (value === undefined) return undefined;
+  return injection.headers.every(({ name, valueOf }) => request.header(name) === valueOf(value))
+    ? value
+    : undefined;
 }

@@ -20,7 +20,10 @@ export function bestDoor(config: Config, policy: OutboundConfig): BestDoor {
   if (attemptRefusals(config, [policy]).length === 0) {
     return {
       door: 'attempt',
-      why: 'push cannot serve it, and a retry of the same request carries a new credential',
+      why:
+        policy.subject === undefined
+          ? 'push cannot serve it, and a retry of the same request carries a new credential'
+          : 'each user has a credential of their own, and a retry of the same request carries a new one',
     };
   }
   return { door: 'check', why: 'neither push nor attempt can serve it' };
