@@ -110,6 +110,7 @@ for (const version of TESTED_ENVOYS) {
         send('/v1/orders', { headers: { authorization: 'Bearer of-the-app' } }),
       );
       while (upstream.seen.length < 21) await sleep(5);
+      await sleep(200); // the second attempts wait in bearerd
       bearerd.child.kill(signal);
       const answers = await Promise.all(waiting);
       await bearerd.exited;
