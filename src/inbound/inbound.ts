@@ -8,6 +8,7 @@ import { createProviderHttp } from '../provider-http/http.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import { ApiKeys, createApiKeysFile } from './api-keys.ts';
 import type { FollowedFile } from './followed-file.ts';
+import { createIntrospection } from './introspection.ts';
 import { createIssuerKeys } from './issuer-keys.ts';
 import { createLoader } from './jwks-location.ts';
 import { createJwtIssuer, type TokenVerifier } from './jwt-issuer.ts';
@@ -57,6 +58,7 @@ export function createInbound(config: InboundConfig, deps: InboundDeps): Inbound
       return { verifier, iss: issuer.kind === 'jwt' ? issuer.issuer : undefined };
     }),
     config.verifiedTokenBytes,
+    time,
   );
 
   const roles = new Roles();
@@ -120,16 +122,20 @@ function createIssuer(
   deps: InboundDeps,
 ): TokenVerifier {
   const { clock, env, observer, random } = deps;
-  if (config.kind === 'introspection') throw new Error('introspection is not there yet');
+  const http = createProviderHttp({ caFile: config.caFile, env, now: () => clock.now() });
+  if (config.kind === 'introspection') {
+    const reader = createSecretReader(config.clientSecret, env);
+    return createIntrospection(config, { index, http, secret: () => reader.read(), time, clock, observer });
+  }
   if (config.keys.from === 'shared_secret') {
     const reader = createSecretReader(config.keys.secret, env);
     return createJwtIssuer(config, { index, time, keys: undefined, secret: () => reader.read() });
   }
-  const http = createProviderHttp({ caFile: config.caFile, env, now: () => clock.now() });
   const file = config.keys.from === 'file' ? config.keys.path : undefined;
   const keys = createIssuerKeys({
     issuer: config.name,
     load: createLoader(config, http),
+    close: () => void http.close(),
     ...(file === undefined ? {} : { watch: (changed) => watchFile(file, clock, changed) }),
     clock,
     observer,

@@ -29,6 +29,8 @@ export interface IssuerKeysDeps {
   readonly issuer: string;
   /** A JWK Set as it came. Rejects with a message that quotes nothing of it. */
   readonly load: (signal: AbortSignal) => Promise<unknown>;
+  /** Lets go of what `load` holds open. */
+  readonly close?: () => void;
   /** For a file, which tells of changes by itself; returns the way to stop. */
   readonly watch?: (changed: () => void) => () => void;
   readonly clock: Clock;
@@ -37,7 +39,7 @@ export interface IssuerKeysDeps {
 }
 
 export function createIssuerKeys(deps: IssuerKeysDeps): IssuerKeys {
-  const { issuer, load, watch, clock, observer, random } = deps;
+  const { issuer, load, close, watch, clock, observer, random } = deps;
   const set = new KeySet();
   const unknown = new Map<string, number>();
   let inFlight: Promise<void> | undefined;
@@ -99,6 +101,7 @@ export function createIssuerKeys(deps: IssuerKeysDeps): IssuerKeys {
       timer?.cancel();
       lastGood?.cancel();
       stopWatching();
+      close?.();
     },
     candidates: (kid, alg) => set.candidates(kid, alg),
     get known() {

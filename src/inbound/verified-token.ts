@@ -15,6 +15,8 @@ export interface VerifiedToken {
   readonly notBefore: number;
   readonly issuedAt: number;
   readonly leewayMs: number;
+  /** Until when the verdict itself counts, epoch milliseconds; Infinity for a signature. */
+  readonly freshUntil: number;
   readonly audience: readonly string[];
   readonly scopes: ReadonlySet<string>;
   readonly roles: readonly string[];
@@ -63,6 +65,7 @@ export function createVerifiedToken(claims: Claims, origin: TokenOrigin): Verifi
     notBefore,
     issuedAt,
     leewayMs: origin.leewayMs,
+    freshUntil: Number.POSITIVE_INFINITY,
     audience,
     scopes: new Set(wordsOf(claims['scope'] ?? claims['scp'])),
     roles: wordsOf(claimAt(claims, origin.rolesClaim)),

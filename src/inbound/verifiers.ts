@@ -2,6 +2,7 @@
 // verification.
 import { type CompactJwt, parseCompactJwt } from './compact-jwt.ts';
 import type { TokenVerifier, Verdict } from './jwt-issuer.ts';
+import type { TokenTime } from './token-time.ts';
 import type { VerifiedToken } from './verified-token.ts';
 import { VerifiedTokens } from './verified-tokens.ts';
 
@@ -19,7 +20,7 @@ export interface Verifiers {
   readonly cached: VerifiedTokens;
 }
 
-export function createVerifiers(issuers: readonly Issuer[], maxBytes: number): Verifiers {
+export function createVerifiers(issuers: readonly Issuer[], maxBytes: number, time: TokenTime): Verifiers {
   const cached = new VerifiedTokens(maxBytes);
   const inFlight = new Map<string, Promise<Verdict>>();
 
@@ -57,8 +58,9 @@ export function createVerifiers(issuers: readonly Issuer[], maxBytes: number): V
       for (const index of allowed) {
         const token = cached.get(key, index);
         if (token === undefined) continue;
-        // Its issuer publishes the key no more: what it signed has to be verified again, and will not be.
-        if (token.key?.live !== false) return token;
+        // Its issuer publishes the key no more, or its word was good for a while only.
+        const isFresh = token.freshUntil === Number.POSITIVE_INFINITY || time.now() < token.freshUntil;
+        if (token.key?.live !== false && isFresh) return token;
         cached.delete(key, index);
       }
       return undefined;
