@@ -6,6 +6,7 @@ import { inboundProblems } from './inbound/checks.ts';
 import { listenAddressText } from './listen-address.ts';
 import { problemAt } from './problems.ts';
 import type { ConfigFile } from './schema.ts';
+import { isReadOnTheWay } from './schema-shared-cache.ts';
 import { kindOf, kinds } from './source/kinds.ts';
 import type { Path, YamlDocument } from './yaml-document.ts';
 
@@ -21,6 +22,7 @@ export function crossProblems(file: ConfigFile, document: YamlDocument): ConfigP
   secrets(file, report);
   refreshTokenStores(file, report);
   subjects(file, report);
+  sharedCache(file, report);
   policies(file, report);
   regexes(file, report);
   inboundProblems(
@@ -85,9 +87,10 @@ function listeners({ listen, sources, outbound, unmatched }: ConfigFile, report:
 
 const INLINE = 'a secret in the file itself needs mode: development; use { file: /path } or { env: NAME }';
 
-function secrets({ mode, sources, audit }: ConfigFile, report: Report): void {
+function secrets({ mode, sources, audit, shared_cache }: ConfigFile, report: Report): void {
   if (mode === 'development') return;
   for (const path of inlineSecrets(audit)) report(['audit', ...path, 'inline'], INLINE);
+  for (const path of inlineSecrets(shared_cache)) report(['shared_cache', ...path, 'inline'], INLINE);
   for (const [name, source] of Object.entries(sources)) {
     const type = kindOf(source);
     const own = source[type] as Readonly<Record<string, unknown>>;
@@ -117,6 +120,20 @@ function refreshTokenStores({ sources }: ConfigFile, report: Report): void {
     }
     taken.set(own.store.file, name);
   }
+}
+
+function sharedCache({ mode, sources, shared_cache: cache }: ConfigFile, report: Report): void {
+  if (cache === undefined) return;
+  if (mode !== 'development' && isReadOnTheWay(cache)) {
+    report(
+      ['shared_cache', 'redis'],
+      'expected tls beyond loopback: entries are sealed, but the password and who asks for what are not',
+    );
+  }
+  cache.per_user_sources.forEach((name, i) => {
+    const at: Path = ['shared_cache', 'per_user_sources', i];
+    if (!Object.hasOwn(sources, name)) report(at, unknownSource(name, Object.keys(sources)));
+  });
 }
 
 /** Where inline secrets stand below `value`: only they have become a Secret when the file was read. */

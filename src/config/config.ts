@@ -4,6 +4,7 @@ import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
 import type { InboundConfig } from './inbound/config.ts';
 import type { AuditConfig } from './schema-audit.ts';
 import type { InjectConfig } from './schema-inject.ts';
+import type { SharedCacheConfig } from './schema-shared-cache.ts';
 import type { ApiKeysConfig } from './source/api-keys.ts';
 import type { ClientCredentialsConfig } from './source/client-credentials.ts';
 import type { ExecConfig } from './source/exec.ts';
@@ -17,6 +18,7 @@ import type { SubjectHeaders, TokenExchangeConfig } from './source/token-exchang
 
 export type { AuditConfig } from './schema-audit.ts';
 export type { HeaderInjection, InjectConfig } from './schema-inject.ts';
+export type { RedisConfig, SharedCacheConfig } from './schema-shared-cache.ts';
 export type {
   ClientAuthMethod,
   PrivateKeyJwtConfig,
@@ -49,6 +51,8 @@ export interface Config {
   readonly feedback: FeedbackConfig;
   /** undefined = no audit trail. */
   readonly audit: AuditConfig | undefined;
+  /** undefined = memory only. */
+  readonly sharedCache: SharedCacheConfig | undefined;
   readonly log: LogConfig;
 }
 

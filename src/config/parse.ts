@@ -7,6 +7,7 @@ import type { AuditConfig, CheckListenConfig, Config, OutboundConfig, SourceConf
 import { toInbound } from './inbound/parse.ts';
 import { shapeProblems } from './problems.ts';
 import { type ConfigFile, configFile } from './schema.ts';
+import { toSharedCache } from './schema-shared-cache.ts';
 import { kindOf, kinds } from './source/kinds.ts';
 import { resolveSecretRef } from './source/secret-ref.ts';
 import { parseYaml } from './yaml-document.ts';
@@ -51,6 +52,7 @@ function toConfig(file: ConfigFile, folder: string): Config {
     },
     feedback: { responseHeaders: file.feedback.response_headers },
     audit: file.audit && toAudit(file.audit, folder),
+    sharedCache: file.shared_cache && toSharedCache(file.shared_cache, (path) => resolve(folder, path)),
     log: { level: file.log.level },
   };
 }

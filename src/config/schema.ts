@@ -6,6 +6,7 @@ import { inbound } from './inbound/schema.ts';
 import { audit } from './schema-audit.ts';
 import { admin, check, health, xds } from './schema-listen.ts';
 import { outbound } from './schema-outbound.ts';
+import { sharedCache } from './schema-shared-cache.ts';
 import { sources } from './schema-sources.ts';
 import { duration, parsed } from './schema-values.ts';
 
@@ -115,6 +116,7 @@ export const configFile = z
     limits: limits.prefault({}).describe('Bounds that protect this process and the providers.'),
     feedback: feedback.prefault({}).describe('What Envoy tells about refused requests.'),
     audit: audit.optional(),
+    shared_cache: sharedCache.optional(),
     log: log.prefault({}).describe('Log lines on standard output, JSON.'),
   })
   .meta({ title: 'bearerd configuration', description: 'Configuration of bearerd, as YAML or JSON.' });

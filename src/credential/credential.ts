@@ -102,6 +102,11 @@ export interface TokenSource {
   publicKeys?(): readonly PublicKey[];
   /** Calls `changed` when a file that this source reads has new content. Returns the way to stop watching. */
   watch?(changed: () => void): () => void;
+  /**
+   * Calls `listener` when another process has obtained a newer token than the last one issued here, since an upstream
+   * refused that: issue() brings it without a call to the provider. Returns the way to stop.
+   */
+  arrived?(listener: () => void): () => void;
   /** Gives back sockets. */
   close?(): Promise<void>;
 }

@@ -68,6 +68,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
   let hadOne = false;
   let running = false;
   let unwatch: (() => void) | undefined;
+  let unlisten: (() => void) | undefined;
 
   function peek(): Credential | undefined {
     if (current === undefined) return undefined;
@@ -255,11 +256,16 @@ export function createRenewal(deps: RenewalDeps): Renewal {
         if (flight !== undefined) again = true;
         else void fetch(because()).catch(() => {});
       });
+      unlisten = source.arrived?.(() => {
+        if (flight !== undefined) again = true;
+        else void fetch(because()).catch(() => {});
+      });
       void fetch(because()).catch(() => {});
     },
     async stop() {
       running = false;
       unwatch?.();
+      unlisten?.();
       refreshTimer?.cancel();
       expiryTimer?.cancel();
       issuance.abort();

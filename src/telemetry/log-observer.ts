@@ -132,6 +132,23 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
       if (omitted === undefined) return;
       log.error({ source, keyId, omitted }, 'an upstream refused an API key: the next one takes its place');
     },
+    sharedCacheRead(source, result) {
+      if (result !== 'not_opened' && result !== 'replayed') return;
+      const omitted = limit.admit(`shared:${source}:${result}`);
+      if (omitted === undefined) return;
+      log.warn({ source, result, omitted }, 'an entry of the shared cache is not usable: fetching');
+    },
+    sharedCacheFailed(fault) {
+      const omitted = limit.admit(`shared:${fault}`);
+      if (omitted === undefined) return;
+      log.warn({ fault, omitted }, 'the shared cache gave no answer: this process is on its own meanwhile');
+    },
+    sharedCacheChanged(state) {
+      const omitted = limit.admit(`shared:${state}`);
+      if (omitted === undefined) return;
+      if (state === 'up') log.info({ omitted }, 'the shared cache answers');
+      else log.warn({ omitted }, 'the shared cache is left alone for a while');
+    },
     refusalSeen(door, source, verdict) {
       if (verdict !== 'counted' && verdict !== 'in_doubt') return;
       const omitted = limit.admit(`refusal:${door}:${source}:${verdict}`);

@@ -9,6 +9,7 @@ import {
   nullObserver,
   type Observer,
 } from './observer.ts';
+import { createSharedCacheMetrics } from './shared-cache-metrics.ts';
 
 export interface Metrics {
   readonly observer: Observer;
@@ -281,6 +282,7 @@ export function createMetrics(clock: Clock): Metrics {
 
   const observer: Observer = {
     ...nullObserver,
+    ...createSharedCacheMetrics(registers),
     injectionCount: (policy) => countOf(checks, policy, 'inject', 'injected'),
     checkDecided(policy, decision, reason) {
       countOf(checks, policy ?? '', decision, reason).count++;

@@ -44,6 +44,21 @@ export type EndpointRefusal =
   | 'past_deadline' // nobody waited for it any more when its turn came
   | 'abandoned'; // whoever asked gave up before its turn came
 
+/** What a look into the shared cache found. */
+export type SharedCacheRead =
+  | 'hit'
+  | 'miss'
+  | 'not_opened' // foreign, damaged, or sealed with a key that we do not have
+  | 'replayed' // older than what was there before
+  | 'unavailable'; // no answer in time
+
+/** Why a call to the shared cache gave nothing. */
+export type SharedCacheFault =
+  | 'timeout'
+  | 'connection'
+  | 'read_only' // a replica by now
+  | 'refused'; // an error reply: a missing right, a foreign type
+
 export type FeedbackDoor = 'push' | 'check' | 'attempt';
 
 /** What somebody should act on, of an API key that is switched on. */
@@ -116,6 +131,12 @@ export interface Observer {
   keyNoticed(source: string, keyId: string, notice: KeyNotice): void;
   /** An upstream refused this key: another one takes its place where there is one. */
   keyRefused(source: string, keyId: string): void;
+  sharedCacheRead(source: string, result: SharedCacheRead): void;
+  /** `overtaken` = another process wrote a newer one meanwhile. */
+  sharedCacheWritten(source: string, result: 'written' | 'overtaken' | 'unavailable'): void;
+  sharedCacheFailed(fault: SharedCacheFault): void;
+  /** Whether it is asked at all now: `down` after failures in a row. */
+  sharedCacheChanged(state: 'up' | 'down'): void;
   refusalSeen(door: FeedbackDoor, source: string, verdict: RefusalVerdict): void;
   refreshForced(source: string, outcome: ForcedRefresh): void;
   secretSubscribed(secretName: string, known: boolean): void;
@@ -167,6 +188,10 @@ export const nullObserver: Observer = {
   keyRingRefused: nothing,
   keyNoticed: nothing,
   keyRefused: nothing,
+  sharedCacheRead: nothing,
+  sharedCacheWritten: nothing,
+  sharedCacheFailed: nothing,
+  sharedCacheChanged: nothing,
   refusalSeen: nothing,
   refreshForced: nothing,
   secretSubscribed: nothing,

@@ -78,6 +78,7 @@ export function configOf(
     },
     feedback: { responseHeaders: ['www-authenticate', 'retry-after'] },
     audit: undefined,
+    sharedCache: undefined,
     log: { level: 'info' },
     ...patch,
   };

@@ -49,6 +49,7 @@ const mayImport: Record<string, readonly string[]> = {
     'policy',
     'credential',
     'source',
+    'shared-cache',
     'inbound',
     'server',
     'telemetry',
@@ -60,6 +61,7 @@ const mayImport: Record<string, readonly string[]> = {
   credential: ['lib'],
   source: ['credential', 'key-ring', 'provider-http', 'lib'],
   'key-ring': ['lib'],
+  'shared-cache': ['credential', 'lib'],
   inbound: ['provider-http', 'lib'],
   'provider-http': ['lib'],
   proof: ['lib'],
@@ -104,6 +106,11 @@ const onlyIn: readonly { what: RegExp; where: RegExp; why: string }[] = [
   { what: /^prom-client$/, where: /^src\/telemetry\//, why: 'everything else tells the observer' },
   { what: /^oauth4webapi/, where: /^src\/source\//, why: 'only the slow arm gets tokens' },
   { what: /^undici/, where: /^src\/provider-http\//, why: 'one client with one set of bounds' },
+  {
+    what: /^@redis\/client/,
+    where: /^src\/shared-cache\/redis-client\.ts$/,
+    why: 'the rest knows scripts and answers',
+  },
   { what: /^@grpc\/proto-loader/, where: /^$/, why: 'parsing .proto files at run time costs 16 MB' },
 ];
 

@@ -1,0 +1,89 @@
+// What an entry is found by: everything that makes two token requests the same, as a hash. What is not covered here is not
+// shared at all.
+import { createHash, type ScryptOptions, scrypt } from 'node:crypto';
+import { promisify } from 'node:util';
+import type { SecretRef, SourceConfig } from '../config/config.ts';
+import type { Subject, TokenSource } from '../credential/credential.ts';
+import { createSecretReader } from '../lib/secret-ref.ts';
+
+const slowHash = promisify<string, string, number, ScryptOptions, Buffer>(scrypt);
+/** 4 MiB for 10 ms, once a secret. */
+const SLOW = { N: 4_096, r: 8, p: 1 };
+
+/** Ways whose token depends on nothing but what the configuration states, and on the subject. */
+const SHAREABLE: ReadonlySet<string> = new Set(['client_credentials', 'http', 'token_exchange']);
+
+const REFERENCES: ReadonlySet<unknown> = new Set(['file', 'env', 'inline'] satisfies SecretRef['from'][]);
+
+/** Differs between processes without a difference in the token: names, places of files, limits of this process. */
+const LOCAL: ReadonlySet<string> = new Set(['name', 'required', 'caFile', 'clientAssertion', 'fallback']);
+
+export function isShareable(
+  config: SourceConfig,
+  source: TokenSource,
+  perUserSources: readonly string[],
+): boolean {
+  if (!SHAREABLE.has(config.type)) return false;
+  // RFC 9449: bound to a key of this process from the start.
+  if ('dpop' in config && config.dpop) return false;
+  return !source.perSubject || perUserSources.includes(config.name);
+}
+
+export interface EntryNames {
+  readonly entry: string;
+  readonly lease: string;
+  readonly fences: string;
+}
+
+/** Keys of one entry: one hash tag, so one slot of a cluster. Throws TypeError for a subject's token without its subject. */
+export function entryNames(
+  tenant: string,
+  identity: string,
+  source: TokenSource,
+  subject: Subject | undefined,
+): EntryNames {
+  if (source.perSubject !== (subject !== undefined)) {
+    throw new TypeError(
+      `source ${source.name}: a token of one user is never shared without the user in its name`,
+    );
+  }
+  const tag = createHash('sha256')
+    .update(JSON.stringify([identity, subject?.key ?? null]))
+    .digest('base64url');
+  const base = `bearerd:${tenant}:{${tag}}`;
+  return { entry: `${base}:entry`, lease: `${base}:lease`, fences: `${base}:fences` };
+}
+
+/**
+ * Provider, client, authentication method, scope, audience, resource and what else the configuration states, with each
+ * secret as a slow hash of its content: a rotated secret is another identity. Not by the sealing keys: while they are
+ * rotated, processes with the old and the new ones still share. Rejects with CredentialError.
+ */
+export function createIdentity(
+  config: SourceConfig,
+  env: Readonly<Record<string, string | undefined>>,
+  tenant: string,
+): () => Promise<string> {
+  const hashes = new Map<string, string>();
+
+  async function hashed(ref: SecretRef): Promise<string> {
+    const text = (await createSecretReader(ref, env).read()).reveal();
+    const known = hashes.get(text);
+    if (known !== undefined) return known;
+    // Whoever lists the keys of Redis must not try out weak secrets a billion a second.
+    const hash = (await slowHash(text, `bearerd ${tenant}`, 16, SLOW)).toString('base64url');
+    hashes.clear();
+    hashes.set(text, hash);
+    return hash;
+  }
+
+  async function covered(value: unknown): Promise<unknown> {
+    if (Array.isArray(value)) return Promise.all(value.map(covered));
+    if (typeof value !== 'object' || value === null) return value ?? null;
+    if ('from' in value && REFERENCES.has(value.from)) return hashed(value as SecretRef);
+    const entries = Object.entries(value).filter(([name]) => !LOCAL.has(name));
+    return Promise.all(entries.sort().map(async ([name, inner]) => [name, await covered(inner)]));
+  }
+
+  return async () => JSON.stringify(await covered(config));
+}

@@ -1,0 +1,137 @@
+// Redis as somebody who may be away, slow or wrong: every call has a budget, a breaker spares us a dead one, and what does
+// not come in time is undefined. Nothing here ever throws: without Redis each process is on its own.
+import type { RedisConfig } from '../config/config.ts';
+import { fullJitterMs } from '../lib/backoff.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Observer } from '../telemetry/observer.ts';
+import { connectRedis, type RedisClient } from './redis-client.ts';
+
+/** Somebody waits: a provider is asked instead. */
+export const COLD_MS = 10;
+/** In the background a Redis in another cloud, 100 ms away, serves as well. */
+export const BACKGROUND_MS = 1_000;
+/** One lost call is no outage. */
+const FAILURES_TO_OPEN = 3;
+const PAUSE = { baseMs: 500, maxMs: 5_000 };
+
+export interface Redis {
+  /** The script's answer; undefined = none within `budgetMs`, whatever the reason. */
+  run(script: string, keys: readonly string[], args: readonly string[], budgetMs: number): Promise<unknown>;
+  close(): void;
+}
+
+export interface RedisDeps {
+  readonly clock: Clock;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly observer: Observer;
+  readonly random: () => number;
+  readonly channel: string;
+  /** A message may have come on the channel, or have been missed while there was no connection. */
+  readonly woken: () => void;
+}
+
+export function createRedis(config: RedisConfig, deps: RedisDeps): Redis {
+  const { clock, observer, random } = deps;
+  let client: RedisClient | undefined;
+  let connecting: Promise<void> | undefined;
+  let closed = false;
+  let attempts = 0;
+  let failures = 0;
+  let openUntil = Number.NEGATIVE_INFINITY;
+  let pauses = 0;
+  let state: 'up' | 'down' | undefined;
+
+  function connect(): Promise<void> {
+    connecting ??= connectRedis(config, deps)
+      .then(
+        (connected) => {
+          attempts = 0;
+          if (closed) return connected.destroy();
+          client = connected;
+          deps.woken();
+        },
+        () => {
+          if (!closed) clock.setTimer(() => void connect(), 100 + fullJitterMs(attempts++, PAUSE, random));
+        },
+      )
+      .finally(() => {
+        connecting = undefined;
+      });
+    return connecting;
+  }
+
+  function failed(reason: 'timeout' | 'connection' | 'read_only'): void {
+    observer.sharedCacheFailed(reason);
+    failures++;
+    if (failures < FAILURES_TO_OPEN && reason !== 'read_only') return;
+    openUntil = clock.monotonic() + PAUSE.baseMs / 2 + fullJitterMs(pauses++, PAUSE, random);
+    become('down');
+    // Silent or a replica by now: another connection may lead elsewhere.
+    client?.destroy();
+    client = undefined;
+    void connect();
+  }
+
+  function succeeded(): void {
+    // What was announced meanwhile was not heard.
+    if (failures > 0) deps.woken();
+    failures = 0;
+    pauses = 0;
+    become('up');
+  }
+
+  function become(next: 'up' | 'down'): void {
+    if (state === next) return;
+    state = next;
+    observer.sharedCacheChanged(next);
+  }
+
+  void connect();
+
+  return {
+    async run(script, keys, args, budgetMs) {
+      if (closed || clock.monotonic() < openUntil) return undefined;
+      const isCold = budgetMs < BACKGROUND_MS;
+      const timedOut = Symbol();
+      let timer: { cancel(): void } | undefined;
+      const limit = new Promise<typeof timedOut>((resolve) => {
+        timer = clock.setTimer(() => resolve(timedOut), budgetMs);
+      });
+      try {
+        // The first connection is worth waiting for: the whole fleet may be starting.
+        if (client === undefined && !isCold) await Promise.race([connecting, limit]);
+        if (client === undefined) {
+          if (!isCold) failed('connection');
+          return undefined;
+        }
+        const reply = await Promise.race([client.eval(script, keys, args), limit]);
+        if (reply === timedOut) {
+          // Ten milliseconds say nothing of a Redis that is 100 ms away.
+          if (isCold) observer.sharedCacheFailed('timeout');
+          else failed('timeout');
+          return undefined;
+        }
+        succeeded();
+        return reply;
+      } catch (error) {
+        const code = error instanceof Error ? (/^[A-Z]+/.exec(error.message)?.[0] ?? '') : '';
+        if (code === 'READONLY') failed('read_only');
+        else if (isServerReply(error)) observer.sharedCacheFailed('refused');
+        else failed('connection');
+        return undefined;
+      } finally {
+        timer?.cancel();
+      }
+    },
+    close() {
+      closed = true;
+      client?.destroy();
+      client = undefined;
+    },
+  };
+}
+
+/** The server is there and said no: a wrong type, a missing right. */
+function isServerReply(error: unknown): boolean {
+  return error instanceof Error && /^[A-Z]{2,}( |$)/.test(error.message);
+}

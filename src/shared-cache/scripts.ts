@@ -1,0 +1,80 @@
+// What happens inside Redis, each at once. Keys of one script share a hash tag, and so a slot of a cluster.
+// Sent whole each time (some hundred bytes): no script cache that a restart or a failover could empty.
+
+/** Far above a sealed token of 16 KiB: a foreign value must not be carried here. */
+const MAX_ENTRY_BYTES = 65_536;
+/** Longer than any entry lives, so that a writer that slept for hours finds that others wrote since. */
+const FENCES_MS = 25 * 3_600_000;
+
+/**
+ * KEYS entry, lease, fences · ARGV holder, milliseconds, 'absent' (a lease only where no entry is) or 'always'
+ * → entry or false, milliseconds until it ends, the fence where the lease was granted or '0', age of another's lease or -1.
+ * Fences are microseconds of Redis's clock, or the last one and one more: they grow also after a flush.
+ */
+export const TAKE = `
+local entry = redis.pcall('GET', KEYS[1])
+if type(entry) ~= 'string' or #entry > ${MAX_ENTRY_BYTES} then entry = false end
+local left = -2
+if entry then left = redis.call('PTTL', KEYS[1]) end
+if entry and ARGV[3] == 'absent' then return {entry, left, '0', -1} end
+if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then
+  return {entry, left, '0', tonumber(ARGV[2]) - redis.call('PTTL', KEYS[2])}
+end
+local time = redis.call('TIME')
+local fence = time[1] * 1000000 + time[2]
+local last = tonumber(redis.call('HGET', KEYS[3], 'granted') or '0')
+if fence <= last then fence = last + 1 end
+local text = string.format('%.0f', fence)
+redis.call('HSET', KEYS[3], 'granted', text)
+redis.call('PEXPIRE', KEYS[3], ${FENCES_MS})
+return {entry, left, text, -1}`;
+
+/** KEYS entry, lease, fences · ARGV holder, fence, entry, milliseconds → 1 = written, 0 = a higher fence has written. */
+export const WRITE = `
+local written = 0
+if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[3], 'written') or '0') then
+  redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+  redis.call('HSET', KEYS[3], 'written', ARGV[2])
+  redis.call('PEXPIRE', KEYS[3], ${FENCES_MS})
+  written = 1
+end
+if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
+return written`;
+
+/** KEYS lease · ARGV holder. */
+export const RELEASE = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0`;
+
+/**
+ * KEYS budget · ARGV burst, milliseconds for one more → 0 = taken, else milliseconds until there is one.
+ * The generic cell rate algorithm: one number, no counter that must be reset.
+ */
+export const SPEND = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local due = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
+local early = due - now - (ARGV[1] - 1) * ARGV[2]
+if early > 0 then return math.ceil(early) end
+redis.call('SET', KEYS[1], string.format('%.0f', due + ARGV[2]), 'PX', math.ceil(ARGV[1] * ARGV[2]))
+return 0`;
+
+/** KEYS stream · ARGV key of the entry, fence, channel. The channel only wakes. */
+export const ANNOUNCE = `
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', 1000, '*', 'entry', ARGV[1], 'fence', ARGV[2])
+redis.call('PUBLISH', ARGV[3], '')
+return 1`;
+
+/** KEYS stream · ARGV last seen id → id, entry, fence of each after it. */
+export const HEARD = `
+local heard = {}
+for _, message in ipairs(redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', 1000)) do
+  heard[#heard + 1] = {message[1], message[2][2], message[2][4]}
+end
+return heard`;
+
+/** KEYS stream → id of the newest message, or '0-0'. */
+export const NEWEST = `
+local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+if newest[1] then return newest[1][1] end
+return '0-0'`;

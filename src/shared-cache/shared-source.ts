@@ -1,0 +1,322 @@
+// A token source behind the shared cache: one process of the fleet asks the provider, the others take what it wrote.
+// Whatever Redis does, the worst is a miss: then this process asks by itself, as if there were no Redis.
+import { randomUUID } from 'node:crypto';
+import type { SourceConfig } from '../config/config.ts';
+import type { IssuedToken, IssueRequest, TokenSource } from '../credential/credential.ts';
+import { effectiveLifetimeMs } from '../credential/lifetime.ts';
+import type { Clock } from '../lib/clock.ts';
+import { CredentialError } from '../lib/errors.ts';
+import type { Observer, SharedCacheRead } from '../telemetry/observer.ts';
+import { type Entry, entryLeftMs, entryOf, issuedOf, openEntry, sealEntry } from './entry.ts';
+import type { Invalidations } from './invalidations.ts';
+import type { Keys } from './keys.ts';
+import { createIdentity, type EntryNames, entryNames } from './name.ts';
+import { BACKGROUND_MS, COLD_MS, type Redis } from './redis.ts';
+import { RELEASE, SPEND, TAKE, WRITE } from './scripts.ts';
+
+/** Longer than the longest fetch (5 s). */
+const LEASE_MS = 6_000;
+/** A request waits and the holder of the lease has been at it for so long: it may be dead, and we ask by ourselves. */
+const PATIENCE_MS = 2_000;
+/** In the background one waits for the lease's end, but less than the store waits for us. */
+const BACKGROUND_PATIENCE_MS = 4_500;
+/** With a credential in hand another's renewal is waited for this long, then looked for again later. */
+const RENEWAL_PATIENCE_MS = 1_500;
+const LOOK_AGAIN_MS = 3_000;
+const POLL_MS = { first: 25, most: 250 };
+/** Renewals are due for all at once; they come over this share of the life, so the first is alone. */
+const SPREAD_SHARE = 0.05;
+const SPREAD_MS = 15_000;
+/** A fleet that is told of a newer one does not fetch it in the same instant. */
+const ARRIVAL_SPREAD_MS = 300;
+/** Of the whole fleet and one credential: five, then one in 30 s. As for one process without it. */
+const FORCED = { burst: 5, everyMs: 30_000 };
+
+export interface SharedSourceDeps {
+  readonly config: SourceConfig;
+  readonly tenant: string;
+  readonly redis: Redis;
+  readonly keys: Keys;
+  readonly invalidations: Invalidations;
+  readonly clock: Clock;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly observer: Observer;
+  readonly random: () => number;
+}
+
+/** What one script call told. */
+interface Look {
+  /** Something is there, usable or not. */
+  readonly isPresent: boolean;
+  /** Usable, and no older than what we had. */
+  readonly entry: Entry | undefined;
+  readonly leftMs: number;
+  /** Granted to us; undefined = not. */
+  readonly fence: number | undefined;
+  /** Of another's lease; undefined = there is none that we know of. */
+  readonly heldForMs: number | undefined;
+}
+
+export function createSharedSource(source: TokenSource, deps: SharedSourceDeps): TokenSource {
+  const { config, tenant, redis, keys, invalidations, clock, observer, random } = deps;
+  const identity = createIdentity(config, deps.env, tenant);
+  const holder = randomUUID();
+  const writes = new Set<Promise<void>>();
+  /** Highest fence seen: what is lower is an old value put back. Not for single users, whose number is not bounded. */
+  let seen = 0;
+  /** Of the entry that the store has now. */
+  let given = 0;
+  /** Of the entry that this process reads; undefined before the first look, and for single users. */
+  let own: string | undefined;
+
+  async function look(
+    names: EntryNames,
+    mode: 'absent' | 'always',
+    budgetMs: number,
+  ): Promise<Look | undefined> {
+    const { entry: name, lease, fences } = names;
+    const reply = await redis.run(TAKE, [name, lease, fences], [holder, String(LEASE_MS), mode], budgetMs);
+    if (!Array.isArray(reply)) {
+      observer.sharedCacheRead(source.name, 'unavailable');
+      return undefined;
+    }
+    const [text, left, fence, heldFor] = reply as [unknown, unknown, unknown, unknown];
+    const leftMs = Number(left);
+    const opened = typeof text === 'string' ? openEntry(text, await keys.all(), name) : undefined;
+    const result = ((): SharedCacheRead => {
+      if (typeof text !== 'string') return 'miss';
+      if (opened === undefined) return 'not_opened';
+      if (!source.perSubject && opened.fence < seen) return 'replayed';
+      // Without a lifetime of Redis's own (PERSIST) it is not what we wrote.
+      return leftMs > 0 && clock.now() < opened.expiresAt - opened.marginMs ? 'hit' : 'miss';
+    })();
+    observer.sharedCacheRead(source.name, result);
+    const entry = result === 'hit' ? opened : undefined;
+    if (entry !== undefined && !source.perSubject) seen = entry.fence;
+    return {
+      isPresent: typeof text === 'string',
+      entry,
+      leftMs,
+      fence: fence === '0' ? undefined : Number(fence),
+      heldForMs: Number(heldFor) < 0 ? undefined : Number(heldFor),
+    };
+  }
+
+  /** A look that takes the lease where there is nothing, or nothing of use. */
+  async function seek(names: EntryNames, budgetMs: number): Promise<Look | undefined> {
+    const found = await look(names, 'absent', budgetMs);
+    const isUseless = found?.isPresent && found.entry === undefined;
+    return isUseless ? look(names, 'always', budgetMs) : found;
+  }
+
+  const isDue = ({ entry, leftMs }: Look): boolean => entry !== undefined && leftMs <= entry.refreshAtLeftMs;
+
+  function take(entry: Entry, leftMs: number, refreshAfterMs?: number): IssuedToken {
+    if (!source.perSubject) given = entry.fence;
+    const lifetimeMs = leftMs + entry.marginMs;
+    const spread = random() * Math.min(SPREAD_MS, lifetimeMs * SPREAD_SHARE);
+    const after = refreshAfterMs ?? Math.max(0, leftMs - entry.refreshAtLeftMs) + spread;
+    return issuedOf(entry, leftMs, clock.now(), after)!;
+  }
+
+  /** Asks the provider with the lease in hand, and tells the fleet. */
+  async function fetchFor(names: EntryNames, fence: number, request: IssueRequest): Promise<IssuedToken> {
+    let issued: IssuedToken;
+    try {
+      issued = await source.issue(request);
+    } catch (error) {
+      release(names);
+      throw error;
+    }
+    const lifetimeMs = issued.lifetimeMs && effectiveLifetimeMs(issued, config.maxLifetimeMs);
+    const entry = entryOf({ ...issued, lifetimeMs }, fence, clock.now());
+    if (entry === undefined) {
+      release(names);
+      return issued;
+    }
+    if (!source.perSubject) seen = Math.max(seen, fence);
+    // Nobody waits for it: who needs the token has it.
+    void tracked(write(names, entry, request.refused !== undefined));
+    return take(entry, entryLeftMs(entry, clock.now()));
+  }
+
+  function release({ lease }: EntryNames): void {
+    void tracked(redis.run(RELEASE, [lease], [holder], BACKGROUND_MS).then(() => {}));
+  }
+
+  async function write(names: EntryNames, entry: Entry, isForced: boolean): Promise<void> {
+    const leftMs = entryLeftMs(entry, clock.now());
+    const key = (await keys.all())[0];
+    if (leftMs <= 0 || key === undefined) return;
+    const { entry: name, lease, fences } = names;
+    const reply = await redis.run(
+      WRITE,
+      [name, lease, fences],
+      [holder, String(entry.fence), sealEntry(entry, key, name), String(leftMs)],
+      BACKGROUND_MS,
+    );
+    const result = reply === undefined ? 'unavailable' : reply === 1 ? 'written' : 'overtaken';
+    observer.sharedCacheWritten(source.name, result);
+    if (result === 'written' && isForced) await invalidations.announce(name, entry.fence);
+  }
+
+  /** close() waits for it. */
+  async function tracked(write: Promise<void>): Promise<void> {
+    writes.add(write);
+    try {
+      await write;
+    } catch (error) {
+      observer.unexpected('shared cache', error);
+    } finally {
+      writes.delete(write);
+    }
+  }
+
+  /** Until another holder of the lease has written, has given up, or has had it for too long. */
+  async function awaitOther(
+    names: EntryNames,
+    request: IssueRequest,
+    isWanted: (entry: Entry) => boolean,
+    patienceMs: number,
+    budgetMs: number,
+  ): Promise<Look | undefined> {
+    const startedAt = clock.monotonic();
+    for (let pause = POLL_MS.first; ; pause = Math.min(POLL_MS.most, pause * 2)) {
+      await sleep(pause * (0.5 + random()), request.signal);
+      const now = await seek(names, budgetMs);
+      if (now === undefined || now.fence !== undefined) return now;
+      if (now.entry !== undefined && isWanted(now.entry)) return now;
+      if (request.signal.aborted || clock.monotonic() - startedAt > patienceMs) return now;
+    }
+  }
+
+  async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const timer = clock.setTimer(done, ms);
+      function done() {
+        timer.cancel();
+        signal.removeEventListener('abort', done);
+        resolve();
+      }
+      signal.addEventListener('abort', done);
+    });
+  }
+
+  /** No entry: one asks, the others wait for it. */
+  async function first(
+    names: EntryNames,
+    request: IssueRequest,
+    look0: Look,
+    budgetMs: number,
+  ): Promise<IssuedToken> {
+    let now: Look | undefined = look0;
+    const isCold = request.neededBy !== undefined;
+    const patienceMs = isCold ? PATIENCE_MS - (look0.heldForMs ?? 0) : BACKGROUND_PATIENCE_MS;
+    if (now.fence === undefined && now.entry === undefined) {
+      now = await awaitOther(names, request, () => true, patienceMs, budgetMs);
+    }
+    if (now?.entry !== undefined) return take(now.entry, now.leftMs);
+    if (now?.fence !== undefined) return fetchFor(names, now.fence, request);
+    // Redis went away, or the holder may be dead while somebody waits here.
+    if (isCold || now === undefined) return source.issue(request);
+    throw new CredentialError('credential_pending', 'another process fetches it and has not ended', {
+      retryable: true,
+    });
+  }
+
+  /** An entry whose renewal is due: one renews, and the others go on with what there is. */
+  async function renewed(names: EntryNames, request: IssueRequest, due: Look): Promise<IssuedToken> {
+    const entry = due.entry!;
+    const isNew = entry.fence !== given;
+    // Somebody waits: what there is will do, and the background renews next.
+    if (request.neededBy !== undefined) return take(entry, due.leftMs, 0);
+    const now = await look(names, 'always', BACKGROUND_MS);
+    if (now === undefined) return source.issue(request).catch(orElse(isNew, entry, due.leftMs));
+    if (now.entry !== undefined && !isDue(now)) {
+      if (now.fence !== undefined) release(names);
+      return take(now.entry, now.leftMs);
+    }
+    if (now.fence !== undefined) {
+      return fetchFor(names, now.fence, request).catch(orElse(isNew, entry, due.leftMs));
+    }
+    const later = await awaitOther(
+      names,
+      request,
+      (other) => other.fence > entry.fence,
+      RENEWAL_PATIENCE_MS,
+      BACKGROUND_MS,
+    );
+    const best = later?.entry ?? entry;
+    const leftMs = later?.entry === undefined ? due.leftMs : later.leftMs;
+    if (best.fence > entry.fence) return take(best, leftMs);
+    const again = Math.min(LOOK_AGAIN_MS, leftMs / 5) * (0.5 + random());
+    return take(best, leftMs, again);
+  }
+
+  /** A failed renewal is the store's to retry; but one that the store does not have yet is better than none. */
+  const orElse = (isNew: boolean, entry: Entry, leftMs: number) => (error: unknown) => {
+    if (!isNew) throw error;
+    return take(entry, leftMs, LOOK_AGAIN_MS * (0.5 + random()));
+  };
+
+  /** An upstream refused what we have: a newer one of another process, or a new one within the fleet's budget. */
+  async function replaced(names: EntryNames, request: IssueRequest, refused: string): Promise<IssuedToken> {
+    const isOther = (entry: Entry) => entry.value.reveal() !== refused;
+    const now = await seek(names, BACKGROUND_MS);
+    if (now === undefined) return source.issue(request);
+    if (now.entry !== undefined && isOther(now.entry)) return take(now.entry, now.leftMs);
+    const fence = now.fence ?? (await forcedLease(names));
+    if (fence !== undefined) return fetchFor(names, fence, request);
+    const later = await awaitOther(names, request, isOther, RENEWAL_PATIENCE_MS, BACKGROUND_MS);
+    if (later?.entry !== undefined && isOther(later.entry)) return take(later.entry, later.leftMs);
+    if (later?.fence !== undefined) return fetchFor(names, later.fence, request);
+    throw new CredentialError('credential_pending', 'another process renews it and has not ended', {
+      retryable: true,
+    });
+  }
+
+  /** undefined = another process is at it. Throws where the fleet has used up its renewals before time. */
+  async function forcedLease(names: EntryNames): Promise<number | undefined> {
+    const { burst, everyMs } = FORCED;
+    const waitMs = await redis.run(
+      SPEND,
+      [`${names.entry}:forced`],
+      [String(burst), String(everyMs)],
+      BACKGROUND_MS,
+    );
+    if (typeof waitMs === 'number' && waitMs > 0) {
+      throw new CredentialError('source_unavailable', 'the fleet has used up its renewals before time', {
+        retryable: true,
+        retryAfterMs: waitMs,
+      });
+    }
+    return (await look(names, 'always', BACKGROUND_MS))?.fence;
+  }
+
+  async function issue(request: IssueRequest): Promise<IssuedToken> {
+    const names = entryNames(tenant, await identity(), source, request.subject);
+    if (!source.perSubject) own = names.entry;
+    if (request.refused !== undefined) return replaced(names, request, request.refused.reveal());
+    const budgetMs = request.neededBy === undefined ? BACKGROUND_MS : COLD_MS;
+    const now = await seek(names, budgetMs);
+    if (now === undefined) return source.issue(request);
+    if (now.entry === undefined) return first(names, request, now, budgetMs);
+    return isDue(now) ? renewed(names, request, now) : take(now.entry, now.leftMs);
+  }
+
+  return {
+    ...source,
+    issue,
+    arrived(listener) {
+      return invalidations.listen((entry, fence) => {
+        if (entry !== own || fence <= given) return;
+        clock.setTimer(() => fence > given && listener(), random() * ARRIVAL_SPREAD_MS);
+      });
+    },
+    async close() {
+      await Promise.allSettled(writes);
+      await source.close?.();
+    },
+  };
+}

@@ -1,0 +1,209 @@
+// The shared cache with a real Valkey, and with Debian's Redis where it is installed: one fetch for the whole fleet.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createSubject } from '../../../src/credential/subject.ts';
+import { CredentialError } from '../../../src/lib/errors.ts';
+import { Secret } from '../../../src/lib/secret.ts';
+import { countingProvider, createMember, newKey } from '../../support/fleet.ts';
+import { issueRequest } from '../../support/issue.ts';
+import { hasRedis, type RedisKind, type StartedRedis, startRedis } from '../../support/redis.ts';
+
+for (const kind of ['valkey', 'redis'] as const satisfies readonly RedisKind[]) {
+  const skip =
+    kind === 'redis' && !hasRedis() ? 'needs redis-server (Debian: apt-get install redis-server)' : false;
+
+  describe(`one fetch for the fleet, ${kind}`, { skip }, () => {
+    let redis: StartedRedis;
+    before(async () => {
+      redis = await startRedis({ kind });
+    });
+    after(() => redis.stop());
+
+    const fleet = (t: Parameters<typeof createMember>[0], count: number, options = {}) => {
+      const provider = countingProvider();
+      const key = newKey();
+      const tenant = `t${Math.floor(Math.random() * 1e9)}`;
+      const members = Array.from({ length: count }, () =>
+        createMember(t, { port: redis.port, key, provider, tenant, ...options }),
+      );
+      return { provider, members, key, tenant };
+    };
+
+    test('twenty that start at once ask the provider once', async (t) => {
+      const { provider, members } = fleet(t, 20);
+      const values = await Promise.all(members.map((member) => member.issue()));
+      assert.deepEqual(new Set(values), new Set(['token-1']));
+      assert.equal(provider.calls, 1);
+    });
+
+    test('one that comes later takes what is there, in the background and for a request that waits', async (t) => {
+      const { provider, members } = fleet(t, 3);
+      const [first, second, third] = members as [
+        (typeof members)[0],
+        (typeof members)[0],
+        (typeof members)[0],
+      ];
+      await first.issue();
+      await sleep(50);
+      assert.equal(await second.issue(), 'token-1');
+      // Its connection is up by now.
+      await third.issue();
+      assert.equal(await third.issue({ neededBy: performance.now() + 100 }), 'token-1');
+      assert.equal(provider.calls, 1);
+    });
+
+    test('what is due is renewed by one, and the others have the new one', async (t) => {
+      const { provider, members } = fleet(t, 10);
+      provider.answer = async (n) => {
+        await sleep(50);
+        return { value: new Secret(`token-${n}`), lifetimeMs: 2_000 };
+      };
+      await Promise.all(members.map((member) => member.issue()));
+      // Refresh at half life: 950 ms of 1,900 are left.
+      await sleep(1_100);
+      const values = await Promise.all(members.map((member) => member.issue()));
+      assert.deepEqual(new Set(values), new Set(['token-2']));
+      assert.equal(provider.calls, 2);
+    });
+
+    test('a renewal that fails keeps the old one for those who have none yet', async (t) => {
+      const { provider, members } = fleet(t, 2);
+      provider.answer = async (n) => {
+        if (n > 1) throw new CredentialError('source_unavailable', 'away', { retryable: true });
+        return { value: new Secret('token-1'), lifetimeMs: 2_000 };
+      };
+      const [first, second] = members as [(typeof members)[0], (typeof members)[0]];
+      await first.issue();
+      await sleep(1_100);
+      await assert.rejects(first.issue(), { code: 'source_unavailable' });
+      assert.equal(await second.issue(), 'token-1');
+      assert.equal(provider.calls, 3);
+    });
+
+    test('the holder of the lease dies: another fetches when the lease is over, and a request does not wait for that', async (t) => {
+      const { provider, members } = fleet(t, 3);
+      provider.answer = () => new Promise(() => {});
+      const [dead, background, cold] = members as [
+        (typeof members)[0],
+        (typeof members)[0],
+        (typeof members)[0],
+      ];
+      void dead.issue().catch(() => {});
+      await sleep(200);
+      provider.answer = async (n) => ({ value: new Secret(`token-${n}`), lifetimeMs: 60_000 });
+      const begun = performance.now();
+      const pending = background.issue().then(
+        (value) => value,
+        (error: CredentialError) => error.code,
+      );
+      await cold.issue({ neededBy: performance.now() + 4_000 });
+      const waited = performance.now() - begun;
+      t.diagnostic(`a request waited ${waited.toFixed(0)} ms for a dead holder`);
+      assert.ok(waited < 3_000, `${waited} ms`);
+      assert.equal(await pending, 'credential_pending');
+      await sleep(1_600);
+      assert.match(await background.issue(), /^token-/);
+    });
+
+    test('a refused one is replaced once for all, and each is told within a second', async (t) => {
+      const { provider, members } = fleet(t, 10);
+      await Promise.all(members.map((member) => member.issue()));
+      const told = members.slice(1).map(
+        (member) =>
+          new Promise<number>((resolve) => {
+            t.after(member.source.arrived!(() => resolve(performance.now())));
+          }),
+      );
+      await sleep(100);
+      const begun = performance.now();
+      assert.equal(await members[0]!.issue({ refused: new Secret('token-1') }), 'token-2');
+      const last = Math.max(...(await Promise.all(told))) - begun;
+      t.diagnostic(`all were told within ${last.toFixed(0)} ms`);
+      assert.ok(last < 1_000, `${last} ms`);
+      const values = await Promise.all(
+        members.slice(1).map((member) => member.issue({ refused: new Secret('token-1') })),
+      );
+      assert.deepEqual(new Set(values), new Set(['token-2']));
+      assert.equal(provider.calls, 2);
+    });
+
+    test('renewals before time have one budget for the fleet', async (t) => {
+      const { provider, members } = fleet(t, 10);
+      await members[0]!.issue();
+      const results: string[] = [];
+      for (const member of members) {
+        const refused = new Secret(`token-${provider.calls}`);
+        results.push(
+          await member
+            .issue({ refused })
+            .catch((error: CredentialError) => `${error.code} ${error.retryAfterMs}`),
+        );
+        await sleep(20);
+      }
+      assert.equal(provider.calls, 6, results.join(', '));
+      assert.match(results.at(-1)!, /^source_unavailable (29|30)\d{3}$/);
+    });
+
+    test('two users of one audience never have each other’s token, and none is shared unless the source is listed', async (t) => {
+      const { provider, members } = fleet(t, 2, { perSubject: true, perUserSources: ['orders'] });
+      const [alice, bob] = [createSubject('alice', undefined), createSubject('bob', undefined)];
+      provider.answer = async (_, { subject }) => ({
+        value: new Secret(`for-${subject!.token.reveal()}`),
+        lifetimeMs: 60_000,
+      });
+      const [first, second] = members as [(typeof members)[0], (typeof members)[0]];
+      assert.equal(await first.issue({ subject: alice }), 'for-alice');
+      assert.equal(await second.issue({ subject: bob }), 'for-bob');
+      await sleep(50);
+      assert.equal(await second.issue({ subject: alice }), 'for-alice');
+      assert.equal(await first.issue({ subject: bob }), 'for-bob');
+      assert.equal(await first.issue({ subject: createSubject('alice', 'an actor') }), 'for-alice');
+      assert.equal(provider.calls, 3);
+      await assert.rejects(first.source.issue(issueRequest()), /never shared without the user/);
+
+      const lone = fleet(t, 2, { perSubject: true });
+      for (const member of lone.members) await member.issue({ subject: alice });
+      assert.equal(lone.provider.calls, 2);
+    });
+
+    test('what is bound to a key of one process, and what never ends, does not enter', async (t) => {
+      for (const answer of [{ bound: true, lifetimeMs: 60_000 }, { lifetimeMs: undefined }]) {
+        const { provider, members, tenant } = fleet(t, 2);
+        provider.answer = async (n) => ({ value: new Secret(`token-${n}`), ...answer });
+        for (const member of members) await member.issue();
+        await sleep(50);
+        assert.equal(provider.calls, 2);
+        const names = (await redis.call('KEYS', `bearerd:${tenant}:*:entry`)) as string[];
+        assert.deepEqual(names, []);
+      }
+    });
+
+    test('nothing in Redis holds a token, a secret or a client in clear', async (t) => {
+      const { members, tenant, key } = fleet(t, 2);
+      await members[0]!.issue();
+      await sleep(50);
+      const names = (await redis.call('KEYS', `bearerd:${tenant}:*`)) as string[];
+      const entry = names.find((name) => name.endsWith(':entry'))!;
+      const all = `${names.join(' ')} ${await redis.call('GET', entry)}`;
+      for (const clear of ['token-1', 'secret', 'idp', key]) assert.ok(!all.includes(clear), clear);
+      const left = Number(await redis.call('PTTL', entry));
+      assert.ok(left > 56_000 && left <= 57_000, `it ends 3 s before the token: ${left} ms`);
+    });
+
+    test('another secret, scope or tenant is another entry', async (t) => {
+      const { provider, members, key, tenant } = fleet(t, 1);
+      await members[0]!.issue();
+      for (const other of [
+        { patch: { client_secret: { inline: 'rotated' } } },
+        { patch: { scope: ['other'] } },
+        { tenant: `${tenant}-other` },
+      ]) {
+        await createMember(t, { port: redis.port, key, provider, tenant, ...other }).issue();
+      }
+      assert.equal(provider.calls, 4);
+      await createMember(t, { port: redis.port, key, provider, tenant }).issue();
+      assert.equal(provider.calls, 4);
+    });
+  });
+}

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseConfig } from '../../../src/config/parse.ts';
+import { ConfigError } from '../../../src/lib/errors.ts';
+
+const parse = (cache: string, mode = 'production') =>
+  parseConfig(
+    `version: 1\nmode: ${mode}\nlisten: { xds: "unix:///x.sock" }\nshared_cache:\n${cache.replaceAll(/^/gm, '  ')}\n`,
+    '/etc/bearerd/bearerd.yaml',
+  ).sharedCache!;
+
+const problems = (cache: string): string => {
+  try {
+    parse(cache);
+  } catch (error) {
+    assert.ok(error instanceof ConfigError);
+    return error.problems.map(({ line, path, message }) => `${line} ${path}: ${message}`).join('\n');
+  }
+  return 'none';
+};
+
+const good = `redis:
+  address: redis.cache.svc
+  tls: { ca_file: ca.pem }
+  username: checkout
+  password: { file: password }
+tenant: checkout-prod
+keys: [{ file: key-2 }, { file: key-1 }]`;
+
+test('addresses, files and defaults', () => {
+  const { redis, keys, perUserSources } = parse(good);
+  assert.deepEqual(redis.nodes, [{ host: 'redis.cache.svc', port: 6379 }]);
+  assert.equal(redis.tls?.caFile, '/etc/bearerd/ca.pem');
+  assert.deepEqual(redis.password, { from: 'file', path: '/etc/bearerd/password' });
+  assert.deepEqual(
+    keys.map((key) => key.from === 'file' && key.path),
+    ['/etc/bearerd/key-2', '/etc/bearerd/key-1'],
+  );
+  assert.deepEqual(perUserSources, []);
+  assert.equal(parse(good.replace('{ ca_file: ca.pem }', 'true')).redis.tls?.caFile, undefined);
+  const cluster = good.replace('address: redis.cache.svc', 'cluster: ["10.0.0.1:7000", "[::1]:7001"]');
+  assert.deepEqual(parse(cluster).redis.nodes, [
+    { host: '10.0.0.1', port: 7000 },
+    { host: '::1', port: 7001 },
+  ]);
+  const sentinel = good.replace('address: redis.cache.svc', 'sentinel: { nodes: [a, b], master: main }');
+  assert.deepEqual([parse(sentinel).redis.kind, parse(sentinel).redis.masterName], ['sentinel', 'main']);
+});
+
+test('each fault is told with its place and what to change', () => {
+  const faults: readonly (readonly [string, string, RegExp])[] = [
+    ['  tls: { ca_file: ca.pem }\n', '', /^6 shared_cache\.redis: expected tls beyond loopback/],
+    ['  tls: { ca_file: ca.pem }', '  tls: false', /expected tls beyond loopback/],
+    ['address: redis.cache.svc', 'address: redis://x', /redis\.address: expected HOST:PORT such as/],
+    ['address: redis.cache.svc', 'adress: x', /unknown key "adress"; did you mean address\?/],
+    [
+      '  address: redis.cache.svc',
+      '  cluster: [a]\n  address: b',
+      /exactly one of address, cluster and sentinel, got/,
+    ],
+    ['checkout-prod', 'Checkout', /tenant: expected a name of lower-case letters/],
+    ['[{ file: key-2 }, { file: key-1 }]', '[]', /keys: expected at least one/],
+    [
+      '{ file: key-2 }',
+      '{ inline: x }',
+      /keys\[0\]\.inline: a secret in the file itself needs mode: development/,
+    ],
+    ['tenant:', 'per_user_sources: [orders]\ntenant:', /per_user_sources\[0\]: no source named "orders"/],
+  ];
+  for (const [from, to, problem] of faults) assert.match(problems(good.replace(from, to)), problem);
+});

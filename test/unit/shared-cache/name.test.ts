@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { SourceConfig } from '../../../src/config/config.ts';
+import type { TokenSource } from '../../../src/credential/credential.ts';
+import { createSubject } from '../../../src/credential/subject.ts';
+import { createIdentity, entryNames, isShareable } from '../../../src/shared-cache/name.ts';
+import { clientCredentials } from '../../support/fleet.ts';
+import { sourceConfig } from '../../support/token-source.ts';
+
+const identityOf = (config: SourceConfig, env = {}) => createIdentity(config, env, 'checkout')();
+const source = (perSubject: boolean): TokenSource => ({
+  ...{ name: 'orders', type: 'client_credentials', endpoint: 'idp', syntax: 'b64token', perSubject },
+  issue: () => assert.fail('not asked'),
+});
+
+test('the identity covers all that makes another token, and nothing of this process', async () => {
+  const base = await identityOf(clientCredentials());
+  const different: object[] = [
+    { token_endpoint: 'http://127.0.0.1:2/token' },
+    { client_id: 'other' },
+    { client_secret: { inline: 'rotated' } },
+    { client_auth: 'client_secret_post' },
+    { scope: ['read'] },
+    { audience: 'api' },
+    { resource: ['urn:x'] },
+    { extra_params: { tenant: 'x' } },
+  ];
+  const seen = new Set([base]);
+  for (const patch of different) seen.add(await identityOf(clientCredentials(patch)));
+  assert.equal(seen.size, different.length + 1);
+  const same = { ...clientCredentials(), name: 'other name', required: true };
+  assert.equal(await identityOf(same), base);
+  assert.equal(await identityOf(clientCredentials({ ca_file: '/other/ca.pem' })), base);
+  // Not where the secret lies, but what it is.
+  assert.equal(await identityOf(clientCredentials({ client_secret: { env: 'S' } }), { S: 'secret' }), base);
+});
+
+test('neither the identity nor a name shows a secret', async () => {
+  const identity = await identityOf(clientCredentials({ client_secret: { inline: 'hunter2hunter2' } }));
+  assert.ok(!identity.includes('hunter2'));
+  const { entry } = entryNames('checkout', identity, source(false), undefined);
+  assert.match(entry, /^bearerd:checkout:\{[\w-]{43}\}:entry$/);
+});
+
+test('a name for a user’s token cannot be made without the user, nor one with a user for everybody’s', () => {
+  const alice = createSubject('alice', undefined);
+  assert.throws(() => entryNames('t', 'i', source(true), undefined), TypeError);
+  assert.throws(() => entryNames('t', 'i', source(false), alice), TypeError);
+  const names = [alice, createSubject('bob', undefined), createSubject('alice', 'actor')].map(
+    (subject) => entryNames('t', 'i', source(true), subject).entry,
+  );
+  assert.equal(new Set(names).size, 3);
+});
+
+test('only what is wholly covered is shared', () => {
+  const shared = (config: SourceConfig, perSubject = false, listed: string[] = []) =>
+    isShareable(config, source(perSubject), listed);
+  assert.ok(shared(clientCredentials()));
+  assert.ok(!shared(clientCredentials({ dpop: true })));
+  assert.ok(!shared(clientCredentials(), true));
+  assert.ok(shared(clientCredentials(), true, ['orders']));
+  assert.ok(!shared(sourceConfig({ static: { value: { inline: 'x' } } })));
+  assert.ok(!shared(sourceConfig({ file: { path: '/x' } })));
+  assert.ok(!shared(sourceConfig({ exec: { command: ['/bin/x'] } })));
+});
