@@ -96,6 +96,8 @@ export interface TokenSource {
   readonly syntax: 'b64token' | 'header_value';
   /** Each subject has a credential of its own; there is none without a subject. */
   readonly perSubject: boolean;
+  /** Holds something that a second one beside it could not have, e.g. the lock of a file. Default false. */
+  readonly exclusive?: boolean;
   /** Obtains a new token. Rejects with CredentialError only. The store calls it under single flight. */
   issue(request: IssueRequest): Promise<IssuedToken>;
   /** Of a source that signs by itself: what verifies its tokens, RFC 7517. Never a secret. */

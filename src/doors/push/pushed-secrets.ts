@@ -39,6 +39,8 @@ export interface Acknowledgements {
 export interface PushedSecrets extends Acknowledgements {
   /** `changed` is called after each change of `current()`, never during this call. */
   subscribe(name: string, sources: ReadonlySet<string> | undefined, changed: () => void): Subscription;
+  /** Serves the names of these policies from now on; what none of them names becomes empty. */
+  usePolicies(policies: PolicyTable): void;
   /** Stops following the store. */
   close(): void;
 }
@@ -50,6 +52,8 @@ export interface PushedSecretsDeps {
 }
 
 interface Follower {
+  /** What its listener may serve; undefined = all. */
+  readonly sources: ReadonlySet<string> | undefined;
   readonly changed: () => void;
   acknowledged: number;
   acknowledgedAt: number;
@@ -62,7 +66,9 @@ interface Made {
 }
 
 interface Entry {
-  readonly source: string;
+  readonly name: string;
+  /** undefined = no policy names it (any more). */
+  made: Made | undefined;
   current: PushedSecret;
   readonly followers: Set<Follower>;
   unfollowStore: () => void;
@@ -70,14 +76,7 @@ interface Entry {
 
 export function createPushedSecrets({ store, policies, clock }: PushedSecretsDeps): PushedSecrets {
   const epoch = clock.now();
-  // Headers that share a name share source and form, so any stands for all. A subject's credential is no secret of
-  // Envoy's: it would go on everybody's requests.
-  const served = policies.policies.filter(({ subject }) => subject === undefined);
-  const secretsOf = new Map<string, Made>(
-    served.flatMap(({ source, injection }) =>
-      injection.headers.map((header) => [header.secretName, { source, header }]),
-    ),
-  );
+  let madeOf = servedSecrets(policies);
   const entries = new Map<string, Entry>();
   let sequence = 0;
 
@@ -88,50 +87,78 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
     resource: buildSecretResource(name, value),
   });
 
-  function follow({ source, header }: Made): Entry {
-    const { secretName } = header;
+  function entryOf(name: string): Entry {
+    const known = entries.get(name);
+    if (known !== undefined) return known;
     const entry: Entry = {
-      source,
-      current: secretOf(secretName, ++sequence, ''),
+      name,
+      made: undefined,
+      current: secretOf(name, 0, ''),
       followers: new Set(),
       unfollowStore: () => {},
     };
-    entries.set(secretName, entry);
+    entries.set(name, entry);
+    follow(entry, madeOf.get(name));
+    return entry;
+  }
+
+  function follow(entry: Entry, made: Made | undefined): void {
+    entry.made = made;
+    entry.unfollowStore();
+    entry.unfollowStore = () => {};
+    if (made === undefined) return;
+    const { source, header } = made;
+    publish(entry, '', undefined);
     entry.unfollowStore = store.subscribe(source, (credential: Credential | undefined) => {
       if (credential?.generation === entry.current.generation) return;
       const value = credential === undefined ? '' : header.valueOf(credential.value.reveal());
-      entry.current = secretOf(secretName, ++sequence, value, credential?.generation);
-      for (const follower of entry.followers) follower.changed();
+      publish(entry, value, credential?.generation);
     });
-    return entry;
+  }
+
+  function publish(entry: Entry, value: string, generation: number | undefined): void {
+    entry.current = secretOf(entry.name, ++sequence, value, generation);
+    for (const follower of entry.followers) {
+      if (isServed(entry.made, follower)) follower.changed();
+    }
+  }
+
+  /** No policy names it any more: those who had a credential get the empty secret. */
+  function end(entry: Entry): void {
+    const had = [...entry.followers].filter((follower) => isServed(entry.made, follower));
+    follow(entry, undefined);
+    entry.current = secretOf(entry.name, ++sequence, '');
+    for (const follower of had) follower.changed();
   }
 
   return {
     subscribe(name, sources, changed) {
-      const made = secretsOf.get(name);
-      if (!made || (sources !== undefined && !sources.has(made.source))) {
-        const empty = secretOf(name, 0, '');
-        return { name, known: false, current: () => empty, acknowledge() {}, close() {} };
-      }
-      const entry = entries.get(name) ?? follow(made);
-      const follower: Follower = { changed, acknowledged: 0, acknowledgedAt: 0 };
+      const entry = entryOf(name);
+      const empty = secretOf(name, 0, '');
+      const follower: Follower = { sources, changed, acknowledged: 0, acknowledgedAt: 0 };
       entry.followers.add(follower);
       return {
         name,
-        known: true,
-        current: () => entry.current,
+        known: isServed(entry.made, follower),
+        current: () => (entry.made === undefined || isServed(entry.made, follower) ? entry.current : empty),
         acknowledge(acknowledged) {
           if (acknowledged <= follower.acknowledged) return;
           follower.acknowledged = acknowledged;
           follower.acknowledgedAt = clock.now();
         },
-        close: () => void entry.followers.delete(follower),
+        close() {
+          entry.followers.delete(follower);
+          // A peer may ask for any name: what no policy has is not kept.
+          if (entry.followers.size === 0 && entry.made === undefined) entries.delete(name);
+        },
       };
     },
     carriedSince(source) {
       let since: { generation: number; sinceEpochMs: number } | undefined;
-      for (const { source: of, current, followers } of entries.values()) {
-        if (of !== source || followers.size === 0) continue;
+      for (const { made, current, followers: all } of entries.values()) {
+        if (made?.source !== source) continue;
+        const followers = [...all].filter((follower) => isServed(made, follower));
+        if (followers.length === 0) continue;
         if (current.generation === undefined) return undefined;
         since ??= { generation: current.generation, sinceEpochMs: 0 };
         if (since.generation !== current.generation) return undefined;
@@ -142,9 +169,37 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
       }
       return since;
     },
+    usePolicies(next) {
+      madeOf = servedSecrets(next);
+      for (const entry of entries.values()) {
+        const made = madeOf.get(entry.name);
+        // The name stands for source and form, so one that goes on goes on with the same credential.
+        if (made === undefined && entry.made !== undefined) end(entry);
+        else if (entry.made === undefined) follow(entry, made);
+        else entry.made = made;
+      }
+    },
     close() {
       for (const entry of entries.values()) entry.unfollowStore();
       entries.clear();
     },
   };
+}
+
+function isServed(made: Made | undefined, { sources }: Follower): boolean {
+  return made !== undefined && (sources === undefined || sources.has(made.source));
+}
+
+/**
+ * Headers that share a name share source and form, so any stands for all. A subject's credential is no secret of Envoy's:
+ * it would go on everybody's requests.
+ */
+function servedSecrets({ policies }: PolicyTable): ReadonlyMap<string, Made> {
+  return new Map(
+    policies
+      .filter(({ subject }) => subject === undefined)
+      .flatMap(({ source, injection }) =>
+        injection.headers.map((header): [string, Made] => [header.secretName, { source, header }]),
+      ),
+  );
 }

@@ -123,6 +123,7 @@ export function createRefreshTokenSource(config: RefreshTokenConfig, deps: Sourc
     endpoint: client.endpoint,
     syntax: 'b64token',
     perSubject: false,
+    exclusive: true,
     issue() {
       // Who gave up waiting finds the call still under way: a second one would use the same token twice.
       flight ??= store.exclusively(refresh).finally(() => {

@@ -351,3 +351,38 @@ test('delta: a reconnecting Envoy gets what it has not, and what it has counts a
   older.receive(deltaRequest({ resourceNamesSubscribe: ['orders'], initialResourceVersions }));
   assert.deepEqual(deltaValues(only(older.take())), [['orders', 'Bearer two']]);
 });
+
+// --- other policies while streams are open
+
+test('a name that no policy has any more becomes empty, and is served again when one has it', async () => {
+  store.publish('orders', 'one');
+  const stream = openSotw();
+  stream.receive(sotwRequest({ resourceNames: ['orders'] }));
+  assert.deepEqual(valuesOf(only(stream.take())), [['orders', 'Bearer one']]);
+  secrets.usePolicies(fakePolicies([]));
+  await settle();
+  assert.deepEqual(valuesOf(only(stream.take())), [['orders', '']]);
+  secrets.usePolicies(policies);
+  await settle();
+  assert.deepEqual(valuesOf(only(stream.take())), [['orders', 'Bearer one']]);
+});
+
+test('a name that Envoy asked for before any policy had it is served once one has it', async () => {
+  store.publish('late', 'one');
+  const stream = openSotw();
+  stream.receive(sotwRequest({ resourceNames: ['late'] }));
+  assert.deepEqual(valuesOf(only(stream.take())), [['late', '']]);
+  secrets.usePolicies(fakePolicies([{ name: 'late', host: 'late' }]));
+  await settle();
+  assert.deepEqual(valuesOf(only(stream.take())), [['late', 'Bearer one']]);
+});
+
+test('policies that keep a name push nothing', async () => {
+  store.publish('orders', 'one');
+  const stream = openSotw();
+  stream.receive(sotwRequest({ resourceNames: ['orders'] }));
+  stream.take();
+  secrets.usePolicies(policies);
+  await settle();
+  assert.deepEqual(stream.take(), []);
+});
