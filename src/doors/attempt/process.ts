@@ -128,7 +128,7 @@ function valueCarried({ injection }: Policy, request: AttemptRequest): string | 
   const text = first === undefined ? undefined : request.header(first.name);
   const value = text === undefined ? undefined : first!.credentialIn(text);
   if (value === undefined) return undefined;
-  return injection.headers.every(({ name, valueOf }) => request.header(name) === valueOf(value))
+  return injection.headers.every((header) => request.header(header.name) === header.valueOf(value))
     ? value
     : undefined;
 }
