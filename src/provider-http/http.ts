@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
 import { CredentialError } from '../lib/errors.ts';
+import { clockSkewMs } from './clock-skew.ts';
 import { decompressed } from './decompress.ts';
 import { invalidResponse } from './errors.ts';
 import { retryAfterMs } from './retry-after.ts';
@@ -30,11 +31,19 @@ export interface HttpDeps extends TlsFiles {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Wall clock, for dates in Retry-After. */
   readonly now: () => number;
+  /** How far our wall clock is ahead, milliseconds, by each answer with a date. */
+  readonly clockSkewSeen?: (skewMs: number) => void;
   /** Bound of one call, milliseconds. Default 5000. */
   readonly callMs?: number;
 }
 
-export function createProviderHttp({ env, now, callMs = CALL_MS, ...files }: HttpDeps): ProviderHttp {
+export function createProviderHttp({
+  env,
+  now,
+  clockSkewSeen,
+  callMs = CALL_MS,
+  ...files
+}: HttpDeps): ProviderHttp {
   let current: { readonly tls: TlsMaterial; readonly dispatcher: Dispatcher } | undefined;
 
   async function dispatcherNow(): Promise<Dispatcher> {
@@ -50,6 +59,7 @@ export function createProviderHttp({ env, now, callMs = CALL_MS, ...files }: Htt
   return {
     async fetch(url, { method, headers, body, signal }) {
       const dispatcher = await dispatcherNow();
+      const sentAt = now();
       const reply = await request(url, {
         method: method as 'GET',
         headers,
@@ -86,6 +96,8 @@ export function createProviderHttp({ env, now, callMs = CALL_MS, ...files }: Htt
         const value = one(reply.headers[name]);
         if (value !== undefined) kept.set(name, value);
       }
+      const skewMs = clockSkewMs(kept, sentAt, now());
+      if (skewMs !== undefined) clockSkewSeen?.(skewMs);
       return new Response(bytes.length === 0 ? null : bytes, { status: statusCode, headers: kept });
     },
     async close() {

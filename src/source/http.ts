@@ -11,6 +11,7 @@ import { invalidResponse, toTransportError } from '../provider-http/errors.ts';
 import { createProviderHttp } from '../provider-http/http.ts';
 import { pointed } from './json-pointer.ts';
 import type { SourceDeps } from './registry.ts';
+import { createReplyAge } from './reply-age.ts';
 import { lifetimeOf, parseInstant } from './token-lifetime.ts';
 
 type HttpConfig = Extract<SourceConfig, { type: 'http' }>;
@@ -19,9 +20,15 @@ type HttpConfig = Extract<SourceConfig, { type: 'http' }>;
 const HEADER_VALUE = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/;
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json(?:\s*;|$)/i;
 
-export function createHttpSource(config: HttpConfig, { clock, env }: SourceDeps): TokenSource {
+export function createHttpSource(config: HttpConfig, { clock, env, observer }: SourceDeps): TokenSource {
   const { name, method, url, token, end } = config;
-  const http = createProviderHttp({ caFile: config.caFile, env, now: () => clock.now() });
+  const http = createProviderHttp({
+    caFile: config.caFile,
+    env,
+    now: () => clock.now(),
+    clockSkewSeen: (skewMs) => observer.clockSkewSeen(url, skewMs),
+  });
+  const age = createReplyAge(clock);
   const secrets = Object.entries(config.secrets).map(
     ([key, ref]) => [key, createSecretReader(ref, env)] as const,
   );
@@ -47,7 +54,8 @@ export function createHttpSource(config: HttpConfig, { clock, env }: SourceDeps)
       { accessToken: value, expiresIn: toldSeconds(document, providerNow ?? clock.now()), providerNow },
       clock.now(),
     );
-    return { value: new Secret(value), lifetimeMs: told - (clock.monotonic() - sentAt) };
+    const aged = age.of(reply.headers, value, sentAt);
+    return { value: new Secret(value), lifetimeMs: told - aged - (clock.monotonic() - sentAt) };
   }
 
   function toldSeconds(document: unknown, now: number): unknown {

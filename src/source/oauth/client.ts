@@ -7,6 +7,7 @@ import { watchFiles } from '../../lib/watch.ts';
 import { createProviderHttp } from '../../provider-http/http.ts';
 import { oauthErrorOf, toCredentialError } from '../errors.ts';
 import type { SourceDeps } from '../registry.ts';
+import { createReplyAge } from '../reply-age.ts';
 import { createAuthorizationServer } from './authorization-server.ts';
 import { createClientAuthentication } from './client-authentication/client-authentication.ts';
 import { createProofOfPossession } from './proof-of-possession.ts';
@@ -44,13 +45,15 @@ export function createOAuthClient(
   deps: SourceDeps,
   { callMs }: { readonly callMs?: number } = {},
 ): OAuthClient {
-  const { clock, env } = deps;
+  const { clock, env, observer } = deps;
+  const address = (config.issuer ?? config.tokenEndpoint)!;
   const { caFile, clientCertificate } = config;
   const http = createProviderHttp({
     caFile,
     clientCertificate,
     env,
     now: () => clock.now(),
+    clockSkewSeen: (skewMs) => observer.clockSkewSeen(address, skewMs),
     ...(callMs === undefined ? {} : { callMs }),
   });
   const authorizationServer = createAuthorizationServer(config, http, clock);
@@ -60,6 +63,7 @@ export function createOAuthClient(
     // RFC 8705 section 5: endpoints that ask for a certificate may have addresses of their own.
     use_mtls_endpoint_aliases: clientCertificate !== undefined,
   };
+  const age = createReplyAge(clock);
   const proof = config.dpop ? createProofOfPossession(client) : undefined;
 
   async function askOnce(request: TokenRequest, signal: AbortSignal): Promise<TokenReply> {
@@ -78,6 +82,7 @@ export function createOAuthClient(
       tokenTypes: tokenTypes.map((type) => (type === 'bearer' && proof !== undefined ? 'dpop' : type)),
       sentAt,
       clock,
+      age,
       certificate: clientCertificate !== undefined,
       proofKey: proof?.key,
     });
@@ -132,7 +137,7 @@ export function createOAuthClient(
   }
 
   return {
-    endpoint: (config.issuer ?? config.tokenEndpoint)!,
+    endpoint: address,
     requestToken: (request, signal) => converted(ask(request, signal)),
     metadata: (signal) => converted(authorizationServer.metadata(signal)),
     requestDeviceAuthorization: (parameters, endpoint, signal) =>

@@ -7,6 +7,7 @@ import { Secret } from '../../lib/secret.ts';
 import { JsonFault, parseStrictJson } from '../../lib/strict-json.ts';
 import { invalidResponse } from '../../provider-http/errors.ts';
 import { confirmationOf } from '../jwt-confirmation.ts';
+import type { ReplyAge } from '../reply-age.ts';
 import { lifetimeOf } from '../token-lifetime.ts';
 
 export interface TokenReply {
@@ -33,6 +34,7 @@ export interface TokenReplyExpectation {
   /** Monotonic, ms. */
   readonly sentAt: number;
   readonly clock: Clock;
+  readonly age: ReplyAge;
   /** The client showed a certificate, to which the token may be bound (RFC 8705 section 3). */
   readonly certificate: boolean;
   /** The key of the proof that went with the request. */
@@ -47,7 +49,7 @@ export function toIssuedToken({ accessToken, lifetimeMs, bound, proofKey }: Toke
 /** Rejects with CredentialError source_invalid_response, or with oauth4webapi's error for what the provider refused. */
 export async function processTokenReply(
   reply: Response,
-  { server, client, tokenTypes, sentAt, clock, certificate, proofKey }: TokenReplyExpectation,
+  { server, client, tokenTypes, sentAt, clock, age, certificate, proofKey }: TokenReplyExpectation,
 ): Promise<TokenReply> {
   const text = await reply.text();
   // A bare challenge needs no body.
@@ -64,7 +66,7 @@ export async function processTokenReply(
   return {
     accessToken: new Secret(accessToken),
     // The provider counts from when it answered at the latest, we from when we asked.
-    lifetimeMs: told - (clock.monotonic() - sentAt),
+    lifetimeMs: told - age.of(reply.headers, accessToken, sentAt) - (clock.monotonic() - sentAt),
     refreshToken: token.refresh_token === undefined ? undefined : new Secret(token.refresh_token),
     refreshTokenLifetimeMs: refreshTokenLifetimeMs(said),
     issuedTokenType: typeof token['issued_token_type'] === 'string' ? token['issued_token_type'] : undefined,

@@ -67,3 +67,27 @@ test('an API key that ends within a day is an error with what to do, one that en
   );
   assert.match(String(lines[1]!['msg']), /activate its successor now/);
 });
+
+test('a clock that differs is a warning above 5 s, an alarm above 30 s, either way', () => {
+  for (const [skewMs, level] of [
+    [4_900, undefined],
+    [5_100, 'warn'],
+    [-29_000, 'warn'],
+    [-31_000, 'error'],
+  ] as const) {
+    const { lines, observer } = setUp();
+    observer.clockSkewSeen('https://idp.example.com', skewMs);
+    assert.equal(lines[0]?.['level'], level, `${skewMs}`);
+  }
+});
+
+test('a breaker is told of when it opens and when it closes, and not with each probe', () => {
+  const { lines, observer } = setUp();
+  for (const state of ['closed', 'open', 'half_open', 'open', 'half_open', 'closed'] as const) {
+    observer.breakerChanged('https://idp.example.com', state);
+  }
+  assert.deepEqual(
+    lines.map(({ msg }) => msg),
+    ['the token endpoint is away: only probes are sent', 'the token endpoint is back'],
+  );
+});
