@@ -149,13 +149,13 @@ describe(`Keycloak ${KEYCLOAK_VERSION}`, { skip: missing ?? false }, () => {
     });
 
     test('a self-signed assertion becomes a token of the user that it names', async () => {
-      const token = await issue('grant', signed(), 'jwt_bearer');
+      const token = await issue('secret', signed(), 'jwt_bearer');
       assert.equal(claims(token)['preferred_username'], 'alice');
-      assert.equal(claims(token)['azp'], 'grant');
+      assert.equal(claims(token)['azp'], 'secret');
     });
 
     test('one source gets token after token: no assertion is used twice', async () => {
-      const source = await sourceOf(words('grant', signed(), 'jwt_bearer'));
+      const source = await sourceOf(words('secret', signed(), 'jwt_bearer'));
       try {
         for (let i = 0; i < 3; i++) await source.issue(issueRequest());
       } finally {
@@ -164,7 +164,7 @@ describe(`Keycloak ${KEYCLOAK_VERSION}`, { skip: missing ?? false }, () => {
     });
 
     test('an unknown signer is source_rejected', async () => {
-      const error = await failure('grant', signed({ issuer: 'https://other.example.com' }), 'jwt_bearer');
+      const error = await failure('secret', signed({ issuer: 'https://other.example.com' }), 'jwt_bearer');
       assert.equal(error.code, 'source_rejected');
       assert.match(error.message, /400: invalid_grant/);
     });

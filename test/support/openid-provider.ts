@@ -12,6 +12,8 @@ export interface OpenIdProvider {
   readonly tokenEndpoint: string;
   /** Of the token endpoint, refused requests too. */
   readonly tokenCalls: number;
+  /** A refresh token for the audience, as after a login of alice. */
+  newRefreshToken(clientId: string): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -38,6 +40,8 @@ const METHODS = [
   'self_signed_tls_client_auth',
   'none',
 ];
+
+const LOGIN_SCOPE = 'openid offline_access';
 
 export async function startOpenIdProvider(options: OpenIdProviderOptions): Promise<OpenIdProvider> {
   const {
@@ -72,14 +76,17 @@ export async function startOpenIdProvider(options: OpenIdProviderOptions): Promi
   const { privateKey } = await generateKeyPair('RS256', { extractable: true });
   const provider = new Provider(issuer, {
     clients: clients.map((client) => ({
-      grant_types: ['client_credentials'],
-      response_types: [],
-      redirect_uris: [],
+      grant_types: ['client_credentials', 'authorization_code', 'refresh_token'],
+      response_types: ['code'],
+      redirect_uris: ['https://checkout.example.com/callback'],
       ...client,
     })) as never,
     jwks: { keys: [{ ...(await exportJWK(privateKey)), kid: 'p', use: 'sig', alg: 'RS256' }] } as never,
     clientAuthMethods: clientAuthMethods as never,
-    scopes: ['orders.read'],
+    scopes: ['openid', 'offline_access', 'orders.read'],
+    cookies: { keys: ['of a test'] },
+    findAccount: (_context, sub) => ({ accountId: sub, claims: async () => ({ sub }) }),
+    ttl: { AccessToken: 600, ClientCredentials: 600, RefreshToken: 86_400, Grant: 86_400 },
     clientBasedCORS: () => false,
     features: {
       devInteractions: { enabled: false },
@@ -119,6 +126,19 @@ export async function startOpenIdProvider(options: OpenIdProviderOptions): Promi
     tokenEndpoint: `${issuer}/token`,
     get tokenCalls() {
       return tokenCalls;
+    },
+    async newRefreshToken(clientId) {
+      const accountId = 'alice';
+      const grant = new provider.Grant({ accountId, clientId });
+      grant.addOIDCScope(LOGIN_SCOPE);
+      grant.addResourceScope(audience, 'orders.read');
+      const client = (await provider.Client.find(clientId))!;
+      const scope = `${LOGIN_SCOPE} orders.read`;
+      const token = new provider.RefreshToken({
+        ...{ accountId, client, grantId: await grant.save(), scope, resource: audience },
+        ...{ gty: 'authorization_code', expiresWithSession: false },
+      } as never);
+      return token.save();
     },
     async stop() {
       await new Promise((resolve) => {
