@@ -13,6 +13,7 @@ import type { HttpConfig } from './source/http.ts';
 import type { JwtBearerConfig } from './source/jwt-bearer.ts';
 import type { RefreshTokenConfig } from './source/refresh-token.ts';
 import type { SignedJwtConfig } from './source/signed-jwt.ts';
+import type { SpiffeJwtConfig } from './source/spiffe-jwt.ts';
 import type { StaticConfig } from './source/static.ts';
 import type { SubjectHeaders, TokenExchangeConfig } from './source/token-exchange.ts';
 
@@ -29,6 +30,7 @@ export type { SignedAssertionConfig } from './source/jwt-bearer.ts';
 export type { OAuthClientConfig } from './source/oauth-client.ts';
 export type { SecretRef } from './source/secret-ref.ts';
 export type { SigningKeyFile } from './source/signed-jwt.ts';
+export type { SpiffeAssertionConfig } from './source/spiffe-jwt.ts';
 export type { SubjectHeaders } from './source/token-exchange.ts';
 export type { TokenParametersConfig } from './source/token-parameters.ts';
 
@@ -104,6 +106,7 @@ export type SourceConfig = SourceBase &
     | ExecConfig
     | HttpConfig
     | SignedJwtConfig
+    | SpiffeJwtConfig
     | StaticConfig
     | TokenExchangeConfig
   );

@@ -35,6 +35,9 @@ export async function createTokenSource(config: SourceConfig, deps: SourceDeps):
       return (await import('./api-keys.ts')).createApiKeysSource(config, deps);
     case 'signed_jwt':
       return (await import('./signed-jwt/signed-jwt.ts')).createSignedJwtSource(config, deps);
+    case 'spiffe_jwt':
+      // grpc-js is 17 MB of resident memory (measured).
+      return (await import('./spiffe/spiffe-jwt.ts')).createSpiffeJwtSource(config, deps);
     case 'static':
       return createStaticSource(config, deps);
     case 'file':

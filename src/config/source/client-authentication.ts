@@ -1,7 +1,8 @@
 // How an OAuth client proves itself at its provider: what it has for that, and which of it is used.
 import * as z from 'zod';
-import { filePath } from '../schema-values.ts';
+import { exactlyOne, filePath, oneOfKeys } from '../schema-values.ts';
 import { resolveSecretRef, type SecretRef, secretRef } from './secret-ref.ts';
+import { type SpiffeAssertionConfig, workloadApiKeys } from './spiffe-jwt.ts';
 
 export const clientAuthMethods = [
   'client_secret_basic',
@@ -38,8 +39,11 @@ export interface ClientAuthenticationConfig {
   readonly privateKeyJwt: PrivateKeyJwtConfig | undefined;
   /** PEM files; used for every call to the provider. */
   readonly clientCertificate: { readonly certificate: string; readonly privateKey: string } | undefined;
-  /** A signed assertion that somebody else renews in a file, e.g. a projected service account token. */
-  readonly clientAssertion: { readonly file: string } | undefined;
+  /** A signed assertion: in a file that somebody else renews, e.g. a projected service account token, or a JWT-SVID. */
+  readonly clientAssertion:
+    | { readonly file: string }
+    | { readonly spiffe: SpiffeAssertionConfig }
+    | undefined;
 }
 
 export const signingKeyKeys = {
@@ -86,10 +90,23 @@ export const clientAuthenticationKeys = {
     .describe('For tls_client_auth and self_signed_tls_client_auth (RFC 8705), and tokens bound to it.'),
   client_assertion: z
     .strictObject({
-      file: filePath.describe(
-        'File with a JWT that somebody else renews, e.g. a projected service account token.',
-      ),
+      file: filePath
+        .optional()
+        .describe('File with a JWT that somebody else renews, e.g. a projected service account token.'),
+      spiffe: z
+        .strictObject({
+          ...workloadApiKeys,
+          audience: z
+            .string()
+            .min(1)
+            .optional()
+            .describe('aud of the JWT-SVID. Default: the issuer; without one the token endpoint.'),
+        })
+        .optional()
+        .describe('A JWT-SVID of the SPIFFE Workload API.'),
     })
+    .check(exactlyOne('file', 'spiffe'))
+    .meta(oneOfKeys('file', 'spiffe'))
     .optional()
     .describe('An assertion that another authority signed for this workload (RFC 7523, federation).'),
 };
@@ -145,6 +162,16 @@ export function toClientAuthentication(
       certificate: path(client_certificate.certificate),
       privateKey: path(client_certificate.private_key),
     },
-    clientAssertion: client_assertion && { file: path(client_assertion.file) },
+    clientAssertion:
+      client_assertion &&
+      (client_assertion.spiffe === undefined
+        ? { file: path(client_assertion.file!) }
+        : {
+            spiffe: {
+              socket: client_assertion.spiffe.socket,
+              spiffeId: client_assertion.spiffe.spiffe_id ?? '',
+              audience: client_assertion.spiffe.audience,
+            },
+          }),
   };
 }

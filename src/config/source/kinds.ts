@@ -8,6 +8,7 @@ import { httpCall } from './http.ts';
 import { jwtBearer } from './jwt-bearer.ts';
 import { refreshToken } from './refresh-token.ts';
 import { signedJwt } from './signed-jwt.ts';
+import { spiffeJwt } from './spiffe-jwt.ts';
 import { staticValue } from './static.ts';
 import { tokenExchange } from './token-exchange.ts';
 
@@ -22,6 +23,7 @@ export const kinds = {
   api_keys: apiKeys,
   token_exchange: tokenExchange,
   signed_jwt: signedJwt,
+  spiffe_jwt: spiffeJwt,
 } as const;
 
 export type KindName = keyof typeof kinds;

@@ -15,6 +15,7 @@ import { jwksOf, startOpenIdProvider } from '../../support/openid-provider.ts';
 import { freePort } from '../../support/ports.ts';
 import { startProcess } from '../../support/process.ts';
 import { storeLogin } from '../../support/stored-login.ts';
+import { startWorkloadApi } from '../../support/workload-api.ts';
 
 const DOCUMENT = 'docs/sources.md';
 
@@ -92,6 +93,14 @@ const EXAMPLES: Readonly<Record<string, (t: TestContext) => Promise<DocExample>>
     writeFileSync(join(example.folder, 'checkout'), LOGIN_SECRET);
     writeFileSync(join(example.folder, 'refresh-key'), randomBytes(32).toString('base64'));
     await storeLogin(example.configFile, 'calendar', await provider.newRefreshToken());
+    return example;
+  },
+  async spiffe_jwt(t) {
+    const example = await writeDocExample(t, DOCUMENT, 'spiffe_jwt', { '/run/spire': '/tmp/FOLDER' });
+    const text = readFileSync(example.configFile, 'utf8');
+    writeFileSync(example.configFile, text.replaceAll('/tmp/FOLDER', example.folder));
+    const api = await startWorkloadApi({ socket: join(example.folder, 'agent.sock') });
+    t.after(() => api.stop());
     return example;
   },
   async signed_jwt(t) {

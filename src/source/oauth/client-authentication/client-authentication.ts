@@ -1,7 +1,10 @@
 // How the client proves itself at the token endpoint (RFC 6749 section 2.3): one file a method, chosen here.
 import * as oauth from 'oauth4webapi';
 import type { ClientAuthMethod, OAuthClientConfig } from '../../../config/config.ts';
+import type { Clock } from '../../../lib/clock.ts';
 import type { SourceDeps } from '../../registry.ts';
+import { createSpiffeAssertion } from '../../spiffe/spiffe-assertion.ts';
+import type { AssertionProvider } from '../assertion.ts';
 import { createAssertionFile } from '../assertion-file.ts';
 import { createAutomatic } from './automatic.ts';
 import { createClientAssertion } from './client-assertion.ts';
@@ -40,7 +43,7 @@ function createMethod(
     case 'private_key_jwt':
       return createPrivateKeyJwt(config.privateKeyJwt!, config.issuer !== undefined, env);
     case 'client_assertion':
-      return createClientAssertion(createAssertionFile(config.clientAssertion!.file, clock));
+      return createClientAssertion(createAssertion(config, clock));
     case 'tls_client_auth':
     case 'self_signed_tls_client_auth':
       // The connection proves it (RFC 8705 section 2); the form only says who.
@@ -48,4 +51,9 @@ function createMethod(
     case 'none':
       return { authenticate: async () => oauth.None(), files: [] };
   }
+}
+
+function createAssertion({ clientAssertion, issuer }: OAuthClientConfig, clock: Clock): AssertionProvider {
+  if ('file' in clientAssertion!) return createAssertionFile(clientAssertion.file, clock);
+  return createSpiffeAssertion(clientAssertion!.spiffe, issuer !== undefined, clock);
 }
