@@ -1,8 +1,8 @@
 // Composition root: the only file that sees both the hot and the slow arm. No process state is touched here.
 import type { CheckListenConfig, Config } from './config/config.ts';
-import type { CredentialStore } from './credential/credential.ts';
+import type { CredentialStore, TokenSource } from './credential/credential.ts';
 import { createJwks } from './credential/jwks.ts';
-import { createCredentialStore } from './credential/store.ts';
+import { createCredentialStore, type StoredSource } from './credential/store.ts';
 import { createProcess, PROCESS_PATH } from './doors/attempt/process.ts';
 import { CHECK_PATH, createCheck } from './doors/check/check.ts';
 import { createAccessLogService } from './doors/feedback/access-log-service.ts';
@@ -21,6 +21,8 @@ import { createRawFront, type RawFrontOptions } from './server/raw-front.ts';
 import type { SharedCache } from './shared-cache/shared-cache.ts';
 import { createEndpoints } from './source/endpoint/endpoints.ts';
 import { createGuardedTokenSource } from './source/endpoint/guarded-source.ts';
+import { createFallbackSource } from './source/fallback.ts';
+import { findSharedSecrets } from './source/shared-secrets.ts';
 import { createAudit } from './telemetry/audit/audit.ts';
 import { createLogObserver } from './telemetry/log-observer.ts';
 import { createLogger, type LogSink } from './telemetry/logger.ts';
@@ -79,13 +81,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       ...{ clock, env, observer, random },
     });
   const around: SharedCache['around'] = shared?.around ?? ((source) => source);
-  const sources = await Promise.all(
-    config.sources.map(async (source) => ({
-      source: around(await createGuardedTokenSource(source, { clock, env, observer }, endpoints), source),
-      required: source.required,
-      maxLifetimeMs: source.maxLifetimeMs,
-    })),
-  );
+  const sources = await createSources();
   const store = createCredentialStore({
     sources,
     clock,
@@ -136,6 +132,20 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       questions: new Map(inbound ? [['/v1/verify', inbound.verify]] : []),
       observer,
     });
+
+  async function createSources(): Promise<StoredSource[]> {
+    const guarded = new Map<string, TokenSource>();
+    for (const source of config.sources) {
+      const own = await createGuardedTokenSource(source, { clock, env, observer }, endpoints);
+      guarded.set(source.name, around(own, source));
+    }
+    return config.sources.map(({ name, required, maxLifetimeMs, fallback }) => {
+      const first = guarded.get(name)!;
+      const second = fallback === undefined ? undefined : guarded.get(fallback)!;
+      const source = second === undefined ? first : createFallbackSource(first, second, { clock, observer });
+      return { source, required, maxLifetimeMs };
+    });
+  }
 
   /** Beside Check, for those who ask once an attempt. */
   function attemptDoor(): Pick<RawFrontOptions, 'exchanges' | 'streams'> {
@@ -265,6 +275,9 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       );
       observer.processStarted(version, runtime);
       store.start();
+      findSharedSecrets(config.sources, env).then((shared) => {
+        for (const [source, other] of shared) observer.secretShared(source, other);
+      });
       inbound?.start();
       try {
         const addresses = {

@@ -1,13 +1,14 @@
 // What spans several keys: references by name, settings that need each other, limits. The shape itself is the schema's.
 import type { ConfigProblem } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
-import { nearestWord } from '../lib/suggestion.ts';
+import { environmentProblems, fallbackProblems } from './environments.ts';
 import { inboundProblems } from './inbound/checks.ts';
 import { listenAddressText } from './listen-address.ts';
 import { problemAt } from './problems.ts';
 import type { ConfigFile } from './schema.ts';
 import { isReadOnTheWay } from './schema-shared-cache.ts';
 import { kindOf, kinds } from './source/kinds.ts';
+import { unknownSource } from './unknown-source.ts';
 import type { Path, YamlDocument } from './yaml-document.ts';
 
 /** Regular expressions cost time for every request of their host. */
@@ -23,6 +24,8 @@ export function crossProblems(file: ConfigFile, document: YamlDocument): ConfigP
   refreshTokenStores(file, report);
   subjects(file, report);
   sharedCache(file, report);
+  fallbackProblems(file, report);
+  environmentProblems(file, report);
   policies(file, report);
   regexes(file, report);
   inboundProblems(
@@ -187,10 +190,4 @@ function regexes({ outbound }: ConfigFile, report: Report): void {
       }
     }
   });
-}
-
-function unknownSource(name: string, known: readonly string[]): string {
-  const near = nearestWord(name, known);
-  if (near !== undefined) return `no source named "${name}"; did you mean ${near}?`;
-  return `no source named "${name}"; there ${known.length === 0 ? 'is none' : `are ${known.join(', ')}`}`;
 }

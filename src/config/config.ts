@@ -94,6 +94,10 @@ interface SourceBase {
   readonly required: boolean;
   /** Upper bound of a credential's life, milliseconds; undefined = the provider's word, capped at 24 h. */
   readonly maxLifetimeMs: number | undefined;
+  /** Name of the source that is asked when this one is away. */
+  readonly fallback?: string | undefined;
+  /** What it belongs to; never used across. */
+  readonly environment?: string | undefined;
 }
 
 export type SourceConfig = SourceBase &
@@ -125,6 +129,8 @@ export interface OutboundConfig {
     readonly paths: readonly PathRule[] | undefined;
   };
   readonly inject: InjectConfig;
+  /** What it belongs to; its source is of the same, or of none. */
+  readonly environment?: string | undefined;
   /** Where the request says for whom its credential is; undefined = the source's credential is everybody's. */
   readonly subject: SubjectHeaders | undefined;
   readonly healOn: HealOn;

@@ -89,7 +89,8 @@ function toSource(name: string, source: FileSource, folder: string): SourceConfi
   // Each kind takes what its own schema gave: TypeScript cannot see that through the union.
   const toConfig = kinds[type].toConfig as (value: unknown, path: (relative: string) => string) => object;
   const own = toConfig(source[type], (path) => resolve(folder, path));
-  return { name, required: source.required, maxLifetimeMs: source.max_lifetime, ...own } as SourceConfig;
+  const { required, max_lifetime: maxLifetimeMs, fallback, environment } = source;
+  return { name, required, maxLifetimeMs, fallback, environment, ...own } as SourceConfig;
 }
 
 function toOutbound(
@@ -102,6 +103,7 @@ function toOutbound(
     name,
     match,
     inject,
+    environment: policy.environment,
     subject: source.type === 'token_exchange' ? source.subject : undefined,
     healOn: heal_on ?? (kinds[source.type].renewable ? '401' : 'off'),
     onFailure: on_failure,

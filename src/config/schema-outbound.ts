@@ -5,7 +5,7 @@ import { expandService, parseHostPattern } from './host-pattern.ts';
 import { refuse } from './invalid.ts';
 import { parsePathRegex, parsePathRule } from './path-rule.ts';
 import { inject } from './schema-inject.ts';
-import { nameText, parsed } from './schema-values.ts';
+import { environment, nameText, parsed } from './schema-values.ts';
 
 const host = parsed(z.string(), parseHostPattern).describe(
   'Exact (orders.example.com) or every name below one ("*.example.com"), with :port for that port only.',
@@ -79,6 +79,7 @@ export const outbound = z
     name: nameText('policy').describe('Unique; stands in logs, metrics and the Envoy configuration.'),
     match,
     inject,
+    environment: environment.optional(),
     heal_on: z
       // YAML reads 401 as a number, and older YAML reads off as false.
       .literal([401, '401', 'invalid_token', 'off', false], { error: 'expected 401, invalid_token or off' })

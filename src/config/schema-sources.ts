@@ -1,6 +1,6 @@
 // The schema below `sources`: what all ways to get a credential share, and exactly one of them (source/kinds.ts).
 import * as z from 'zod';
-import { duration, exactlyOne, listed, nameText, oneOfKeys } from './schema-values.ts';
+import { duration, environment, exactlyOne, listed, nameText, oneOfKeys } from './schema-values.ts';
 import { kindNames, kinds } from './source/kinds.ts';
 
 const HOUR_MS = 3_600_000;
@@ -23,6 +23,13 @@ const source = z
       .describe(
         'Upper bound of a credential’s life, e.g. 30m, at most 24h. Default: the provider’s word, at most 24h.',
       ),
+    fallback: z
+      .string()
+      .optional()
+      .describe(
+        'Name of the source that is asked while this one is away (no connection, no answer, 5xx, 429), never after a refusal. Default: none.',
+      ),
+    environment: environment.optional(),
     ...shapes,
   })
   .check(exactlyOne(...kindNames))

@@ -39,6 +39,11 @@ export function nameText(what: string) {
   });
 }
 
+/** Of sources and policies. */
+export const environment = nameText('environment').describe(
+  'What it belongs to, e.g. staging. A source of one environment serves no policy and no source of another. Default: none.',
+);
+
 /** One text or a list of texts. */
 export const textOrList = z.union([z.string(), z.array(z.string())], {
   error: 'expected a text or a list of texts',

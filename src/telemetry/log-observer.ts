@@ -90,6 +90,14 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
       if (alarm) log.error(fields, 'our clock and the provider’s are far apart: valid tokens may be refused');
       else log.warn(fields, 'our clock and the provider’s differ');
     },
+    fallbackUsed(source, fallback, because) {
+      const omitted = limit.admit(`fallback:${source}`);
+      if (omitted === undefined) return;
+      log.warn({ source, fallback, because, omitted }, 'a source is away: its fallback gives the credential');
+    },
+    secretShared(source, other) {
+      log.error({ source, other }, 'one secret in two environments: whoever has it in one has it in both');
+    },
     secretChanged(source) {
       log.info({ source }, 'a secret file changed: renewing');
     },

@@ -157,6 +157,18 @@ export function createMetrics(clock: Clock): Metrics {
     labelNames: ['source'],
     registers,
   });
+  const fallbacks = new Counter({
+    name: 'bearerd_fallbacks_total',
+    help: 'Credentials that a fallback gave because the source was away.',
+    labelNames: ['source', 'fallback', 'because'],
+    registers,
+  });
+  const sharedSecrets = new Gauge({
+    name: 'bearerd_shared_secret',
+    help: '1 = sources of two environments have one secret.',
+    labelNames: ['source', 'other'],
+    registers,
+  });
   const refreshes = new Histogram({
     name: 'bearerd_refresh_duration_seconds',
     help: 'Time that a provider or file took for one credential, by result.',
@@ -302,6 +314,12 @@ export function createMetrics(clock: Clock): Metrics {
     },
     credentialExpired(source, generation) {
       credentials.set(source, { generation, expiresAt: 0 });
+    },
+    fallbackUsed(source, fallback, because) {
+      fallbacks.inc({ source, fallback, because });
+    },
+    secretShared(source, other) {
+      sharedSecrets.set({ source, other }, 1);
     },
     subjectsHeld(source, count) {
       subjects.set({ source }, count);

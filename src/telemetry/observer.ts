@@ -114,6 +114,10 @@ export interface Observer {
   breakerChanged(endpoint: string, state: 'closed' | 'open' | 'half_open'): void;
   /** How far our wall clock is ahead of a provider's, ms; behind is negative. Told with each answer that has a date. */
   clockSkewSeen(provider: string, skewMs: number): void;
+  /** `source` was away and `fallback` gave the credential in its place. */
+  fallbackUsed(source: string, fallback: string, because: CredentialErrorCode): void;
+  /** Sources of two environments have one secret. */
+  secretShared(source: string, other: string): void;
   secretChanged(source: string): void;
   /** A refresh token was stored; `expiresAt` in epoch milliseconds, undefined = nobody told. */
   refreshTokenStored(source: string, expiresAt: number | undefined): void;
@@ -179,6 +183,8 @@ export const nullObserver: Observer = {
   endpointRefused: nothing,
   breakerChanged: nothing,
   clockSkewSeen: nothing,
+  fallbackUsed: nothing,
+  secretShared: nothing,
   secretChanged: nothing,
   refreshTokenStored: nothing,
   refreshTokenEnding: nothing,
