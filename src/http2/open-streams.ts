@@ -125,8 +125,32 @@ export class OpenStreams implements StreamOwner {
     throw new Http2Error(ErrorCode.STREAM_CLOSED, 'HEADERS on a closed stream');
   }
 
-  /** The connection's window has grown. */
-  grow(increment: number): void {
+  /** WINDOW_UPDATE of a stream, or of the connection with id 0. Throws Http2Error. */
+  windowUpdate(id: number, increment: number): void {
+    if (id === 0) {
+      if (increment === 0) throw new Http2Error(ErrorCode.PROTOCOL_ERROR, 'WINDOW_UPDATE of 0');
+      return this.#grow(increment);
+    }
+    const stream = this.get(id);
+    if (stream === undefined) return;
+    if (increment === 0) return this.reset(stream, ErrorCode.PROTOCOL_ERROR);
+    stream.sendWindow += increment;
+    if (stream.sendWindow > MAX_31_BITS) return this.reset(stream, ErrorCode.FLOW_CONTROL_ERROR);
+    stream.drain();
+  }
+
+  /** PRIORITY, which counts only for its errors; `dependsOn` undefined = it has the wrong size. Throws Http2Error. */
+  priority(id: number, dependsOn: number | undefined): void {
+    if (dependsOn !== undefined && dependsOn !== id) return;
+    const code = dependsOn === undefined ? ErrorCode.FRAME_SIZE_ERROR : ErrorCode.PROTOCOL_ERROR;
+    // Section 6.4: a stream that is idle cannot be reset.
+    if (id > this.#lastId) throw new Http2Error(code, 'PRIORITY with an error on an idle stream');
+    const stream = this.get(id);
+    if (stream !== undefined) this.reset(stream, code);
+    else this.writer.numbers(FrameType.RST_STREAM, id, code);
+  }
+
+  #grow(increment: number): void {
     this.sendWindow += increment;
     if (this.sendWindow > MAX_31_BITS) throw windowOverflow();
     for (const stream of this.#blocked) {
@@ -182,6 +206,6 @@ export class OpenStreams implements StreamOwner {
   }
 }
 
-export function windowOverflow(): Http2Error {
+function windowOverflow(): Http2Error {
   return new Http2Error(ErrorCode.FLOW_CONTROL_ERROR, 'a window above 2^31-1');
 }
