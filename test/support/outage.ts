@@ -146,7 +146,7 @@ export async function freshCredential(provider: ScriptedProvider): Promise<void>
 }
 
 /** By the store's own rule: 5 % or 10 s before the end. */
-function usableUntil(provider: ScriptedProvider, before: number): number {
+export function usableUntil(provider: ScriptedProvider, before: number): number {
   const ends = provider.issued
     .filter(({ at }) => at <= before)
     .map(({ at, lifetimeMs }) => at + lifetimeMs - Math.min(10_000, lifetimeMs * 0.05));
@@ -154,11 +154,11 @@ function usableUntil(provider: ScriptedProvider, before: number): number {
 }
 
 /** Whether a credential certainly lived: with a margin for its way here and the request's way there. */
-function livedAt(provider: ScriptedProvider, at: number): boolean {
+export function livedAt(provider: ScriptedProvider, at: number): boolean {
   return usableUntil(provider, at - MARGIN_MS) > at + MARGIN_MS;
 }
 
-function firstServed(sent: readonly Sent[], door: string, from: number): number {
+export function firstServed(sent: readonly Sent[], door: string, from: number): number {
   const served = sent.filter((one) => one.door === door && one.status === 200 && one.at + one.ms >= from);
   return Math.min(...served.map(({ at, ms }) => at + ms));
 }
@@ -174,7 +174,7 @@ async function recovered(
 }
 
 /** Calls that bearerd sent so far, whether or not they arrived. */
-async function sentCalls(world: World): Promise<number> {
+export async function sentCalls(world: World): Promise<number> {
   const lines = (await world.metrics()).matchAll(/^bearerd_endpoint_calls_total\{[^}]*\} (\d+)$/gm);
   return [...lines].reduce((sum, [, count]) => sum + Number(count), 0);
 }
