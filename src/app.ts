@@ -8,12 +8,14 @@ import { CHECK_PATH, createCheck } from './doors/check/check.ts';
 import { createAccessLogService } from './doors/feedback/access-log-service.ts';
 import { createAttemptOutcomes } from './doors/feedback/attempt-outcomes.ts';
 import { createCarriedRing } from './doors/feedback/carried-ring.ts';
+import { createNonces } from './doors/feedback/nonces.ts';
 import type { InboundDoor } from './doors/inbound/inbound-door.ts';
 import { createPushedSecrets } from './doors/push/pushed-secrets.ts';
 import type { Clock } from './lib/clock.ts';
 import type { RuntimeReport } from './lib/runtime.ts';
 import { compilePolicies } from './policy/compile.ts';
 import type { PolicyTable } from './policy/policy.ts';
+import { createSigningKeys } from './proof/signing-keys.ts';
 import type { Front, UnaryHandler, UnaryMethods } from './server/front.ts';
 import { createGrpcHealth, HEALTH_CHECK_PATH } from './server/grpc-health.ts';
 import { createAdminServer, createHealthServer, type HttpServer } from './server/http.ts';
@@ -92,6 +94,11 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   const carried = createCarriedRing();
   const attempted = createCarriedRing();
   const outcomes = createAttemptOutcomes(clock);
+  const nonces = createNonces();
+  const signed = config.outbound.flatMap(({ name, proof }) =>
+    proof?.sign === undefined ? [] : ([[name, proof.sign]] as const),
+  );
+  const keys = createSigningKeys({ settings: new Map(signed), env, clock, observer });
   const secrets = createPushedSecrets({ store, policies, clock });
   const feedback = {
     store,
@@ -100,6 +107,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     carried,
     attempted,
     outcomes,
+    nonces,
     observer,
     clock,
   };
@@ -158,6 +166,8 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       maxWaitMs,
       carried: attempted,
       outcomes,
+      nonces,
+      keys,
     });
     return {
       exchanges: new Map([[PROCESS_PATH, process]]),
@@ -254,6 +264,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     await Promise.all(fronts().map((front) => front.drain(graceMs)));
     secrets.close();
     inbound?.stop();
+    keys.stop();
     await store.stop();
     shared?.close();
     await Promise.all(pages().map((server) => server.stop()));
@@ -278,6 +289,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       findSharedSecrets(config.sources, env).then((shared) => {
         for (const [source, other] of shared) observer.secretShared(source, other);
       });
+      await keys.start();
       inbound?.start();
       try {
         const addresses = {

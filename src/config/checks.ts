@@ -6,6 +6,7 @@ import { inboundProblems } from './inbound/checks.ts';
 import { listenAddressText } from './listen-address.ts';
 import { problemAt } from './problems.ts';
 import type { ConfigFile } from './schema.ts';
+import { isBoundByDpop } from './schema-proof.ts';
 import { isReadOnTheWay } from './schema-shared-cache.ts';
 import { kindOf, kinds } from './source/kinds.ts';
 import { unknownSource } from './unknown-source.ts';
@@ -90,10 +91,13 @@ function listeners({ listen, sources, outbound, unmatched }: ConfigFile, report:
 
 const INLINE = 'a secret in the file itself needs mode: development; use { file: /path } or { env: NAME }';
 
-function secrets({ mode, sources, audit, shared_cache }: ConfigFile, report: Report): void {
+function secrets({ mode, sources, outbound, audit, shared_cache }: ConfigFile, report: Report): void {
   if (mode === 'development') return;
   for (const path of inlineSecrets(audit)) report(['audit', ...path, 'inline'], INLINE);
   for (const path of inlineSecrets(shared_cache)) report(['shared_cache', ...path, 'inline'], INLINE);
+  for (const [i, { sign }] of outbound.entries()) {
+    for (const path of inlineSecrets(sign)) report(['outbound', i, 'sign', ...path, 'inline'], INLINE);
+  }
   for (const [name, source] of Object.entries(sources)) {
     const type = kindOf(source);
     const own = source[type] as Readonly<Record<string, unknown>>;
@@ -167,8 +171,27 @@ function policies({ sources, outbound }: ConfigFile, report: Report): void {
     } else first.set(policy.name, i);
     if (!Object.hasOwn(sources, policy.inject.source)) {
       report(['outbound', i, 'inject', 'source'], unknownSource(policy.inject.source, Object.keys(sources)));
+      return;
     }
+    proofs(sources[policy.inject.source]!, policy, ['outbound', i], report);
   });
+}
+
+function proofs(
+  source: ConfigFile['sources'][string],
+  { sign, upstream_url: upstreamUrl }: ConfigFile['outbound'][number],
+  at: Path,
+  report: Report,
+): void {
+  const dpop = isBoundByDpop(source[kindOf(source)]!);
+  if (upstreamUrl !== undefined) {
+    if (!dpop && sign === undefined)
+      report([...at, 'upstream_url'], 'is for DPoP and sign; there is neither');
+    return;
+  }
+  const url = 'upstream_url is missing: https://HOST as the upstream knows itself';
+  if (sign !== undefined) report([...at, 'sign'], `${url}, which is signed`);
+  else if (dpop) report(at, `${url}, since the source proves its tokens by DPoP`);
 }
 
 function regexes({ outbound }: ConfigFile, report: Report): void {

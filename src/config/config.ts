@@ -4,6 +4,7 @@ import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
 import type { InboundConfig } from './inbound/config.ts';
 import type { AuditConfig } from './schema-audit.ts';
 import type { InjectConfig } from './schema-inject.ts';
+import type { ProofConfig } from './schema-proof.ts';
 import type { SharedCacheConfig } from './schema-shared-cache.ts';
 import type { ApiKeysConfig } from './source/api-keys.ts';
 import type { ClientCredentialsConfig } from './source/client-credentials.ts';
@@ -19,6 +20,7 @@ import type { SubjectHeaders, TokenExchangeConfig } from './source/token-exchang
 
 export type { AuditConfig } from './schema-audit.ts';
 export type { HeaderInjection, InjectConfig } from './schema-inject.ts';
+export type { MessageSignatureConfig, ProofConfig } from './schema-proof.ts';
 export type { RedisConfig, SharedCacheConfig } from './schema-shared-cache.ts';
 export type {
   ClientAuthMethod,
@@ -135,6 +137,8 @@ export interface OutboundConfig {
   readonly subject: SubjectHeaders | undefined;
   readonly healOn: HealOn;
   readonly onFailure: 'deny' | 'pass';
+  /** Made anew for each attempt; undefined = the credential alone is enough. */
+  readonly proof: ProofConfig | undefined;
   /** Refuses the push door: Envoy keeps a credential past its expiry while bearerd is away. */
   readonly neverStale: boolean;
 }

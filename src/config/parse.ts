@@ -7,6 +7,8 @@ import type { AuditConfig, CheckListenConfig, Config, OutboundConfig, SourceConf
 import { toInbound } from './inbound/parse.ts';
 import { shapeProblems } from './problems.ts';
 import { type ConfigFile, configFile } from './schema.ts';
+import type { InjectConfig } from './schema-inject.ts';
+import { isBoundByDpop, toMessageSignature } from './schema-proof.ts';
 import { toSharedCache } from './schema-shared-cache.ts';
 import { kindOf, kinds } from './source/kinds.ts';
 import { resolveSecretRef } from './source/secret-ref.ts';
@@ -38,7 +40,7 @@ function toConfig(file: ConfigFile, folder: string): Config {
       admin: file.listen.admin,
     },
     sources,
-    outbound: file.outbound.map((policy) => toOutbound(policy, sources)),
+    outbound: file.outbound.map((policy) => toOutbound(policy, sources, (path) => resolve(folder, path))),
     inbound: file.inbound && toInbound(file.inbound, (path) => resolve(folder, path)),
     unmatched: file.unmatched,
     ambiguousPath: file.ambiguous_path,
@@ -96,9 +98,12 @@ function toSource(name: string, source: FileSource, folder: string): SourceConfi
 function toOutbound(
   policy: ConfigFile['outbound'][number],
   sources: readonly SourceConfig[],
+  path: (relative: string) => string,
 ): OutboundConfig {
-  const { name, match, inject, heal_on, on_failure, never_stale } = policy;
-  const source = sources.find(({ name }) => name === inject.source)!;
+  const { name, match, heal_on, on_failure, never_stale, upstream_url, sign } = policy;
+  const source = sources.find(({ name }) => name === policy.inject.source)!;
+  const dpop = isBoundByDpop(source);
+  const inject = dpop ? withDpopScheme(policy.inject) : policy.inject;
   return {
     name,
     match,
@@ -107,8 +112,24 @@ function toOutbound(
     subject: source.type === 'token_exchange' ? source.subject : undefined,
     healOn: heal_on ?? (kinds[source.type].renewable ? '401' : 'off'),
     onFailure: on_failure,
+    proof:
+      dpop || sign !== undefined
+        ? {
+            upstreamUrl: upstream_url!, // checks.ts sees to it
+            dpop,
+            sign: sign && toMessageSignature(sign, inject.headers[0]?.name, path),
+          }
+        : undefined,
     neverStale: never_stale,
   };
+}
+
+/** RFC 9449, section 7.1: a token that is bound goes with the scheme DPoP, never Bearer. */
+function withDpopScheme(inject: InjectConfig): InjectConfig {
+  const headers = inject.headers.map((header) =>
+    header.name === 'authorization' && header.prefix === 'Bearer ' ? { ...header, prefix: 'DPoP ' } : header,
+  );
+  return { ...inject, headers };
 }
 
 function inOrder<P extends { readonly line: number | undefined; readonly column: number | undefined }>(

@@ -5,6 +5,7 @@ import { expandService, parseHostPattern } from './host-pattern.ts';
 import { refuse } from './invalid.ts';
 import { parsePathRegex, parsePathRule } from './path-rule.ts';
 import { inject } from './schema-inject.ts';
+import { sign, upstreamUrl } from './schema-proof.ts';
 import { environment, nameText, parsed } from './schema-values.ts';
 
 const host = parsed(z.string(), parseHostPattern).describe(
@@ -80,6 +81,8 @@ export const outbound = z
     match,
     inject,
     environment: environment.optional(),
+    upstream_url: upstreamUrl,
+    sign,
     heal_on: z
       // YAML reads 401 as a number, and older YAML reads off as false.
       .literal([401, '401', 'invalid_token', 'off', false], { error: 'expected 401, invalid_token or off' })

@@ -5,6 +5,15 @@ import { refuse } from './invalid.ts';
 import { duration, parsed } from './schema-values.ts';
 import { resolveSecretRef, type SecretRef, secretRef } from './source/secret-ref.ts';
 
+/** What is proved to the upstream anew with each attempt: at least one of dpop and sign. */
+export interface ProofConfig {
+  /** Scheme and authority as the upstream knows itself, e.g. `https://api.example.com`. */
+  readonly upstreamUrl: string;
+  /** The source's tokens are bound to a key (RFC 9449). */
+  readonly dpop: boolean;
+  readonly sign: MessageSignatureConfig | undefined;
+}
+
 /** HTTP Message Signatures, RFC 9421. */
 export interface MessageSignatureConfig {
   /** A private key (PEM or JWK), or the shared secret of hmac-sha256. */
@@ -79,16 +88,27 @@ export const sign = z
   .optional()
   .describe('HTTP Message Signature (RFC 9421), made anew for each attempt. Attempt door only.');
 
+/** Tokens of the source are worth nothing without a proof for each request. */
+export function isBoundByDpop(source: object): boolean {
+  return 'dpop' in source && source.dpop === true;
+}
+
 export function toMessageSignature(
   file: NonNullable<z.output<typeof sign>>,
-  injectedHeader: string,
+  injectedHeader: string | undefined,
   path: (relative: string) => string,
 ): MessageSignatureConfig {
   return {
     key: resolveSecretRef(file.key, path),
     keyId: file.key_id,
     algorithm: file.algorithm,
-    components: file.components ?? ['@method', '@target-uri', '@authority', injectedHeader, 'content-digest'],
+    components: file.components ?? [
+      '@method',
+      '@target-uri',
+      '@authority',
+      ...(injectedHeader === undefined ? [] : [injectedHeader]),
+      'content-digest',
+    ],
     label: file.label,
     expiresAfterMs: file.expires_after,
     tag: file.tag,

@@ -32,8 +32,10 @@ export interface Answers {
   readonly passUntouched: Uint8Array;
   /** The app's own header is removed: on_failure: pass sends the request without any credential. */
   passWithout(policy: Policy): Uint8Array;
-  /** The credential in the policy's header instead of whatever was there. */
+  /** The credential in the policy's headers instead of whatever was there. */
   injection(policy: Policy, credential: Credential): Uint8Array;
+  /** The same with proofs of this one request. Throws CredentialError where there can be none. */
+  proven(policy: Policy, credential: Credential, request: Asked): Uint8Array;
   denial(reason: DenialReason, retryAfterMs: number): Uint8Array;
 }
 
@@ -176,6 +178,7 @@ export function createDecision(deps: DecisionDeps): Decision {
   }
 
   function warm(policy: Policy, slot: Slot, credential: Credential, request: Asked): Uint8Array {
+    if (policy.proof !== undefined) return prove(policy, credential, request);
     if (slot.credential !== credential) {
       slot.answer = answers.injection(policy, credential);
       slot.credential = credential;
@@ -187,9 +190,22 @@ export function createDecision(deps: DecisionDeps): Decision {
 
   // Its answer is not kept: it would double what a subject costs in memory, outside the bound of the store.
   function forSubject(policy: Policy, credential: Credential, request: Asked): Uint8Array {
+    if (policy.proof !== undefined) return prove(policy, credential, request);
     record(policy, credential, request);
     slots[policy.index]!.injections.count++;
     return answers.injection(policy, credential);
+  }
+
+  function prove(policy: Policy, credential: Credential, request: Asked): Uint8Array {
+    try {
+      const answer = answers.proven(policy, credential, request);
+      record(policy, credential, request);
+      slots[policy.index]!.injections.count++;
+      return answer;
+    } catch (error) {
+      if (!(error instanceof CredentialError)) throw error;
+      return denied(policy, error.code, 0);
+    }
   }
 
   function record(policy: Policy, credential: Credential, request: Asked): void {

@@ -29,6 +29,7 @@ const DENIALS = {
   credential_pending: UNAVAILABLE,
   credential_expired: UNAVAILABLE,
   first_fetch_limited: UNAVAILABLE,
+  proof_unavailable: UNAVAILABLE,
   subject_malformed: { http: 400, grpc: 3 },
   // Here whoever called the app is meant: the subject token that came with the request.
   subject_missing: { http: 401, grpc: 16 },

@@ -15,6 +15,7 @@ export type CredentialErrorCode =
   | 'subject_missing' // the request has no subject token, and the policy's credential is made from it
   | 'subject_malformed' // the subject token's header came twice, or holds no token
   | 'subject_rejected' // the provider refused this subject, not the client
+  | 'proof_unavailable' // the request has to be signed, and cannot be: no key, or a door that does not sign
   | 'first_fetch_limited'; // more new subjects a second than the provider may be asked for
 
 export interface CredentialErrorOptions {

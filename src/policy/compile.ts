@@ -32,8 +32,8 @@ export function compilePolicies(
 }
 
 function compilePolicy(outbound: OutboundConfig, index: number): Policy {
-  const { name, inject, subject, onFailure, healOn } = outbound;
+  const { name, inject, subject, proof, onFailure, healOn } = outbound;
   const injection = compileInjection(inject);
   const removes = namesOf(subject).filter((one) => !injection.headers.some((header) => header.name === one));
-  return { index, name, source: inject.source, injection, subject, removes, onFailure, healOn };
+  return { index, name, source: inject.source, injection, subject, removes, proof, onFailure, healOn };
 }

@@ -1,5 +1,5 @@
 // The noun "policy": which requests get which credential, and how. Compiled once at load, then frozen.
-import type { HealOn, SubjectHeaders } from '../config/config.ts';
+import type { HealOn, ProofConfig, SubjectHeaders } from '../config/config.ts';
 import type { Injection } from './injection.ts';
 
 export type { SubjectHeaders };
@@ -15,6 +15,8 @@ export interface Policy {
   readonly subject: SubjectHeaders | undefined;
   /** Headers of the request that no upstream may see, beside those that the credential takes the place of. */
   readonly removes: readonly string[];
+  /** Made anew for each attempt; undefined = the credential alone is enough. */
+  readonly proof: ProofConfig | undefined;
   readonly onFailure: 'deny' | 'pass';
   readonly healOn: HealOn;
 }

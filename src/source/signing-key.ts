@@ -1,7 +1,8 @@
 // A private key that signs JWTs: PEM (PKCS #8, PKCS #1, SEC 1) or JWK, by reference, read anew for each use.
-import { createPrivateKey, type JsonWebKeyInput, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import type { SigningAlgorithm, SigningKeyConfig } from '../config/config.ts';
 import { CredentialError } from '../lib/errors.ts';
+import { parsePrivateKey } from '../lib/private-key.ts';
 import { createSecretReader } from '../lib/secret-ref.ts';
 
 export interface SigningKey {
@@ -33,8 +34,8 @@ export function createSigningKeyReader(
   return {
     async read(offered) {
       const text = (await secret.read()).reveal();
-      const jwk = parseJwk(text);
-      const key = parseKey(jwk ?? text) ?? refuse('no private key, neither PEM without a password nor JWK');
+      const { key, jwk } =
+        parsePrivateKey(text) ?? refuse('no private key, neither PEM without a password nor JWK');
       const able = algorithmsOf(key);
       if (able.length === 0) return refuse('expected an EC key on P-256, an Ed25519 or an RSA key');
       if (alg !== undefined && !able.includes(alg)) {
@@ -58,25 +59,6 @@ export function createSigningKeyReader(
 /** EdDSA with Ed25519 has two names: RFC 8037 and RFC 9864. */
 function isOffered(alg: SigningAlgorithm, offered: readonly string[]): boolean {
   return offered.includes(alg) || (alg === 'EdDSA' && offered.includes('Ed25519'));
-}
-
-type Jwk = JsonWebKeyInput['key'] & { readonly kid?: string; readonly alg?: string };
-
-function parseJwk(text: string): Jwk | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Jwk) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function parseKey(from: string | Jwk): KeyObject | undefined {
-  try {
-    return typeof from === 'string' ? createPrivateKey(from) : createPrivateKey({ key: from, format: 'jwk' });
-  } catch {
-    return undefined;
-  }
 }
 
 /** What this kind of key can sign, the usual one first. */

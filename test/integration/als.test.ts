@@ -4,6 +4,7 @@ import { after, beforeEach, describe, test } from 'node:test';
 import * as grpc from '@grpc/grpc-js';
 import { createAccessLogService } from '../../src/doors/feedback/access-log-service.ts';
 import { createAttemptOutcomes } from '../../src/doors/feedback/attempt-outcomes.ts';
+import { createNonces } from '../../src/doors/feedback/nonces.ts';
 import type { HTTPAccessLogEntry } from '../../src/gen/envoy/data/accesslog/v3/accesslog.ts';
 import {
   StreamAccessLogsMessage,
@@ -67,6 +68,7 @@ describe('AccessLogService', () => {
           },
           attempted: { find: () => undefined },
           outcomes: createAttemptOutcomes(systemClock),
+          nonces: createNonces(),
           observer: recorded.observer,
           clock: systemClock,
           name: 'xds',

@@ -11,6 +11,7 @@ export interface PolicyWish {
   readonly source?: string;
   readonly prefix?: string;
   readonly healOn?: Policy['healOn'];
+  readonly proof?: Policy['proof'];
 }
 
 export function fakePolicies(wishes: readonly PolicyWish[]): PolicyTable {
@@ -28,6 +29,7 @@ export function fakePolicies(wishes: readonly PolicyWish[]): PolicyTable {
       }),
       subject: undefined,
       removes: [],
+      proof: wish.proof,
       onFailure: 'deny',
       healOn: wish.healOn ?? '401',
     };

@@ -31,11 +31,17 @@ export interface GatewayOptions {
   readonly health?: string;
 }
 
+export interface EnvoyWish {
+  readonly version?: EnvoyVersion;
+  /** What the test does to the generated configuration. */
+  readonly change?: (bootstrap: string) => string;
+}
+
 export interface Gateway {
   readonly folder: string;
   readonly bearerd: StartedProcess;
   readonly healthUrl: string;
-  startEnvoy(door: Door, version?: EnvoyVersion): Promise<GatedEnvoy>;
+  startEnvoy(door: Door, options?: EnvoyWish): Promise<GatedEnvoy>;
   /** Resolves once bearerd has its credentials. */
   ready(timeoutMs?: number): Promise<void>;
   metrics(): Promise<string>;
@@ -62,7 +68,7 @@ outbound:
   - name: orders
     match: { hosts: [orders.example.com] }
     inject: { source: orders${options.inject ?? ''} }
-${options.policy === undefined ? '' : `    ${options.policy}\n`}${options.settings ?? ''}
+${options.policy === undefined ? '' : `    ${options.policy.replaceAll('FOLDER', folder)}\n`}${options.settings ?? ''}
 `;
   await writeFile(configFile, text);
   const config = parseConfig(text, configFile);
@@ -80,14 +86,16 @@ ${options.policy === undefined ? '' : `    ${options.policy}\n`}${options.settin
     folder,
     bearerd,
     healthUrl,
-    async startEnvoy(door, version) {
+    async startEnvoy(door, { version, change = (bootstrap: string) => bootstrap } = {}) {
       const there = { address: '127.0.0.1', port };
       const envoy = await startEnvoy({
-        config: generateEnvoy(config, {
-          door,
-          listen: { kind: 'tcp', host: '127.0.0.1', port: 0 },
-          upstreams: { 'orders.example.com': there, '*': there },
-        }),
+        config: change(
+          generateEnvoy(config, {
+            door,
+            listen: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+            upstreams: { 'orders.example.com': there, '*': there },
+          }),
+        ),
         ...(version === undefined ? {} : { version }),
       });
       t.after(() => envoy.stop());

@@ -24,6 +24,7 @@ export interface PolicySketch {
   readonly healOn?: OutboundConfig['healOn'];
   readonly onFailure?: OutboundConfig['onFailure'];
   readonly neverStale?: boolean;
+  readonly proof?: OutboundConfig['proof'];
 }
 
 export function outbound(sketch: PolicySketch): OutboundConfig {
@@ -41,6 +42,7 @@ export function outbound(sketch: PolicySketch): OutboundConfig {
     subject: undefined,
     healOn: sketch.healOn ?? '401',
     onFailure: sketch.onFailure ?? 'deny',
+    proof: sketch.proof,
     neverStale: sketch.neverStale ?? false,
   };
 }

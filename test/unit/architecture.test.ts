@@ -45,6 +45,7 @@ const mayImport: Record<string, readonly string[]> = {
   ],
   app: [
     'config',
+    'proof',
     'doors',
     'policy',
     'credential',

@@ -5,6 +5,7 @@ import type { Policy } from '../../policy/policy.ts';
 import { tag, writeRawHeader } from '../check-response.ts';
 import type { Answers } from '../decision.ts';
 import { type DenialReason, denialOf } from '../denial.ts';
+import type { Header, Proofs } from './proofs.ts';
 
 /** ProcessingResponse { request_headers = 1: HeadersResponse { response = 1: CommonResponse } } */
 function continued(write: (w: BinaryWriter) => void): Uint8Array {
@@ -16,8 +17,6 @@ function continued(write: (w: BinaryWriter) => void): Uint8Array {
 }
 
 const passUntouched = continued(() => {});
-
-type Header = readonly [name: string, value: string];
 
 /** Headers set in place of whatever the attempt carries, and headers taken away. */
 function mutation(set: readonly Header[], removed: readonly string[]): Uint8Array {
@@ -34,11 +33,12 @@ function passWithout(policy: Policy): Uint8Array {
 }
 
 function injection(policy: Policy, credential: Credential): Uint8Array {
+  return mutation(injected(policy, credential), policy.removes);
+}
+
+function injected({ injection: { headers } }: Policy, credential: Credential): readonly Header[] {
   const value = credential.value.reveal();
-  return mutation(
-    policy.injection.headers.map((header) => [header.name, header.valueOf(value)]),
-    policy.removes,
-  );
+  return headers.map((header) => [header.name, header.valueOf(value)]);
 }
 
 /** immediate_response = 7: ImmediateResponse { status = 1, headers = 2, body = 3, details = 5 } */
@@ -56,4 +56,16 @@ function denial(reason: DenialReason, retryAfterMs: number): Uint8Array {
   return w.finish();
 }
 
-export const attemptAnswers: Answers = { passUntouched, passWithout, injection, denial };
+export function createAttemptAnswers(proofs: Proofs): Answers {
+  return {
+    passUntouched,
+    passWithout,
+    injection,
+    proven(policy, credential, request) {
+      const headers = injected(policy, credential);
+      const proof = proofs.headersFor(policy, credential, request, headers);
+      return mutation([...headers, ...proof], policy.removes);
+    },
+    denial,
+  };
+}

@@ -5,15 +5,18 @@ import type { CredentialStore, Subject } from '../../credential/credential.ts';
 import { keyOf } from '../../credential/subject.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Policy, PolicyTable } from '../../policy/policy.ts';
+import type { SigningKeys } from '../../proof/signing-keys.ts';
 import { GrpcError, GrpcStatus, type UnaryCall, type UnaryHandler } from '../../server/front.ts';
 import type { Observer } from '../../telemetry/observer.ts';
 import { createDecision } from '../decision.ts';
 import type { AttemptOutcomes, Outcome } from '../feedback/attempt-outcomes.ts';
 import type { CarriedRing } from '../feedback/carried-ring.ts';
+import type { Nonces } from '../feedback/nonces.ts';
 import { requestKey } from '../feedback/request-key.ts';
 import { MalformedMessage } from '../wire.ts';
-import { attemptAnswers } from './answer.ts';
-import { type AttemptRequest, headersOf, parseAttemptRequest } from './request.ts';
+import { createAttemptAnswers } from './answer.ts';
+import { createProofs } from './proofs.ts';
+import { type AttemptRequest, headersOf, parseAttemptRequest, signedHeaders } from './request.ts';
 
 export const PROCESS_PATH = '/envoy.service.ext_proc.v3.ExternalProcessor/Process';
 
@@ -29,6 +32,8 @@ export interface ProcessDeps {
   readonly maxWaitMs: number;
   readonly carried: CarriedRing;
   readonly outcomes: AttemptOutcomes;
+  readonly nonces: Nonces;
+  readonly keys: SigningKeys;
 }
 
 /** What the attempt before this one put on the request. */
@@ -42,14 +47,15 @@ export function createProcess(deps: ProcessDeps): UnaryHandler {
   const { policies, store, observer, maxWaitMs, outcomes } = deps;
   const decision = createDecision({
     ...deps,
-    answers: attemptAnswers,
+    answers: createAttemptAnswers(createProofs(deps)),
     tally: {
       injectionCount: (policy) => observer.attemptInjectionCount(policy),
       decided: (policy, what, reason) => observer.attemptDecided(policy, what, reason),
     },
   });
   const injected = policies.policies.flatMap(({ injection }) => injection.headers.map(({ name }) => name));
-  const headers = headersOf([...new Set([...injected, ...policies.readHeaders])]);
+  const signed = policies.policies.flatMap(({ proof }) => signedHeaders(proof));
+  const headers = headersOf([...new Set([...injected, ...policies.readHeaders, ...signed])]);
 
   return (message, call) => {
     const request = parse(message);
@@ -58,7 +64,10 @@ export function createProcess(deps: ProcessDeps): UnaryHandler {
     if (request.attempt <= 1) return decision.inject(policy, request, call);
     const carried = carriedBy(policy, request);
     if (carried === 'unknown') return decision.deny(policy, 'credential_expired', 0);
-    if (policy.healOn === 'off') return unchanged(carried, policy, request, call);
+    // A nonce is learned also where refusals renew nothing.
+    if (policy.healOn === 'off' && policy.proof?.dpop !== true) {
+      return unchanged(carried, policy, request, call);
+    }
     const outcome = outcomes.ask(request, EVIDENCE_MS);
     return outcome instanceof Promise
       ? outcome.then((late) => again(carried, late, policy, request, call))

@@ -1,5 +1,6 @@
 // envoy.service.ext_proc.v3.ProcessingRequest with request headers, read lazily: only what policies need becomes a string.
 // Later values replace earlier ones and repeated sub-messages merge, as protobuf demands.
+import type { ProofConfig } from '../../config/config.ts';
 import type { Asked } from '../decision.ts';
 import { MalformedMessage, WireReader } from '../wire.ts';
 import { ATTEMPT, MARK, PEER } from './attributes.ts';
@@ -39,6 +40,11 @@ const FIXED = [':method', ':path', ':authority', ':scheme', 'x-request-id'];
 const METHODS = ['GET', 'POST'];
 const SCHEMES = ['http', 'https'];
 const FIELDS = [MARK, ATTEMPT, PEER];
+
+/** Headers of the app that a signature covers. */
+export function signedHeaders(proof: ProofConfig | undefined): readonly string[] {
+  return proof?.sign?.components.filter((name) => !name.startsWith('@')) ?? [];
+}
 
 const reader = new WireReader();
 
@@ -116,7 +122,7 @@ function readValue(into: Attempt, which: number): void {
       // Two of them are one list (RFC 9110, section 5.3), which is no credential of ours.
       const before = into.values[which];
       const value = reader.string();
-      into.values[which] = before === undefined ? value : `${before},${value}`;
+      into.values[which] = before === undefined ? value : `${before}, ${value}`;
     }
   }
 }

@@ -1,6 +1,7 @@
 // envoy.service.auth.v3.CheckResponse, encoded. An injecting answer is encoded once per credential; all others are fixed.
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { Credential } from '../../credential/credential.ts';
+import { CredentialError } from '../../lib/errors.ts';
 import type { Policy } from '../../policy/policy.ts';
 import { tag, writeField, writeHeader } from '../check-response.ts';
 import type { Answers } from '../decision.ts';
@@ -70,4 +71,11 @@ function denial(reason: DenialReason, retryAfterMs: number): Uint8Array {
   return w.finish();
 }
 
-export const checkAnswers: Answers = { passUntouched, passWithout, injection, denial };
+/** A retry would carry the same proof, and the path is not yet the one that the upstream sees. */
+function proven(): never {
+  throw new CredentialError('proof_unavailable', 'only the attempt door signs requests', {
+    retryable: false,
+  });
+}
+
+export const checkAnswers: Answers = { passUntouched, passWithout, injection, proven, denial };

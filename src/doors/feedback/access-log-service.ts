@@ -14,7 +14,9 @@ import type { FeedbackDoor, Observer } from '../../telemetry/observer.ts';
 import type { Acknowledgements } from '../push/pushed-secrets.ts';
 import type { AttemptOutcomes } from './attempt-outcomes.ts';
 import { type Carried, type Judgement, judgeAttempt, judgeCheck, judgePush } from './evidence.ts';
+import type { Nonces } from './nonces.ts';
 import {
+  type FailedAttempt,
   parseCheckAttempt,
   parseFailedAttempt,
   parsePushAttempt,
@@ -31,6 +33,7 @@ export interface AccessLogServiceDeps {
   /** What the attempt door put on which attempt. */
   readonly attempted: Carried;
   readonly outcomes: AttemptOutcomes;
+  readonly nonces: Nonces;
   readonly observer: Observer;
   readonly clock: Clock;
   /** Of the listener, for the observer. */
@@ -105,12 +108,23 @@ function processAttempt(entry: HTTPAccessLogEntry, deps: AccessLogServiceDeps): 
     return;
   }
   const { outcome, source, objection } = judgeAttempt(attempt, policies);
+  learnNonce(attempt, deps);
+  if (attempt.result === 'answered') return;
   outcomes.tell({ ...attempt, host: attempt.authority }, outcome);
   if (objection !== undefined) observer.refusalSeen('attempt', source, objection);
   // Also without another attempt to come (a body beyond Envoy's buffer, trailers after a body): heals the next request.
   if (outcome === 'refused') {
     conclude('attempt', attempt, judgeCheck(attempt, policies, attempted, clock.monotonic()), deps);
   }
+}
+
+/** Before the next attempt hears of this one: its proof needs the nonce. */
+function learnNonce(attempt: FailedAttempt, { policies, nonces }: AccessLogServiceDeps): void {
+  if (attempt.dpopNonce === undefined) return;
+  const { authority, method, path, scheme } = attempt;
+  const policy = policies.match(authority, method, path, scheme);
+  if (policy === undefined || policy === 'ambiguous_path' || policy.source !== attempt.source) return;
+  if (policy.proof?.dpop) nonces.learn(policy.proof.upstreamUrl, attempt.dpopNonce);
 }
 
 function conclude(

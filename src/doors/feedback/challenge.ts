@@ -46,14 +46,26 @@ export function parseChallenges(value: string): readonly Challenge[] {
   }
 }
 
-// A new token would have the same scope, and a broken request stays broken.
-const NEVER_THE_TOKEN = new Set(['insufficient_scope', 'invalid_request']);
+// A new token would have the same scope, a broken request stays broken, and a proof is not the token (RFC 9449).
+const NEVER_THE_TOKEN = new Set([
+  'insufficient_scope',
+  'invalid_request',
+  'invalid_dpop_proof',
+  'use_dpop_nonce',
+]);
 
 /** Whether a refusal with this WWW-Authenticate (undefined = none) may be mended by a new token. */
 export function isTokenFault(healOn: Exclude<HealOn, 'off'>, wwwAuthenticate: string | undefined): boolean {
   const errors = parseChallenges(wwwAuthenticate ?? '')
-    .filter((challenge) => challenge.scheme === 'bearer')
+    .filter(({ scheme }) => scheme === 'bearer' || scheme === 'dpop')
     .map((challenge) => challenge.params.get('error'));
   if (errors.some((error) => error !== undefined && NEVER_THE_TOKEN.has(error))) return false;
   return healOn === '401' || errors.includes('invalid_token');
+}
+
+/** RFC 9449, section 9: the proof has to be made again, with the nonce that came along. */
+export function demandsNonce(wwwAuthenticate: string | undefined): boolean {
+  return parseChallenges(wwwAuthenticate ?? '').some(
+    ({ scheme, params }) => scheme === 'dpop' && params.get('error') === 'use_dpop_nonce',
+  );
 }

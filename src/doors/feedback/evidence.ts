@@ -4,7 +4,7 @@ import type { Policy, PolicyTable } from '../../policy/policy.ts';
 import type { RefusalVerdict } from '../../telemetry/observer.ts';
 import type { Acknowledgements } from '../push/pushed-secrets.ts';
 import type { Outcome } from './attempt-outcomes.ts';
-import { isTokenFault } from './challenge.ts';
+import { demandsNonce, isTokenFault } from './challenge.ts';
 import type { FailedAttempt, RefusedAttempt } from './refused-attempt.ts';
 
 export type Judgement =
@@ -73,8 +73,12 @@ export function judgeAttempt(
   if (source === undefined || !policies.policies.some((p) => p.source === source)) {
     return { outcome: 'failed', source: '', objection: 'malformed' };
   }
-  if (!attempt.refused) return { outcome: 'failed', source, objection: undefined };
-  const objection = objectionOf(policyOf(attempt, attempt.path, source, policies), attempt);
+  if (attempt.result !== 'refused') return { outcome: 'failed', source, objection: undefined };
+  const policy = policyOf(attempt, attempt.path, source, policies);
+  if (policy?.proof?.dpop && demandsNonce(attempt.wwwAuthenticate)) {
+    return { outcome: 'nonce_demanded', source, objection: undefined };
+  }
+  const objection = objectionOf(policy, attempt);
   return { outcome: objection === undefined ? 'refused' : 'failed', source, objection };
 }
 

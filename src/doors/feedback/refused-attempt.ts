@@ -26,8 +26,10 @@ export interface RefusedAttempt {
 
 /** Of the attempt door, whose log has every attempt that may be followed by another. */
 export interface FailedAttempt extends RefusedAttempt {
-  /** false: it failed for another reason. */
-  readonly refused: boolean;
+  /** refused: by the upstream; failed: for another reason; answered: there was something else to tell. */
+  readonly result: 'refused' | 'failed' | 'answered';
+  /** Of the header DPoP-Nonce. */
+  readonly dpopNonce: string | undefined;
   /** `address:port` of the app's connection; '' where Envoy does not say. */
   readonly peer: string;
 }
@@ -57,10 +59,19 @@ export function parseFailedAttempt(entry: HTTPAccessLogEntry): FailedAttempt | '
   const address = entry.commonProperties?.downstreamRemoteAddress?.address?.socketAddress;
   return {
     ...attempt,
-    // A reset attempt has no response at all.
-    refused: entry.response !== undefined && isRefusal(entry.response),
+    result: resultOf(entry.response),
+    dpopNonce: entry.response?.responseHeaders.get('dpop-nonce'),
     peer: address === undefined ? '' : addressText(address.address, address.portSpecifier?.portValue ?? 0),
   };
+}
+
+/** A reset attempt has no response, or one without a code. */
+function resultOf(response: HTTPAccessLogEntry['response']): FailedAttempt['result'] {
+  if (response === undefined) return 'failed';
+  if (isRefusal(response)) return 'refused';
+  const { responseCode = 0, responseHeaders, responseTrailers } = response;
+  const status = responseTrailers.get('grpc-status') ?? responseHeaders.get('grpc-status') ?? '0';
+  return responseCode >= 200 && responseCode < 400 && status === '0' ? 'answered' : 'failed';
 }
 
 /** As Envoy writes it in `source.address`. */

@@ -12,14 +12,19 @@ export const LOG_NAMES = {
   attempt: 'bearerd_attempt',
 } as const;
 
+/** By which an upstream demands a proof with its nonce. */
+const PROOF_HEADERS = ['www-authenticate', 'dpop-nonce'];
+
 /** Key of the cluster metadata that names the source and the policy of a cluster. */
 export const METADATA_KEY = 'bearerd';
 
 /** One access log entry for the router's upstream_log (push: once an attempt) or the listener's access_log (check). */
 export function accessLog(config: Config, door: ServingDoor): unknown {
+  const proves = config.outbound.some(({ proof }) => proof?.dpop);
+  const headers = ['grpc-status', ...config.feedback.responseHeaders, ...(proves ? PROOF_HEADERS : [])];
   return {
     name: 'envoy.access_loggers.http_grpc',
-    filter: door === 'attempt' ? failures() : refusals(),
+    filter: door === 'attempt' ? failures(proves) : refusals(),
     typed_config: {
       '@type': 'type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig',
       common_config: {
@@ -37,7 +42,7 @@ export function accessLog(config: Config, door: ServingDoor): unknown {
       additional_request_headers_to_log: ['x-request-id'],
       additional_response_headers_to_log: because(
         'Without grpc-status the refusals of a gRPC upstream look like any HTTP 200.',
-        ['grpc-status', ...config.feedback.responseHeaders],
+        [...new Set(headers)],
       ),
       additional_response_trailers_to_log: ['grpc-status'],
     },
@@ -50,7 +55,7 @@ function refusals(): unknown {
   });
 }
 
-function failures(): unknown {
+function failures(proves: boolean): unknown {
   return because(
     'Whatever another attempt may follow: one after a refusal and one after a 503 look alike, and it waits to be told.',
     {
@@ -59,6 +64,7 @@ function failures(): unknown {
           status('EQ', 401),
           status('GE', 500),
           { response_flag_filter: {} },
+          ...(proves ? [newNonce()] : []),
           {
             grpc_status_filter: {
               statuses: [
@@ -75,6 +81,18 @@ function failures(): unknown {
       },
     },
   );
+}
+
+function newNonce(): unknown {
+  return because('A nonce for DPoP may come with any answer (RFC 9449, section 8.2).', {
+    extension_filter: {
+      name: 'envoy.access_loggers.extension_filters.cel',
+      typed_config: {
+        '@type': 'type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter',
+        expression: "'dpop-nonce' in response.headers",
+      },
+    },
+  });
 }
 
 function status(op: 'EQ' | 'GE', value: number): object {

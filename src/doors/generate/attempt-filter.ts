@@ -4,7 +4,7 @@ import type { Config, OutboundConfig } from '../../config/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
 import { namesOf } from '../../policy/subject-headers.ts';
 import { ATTRIBUTES } from '../attempt/attributes.ts';
-import { headersOf } from '../attempt/request.ts';
+import { headersOf, signedHeaders } from '../attempt/request.ts';
 import { bearerdTimeout, CHECK_CLUSTER } from './check-filter.ts';
 import type { PlannedPolicy } from './plan.ts';
 
@@ -55,6 +55,7 @@ export function attemptFilters(config: Config, policy: PlannedPolicy): unknown[]
   ];
 }
 
-function namesRead({ inject, subject }: OutboundConfig): readonly string[] {
-  return [...new Set([...inject.headers.map(({ name }) => name), ...namesOf(subject)])];
+function namesRead({ inject, subject, proof }: OutboundConfig): readonly string[] {
+  const injected = inject.headers.map(({ name }) => name);
+  return [...new Set([...injected, ...namesOf(subject), ...signedHeaders(proof)])];
 }

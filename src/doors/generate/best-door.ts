@@ -20,11 +20,15 @@ export function bestDoor(config: Config, policy: OutboundConfig): BestDoor {
   if (attemptRefusals(config, [policy]).length === 0) {
     return {
       door: 'attempt',
-      why:
-        policy.subject === undefined
-          ? 'push cannot serve it, and a retry of the same request carries a new credential'
-          : 'each user has a credential of their own, and a retry of the same request carries a new one',
+      why: whyAttempt(policy),
     };
   }
   return { door: 'check', why: 'neither push nor attempt can serve it' };
+}
+
+function whyAttempt({ proof, subject }: OutboundConfig): string {
+  if (proof !== undefined) return 'each attempt is signed anew';
+  return subject === undefined
+    ? 'push cannot serve it, and a retry of the same request carries a new credential'
+    : 'each user has a credential of their own, and a retry of the same request carries a new one';
 }

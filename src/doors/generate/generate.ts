@@ -4,6 +4,7 @@ import type { TcpAddress } from '../../lib/address.ts';
 import { toYaml } from '../../lib/commented-yaml.ts';
 import { attemptRefusals } from './attempt-refusals.ts';
 import { buildBootstrap, buildParts, type Parts } from './bootstrap.ts';
+import { checkRefusals } from './check-refusals.ts';
 import { piecesText } from './pieces.ts';
 import { type Door, planDoors, type ServingDoor } from './plan.ts';
 import { GenerateError } from './problems.ts';
@@ -32,6 +33,7 @@ export function generateEnvoy(config: Config, options: GenerateOptions): string 
   const problems = [
     ...(door === 'push' ? pushOnlyRefusals(config) : []),
     ...(door === 'attempt' ? attemptRefusals(config) : []),
+    ...checkRefusals(plan.policies.filter((p) => p.door === 'check').map((p) => p.config)),
   ];
   const checks = serves('check') || config.unmatched === 'deny';
   const needsCheck = checks || serves('attempt');

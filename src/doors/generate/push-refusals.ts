@@ -1,5 +1,6 @@
 // What the push door cannot serve, and why. Envoy decides alone there, from a secret that it keeps while bearerd is away.
 import type { Config, OutboundConfig } from '../../config/config.ts';
+import { proofRefusal } from './check-refusals.ts';
 import { mayReachQuery } from './expressions.ts';
 
 /** Reasons against serving this policy by push, each with the way out; empty = it can be. */
@@ -11,6 +12,7 @@ export function pushRefusals(config: Config, policy: OutboundConfig): readonly s
       `${where} cannot be served by push, where every request gets the same credential: that of ${policy.inject.source} depends on the header ${policy.subject.token}; use the check or attempt door`,
     );
   }
+  if (policy.proof !== undefined) reasons.push(proofRefusal(policy, 'push'));
   if (policy.inject.query !== undefined) {
     reasons.push(
       `${where}.inject.query cannot be served by push, where Envoy sets headers only; use the check door`,

@@ -26,6 +26,12 @@ const INVALID_TOKEN_CHALLENGE = {
   string_match: { safe_regex: { regex: '(?i).*\\berror="?invalid_token\\b.*' } },
 };
 
+/** RFC 9449, section 9. */
+const NONCE_CHALLENGE = {
+  name: 'www-authenticate',
+  string_match: { safe_regex: { regex: '(?i).*\\berror="?use_dpop_nonce\\b.*' } },
+};
+
 /** Retry policy of a route; `policy` undefined = a route without a credential of ours. */
 export function retryPolicy(policy: PlannedPolicy | undefined): unknown {
   if (policy === undefined) return because('No credential of ours: a refusal is the app’s to see.', once());
@@ -37,6 +43,13 @@ export function retryPolicy(policy: PlannedPolicy | undefined): unknown {
   }
   switch (policy.config.healOn) {
     case 'off':
+      if (policy.config.proof?.dpop) {
+        return because('heal_on: off: a refusal is the app’s to see, but for one that asks for a nonce.', {
+          retry_on: [...UNSENT, 'retriable-headers'].join(','),
+          retriable_headers: [NONCE_CHALLENGE],
+          ...waits(policy),
+        });
+      }
       return because('heal_on: off: a refusal is the app’s to see.', once());
     case '401':
       return because(
@@ -51,7 +64,7 @@ export function retryPolicy(policy: PlannedPolicy | undefined): unknown {
           retry_on: [...UNSENT, 'retriable-status-codes', 'retriable-headers'].join(','),
           retriable_status_codes: [401],
           retriable_headers: [GRPC_UNAUTHENTICATED],
-          ...waits(policy.door),
+          ...waits(policy),
         },
       );
     case 'invalid_token':
@@ -59,8 +72,11 @@ export function retryPolicy(policy: PlannedPolicy | undefined): unknown {
         'heal_on: invalid_token: only a challenge that says so, since a 401 may be the app’s own (a wrong password).',
         {
           retry_on: [...UNSENT, 'retriable-headers'].join(','),
-          retriable_headers: [INVALID_TOKEN_CHALLENGE],
-          ...waits(policy.door),
+          retriable_headers: [
+            INVALID_TOKEN_CHALLENGE,
+            ...(policy.config.proof?.dpop ? [NONCE_CHALLENGE] : []),
+          ],
+          ...waits(policy),
         },
       );
   }
@@ -70,13 +86,16 @@ function once(): object {
   return { retry_on: UNSENT.join(','), num_retries: 1 };
 }
 
-function waits(door: 'push' | 'attempt'): object {
-  const { num_retries, base_interval, max_interval } = door === 'push' ? PUSH : ATTEMPT;
+function waits({ door, config }: PlannedPolicy): object {
+  const { base_interval, max_interval, ...table } = door === 'push' ? PUSH : ATTEMPT;
+  const num_retries = config.proof?.dpop ? table.num_retries + 1 : table.num_retries;
   return {
     num_retries: because(
       door === 'push'
         ? 'Each wait is drawn from zero up to a doubling cap: five in a row outlast a provider that answers in 300 ms.'
-        : 'The next attempt waits in bearerd until the new credential is there.',
+        : config.proof?.dpop
+          ? 'The next attempt waits in bearerd until the new credential is there; one more for a nonce that is asked for.'
+          : 'The next attempt waits in bearerd until the new credential is there.',
       num_retries,
     ),
     retry_back_off: { base_interval, max_interval },

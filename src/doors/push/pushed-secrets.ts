@@ -197,7 +197,8 @@ function isServed(made: Made | undefined, { sources }: Follower): boolean {
 function servedSecrets({ policies }: PolicyTable): ReadonlyMap<string, Made> {
   return new Map(
     policies
-      .filter(({ subject }) => subject === undefined)
+      // One that needs a proof is worth nothing without it.
+      .filter(({ subject, proof }) => subject === undefined && proof === undefined)
       .flatMap(({ source, injection }) =>
         injection.headers.map((header): [string, Made] => [header.secretName, { source, header }]),
       ),

@@ -5,6 +5,7 @@ import { createCredentialStore } from '../../../../src/credential/store.ts';
 import { createProcess, EVIDENCE_MS } from '../../../../src/doors/attempt/process.ts';
 import { type AttemptKey, createAttemptOutcomes } from '../../../../src/doors/feedback/attempt-outcomes.ts';
 import { createCarriedRing } from '../../../../src/doors/feedback/carried-ring.ts';
+import { createNonces } from '../../../../src/doors/feedback/nonces.ts';
 import { CredentialError } from '../../../../src/lib/errors.ts';
 import { Secret } from '../../../../src/lib/secret.ts';
 import { GrpcError, GrpcStatus } from '../../../../src/server/front.ts';
@@ -55,6 +56,7 @@ async function door(wish: Partial<PolicyWish> = {}) {
   store.start();
   await clock.advance(0);
   const outcomes = createAttemptOutcomes(clock);
+  const nonces = createNonces();
   const handle = createProcess({
     policies: fakePolicies([{ name: 'orders', host: 'orders.example.com', path: '/v1/', ...wish }]),
     store,
@@ -63,6 +65,8 @@ async function door(wish: Partial<PolicyWish> = {}) {
     maxWaitMs: 3_000,
     carried: createCarriedRing(),
     outcomes,
+    nonces,
+    keys: { of: () => undefined, start: () => Promise.resolve(), stop: () => {} },
   });
   return {
     clock,
