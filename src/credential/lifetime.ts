@@ -23,8 +23,11 @@ export function urgentMs(lifetimeMs: number): number {
 
 /** Delay from publication to the background refresh; Infinity where the credential never ends by itself. */
 export function refreshDelayMs(issued: IssuedToken, lifetimeMs: number, random: () => number): number {
-  if (issued.refreshAfterMs !== undefined) return Math.min(issued.refreshAfterMs, lifetimeMs);
-  if (lifetimeMs === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY;
+  const { refreshAfterMs } = issued;
+  if (lifetimeMs === Number.POSITIVE_INFINITY) return refreshAfterMs ?? Number.POSITIVE_INFINITY;
+  // A source knows nothing of max_lifetime: what lies beyond it, or so near that nothing may fail, does not count.
+  if (refreshAfterMs !== undefined && refreshAfterMs <= lifetimeMs - urgentMs(lifetimeMs))
+    return refreshAfterMs;
   const share = lifetimeMs < SHORT_LIFETIME_MS ? REFRESH_FROM : REFRESH_FROM + random() * REFRESH_SPREAD;
   return lifetimeMs * share;
 }

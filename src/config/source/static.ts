@@ -11,7 +11,7 @@ export interface StaticConfig {
 export const staticValue = sourceKind({
   schema: z
     .strictObject({ value: secretRef.describe('Reference to the value: { file: /path } or { env: NAME }.') })
-    .describe('A key that does not expire by itself.'),
+    .describe('A key that does not expire by itself; a JWT lives to its own exp.'),
   toConfig: ({ value }, path): StaticConfig => ({ type: 'static', value: resolveSecretRef(value, path) }),
   renewable: false,
   providerUrls: [],
