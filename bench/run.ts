@@ -6,6 +6,7 @@ import { attempt } from './attempt.ts';
 import { direct } from './direct.ts';
 import { throughEnvoy } from './envoy.ts';
 import type { Figure, Skipped } from './figure.ts';
+import { inbound } from './inbound.ts';
 import { policies } from './policies.ts';
 import { idleMemory, startTime } from './process.ts';
 import { proof } from './proof.ts';
@@ -18,6 +19,7 @@ const PARTS: Record<string, () => Promise<readonly (Figure | Skipped)[]>> = {
   policies,
   envoy: throughEnvoy,
   push,
+  inbound,
   attempt,
   proof,
 };

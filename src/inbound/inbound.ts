@@ -14,9 +14,11 @@ import { createLoader } from './jwks-location.ts';
 import { createJwtIssuer, type TokenVerifier } from './jwt-issuer.ts';
 import { compileInboundPolicies, type InboundPolicy } from './policy.ts';
 import type { RefusalReason } from './refusal.ts';
+import { createReplayMemory, type ReplayMemory } from './replay.ts';
 import { createRevocationFile } from './revocation-file.ts';
 import { type RevocationSource, Revocations } from './revocations.ts';
 import { createRolesFile, Roles } from './roles.ts';
+import { createSignerKeys, type SignerKeys } from './signer-keys.ts';
 import { timeRefusal } from './time-rule.ts';
 import { createTokenTime, type TokenTime } from './token-time.ts';
 import type { VerifiedToken } from './verified-token.ts';
@@ -40,6 +42,8 @@ export interface Inbound {
   readonly verifiers: Verifiers;
   readonly apiKeys: ApiKeys;
   readonly time: TokenTime;
+  readonly replay: ReplayMemory;
+  readonly signers: SignerKeys;
   /** Every rule that needs nothing but the token: time, revocation and, of a policy, audience, step-up and the rest. */
   refusal(policy: InboundPolicy | undefined, token: VerifiedToken): Denial | undefined;
   start(): void;
@@ -75,6 +79,7 @@ export function createInbound(config: InboundConfig, deps: InboundDeps): Inbound
   const revocationSource: RevocationSource | undefined =
     config.revocation &&
     createRevocationFile({ path: config.revocation.file, list: revocations, clock, observer });
+  const signers = createSignerKeys(config, deps);
   const maxAgeMs = config.revocation?.maxAgeMs ?? Number.MAX_VALUE;
 
   const denial = (reason: RefusalReason): Denial => ({ reason, parameters: '' });
@@ -84,6 +89,8 @@ export function createInbound(config: InboundConfig, deps: InboundDeps): Inbound
     verifiers,
     apiKeys,
     time,
+    replay: createReplayMemory(clock),
+    signers,
     refusal(policy, token) {
       const now = time.now();
       const untimely = timeRefusal(token, now);
@@ -101,16 +108,18 @@ export function createInbound(config: InboundConfig, deps: InboundDeps): Inbound
       for (const issuer of issuers) issuer.start();
       for (const file of files) file.start();
       revocationSource?.start();
+      signers.start();
     },
     stop() {
       for (const issuer of issuers) issuer.stop();
       for (const file of files) file.stop();
       revocationSource?.stop();
+      signers.stop();
     },
     missing() {
       const missing = issuers.map((issuer) => issuer.missing).filter((name) => name !== undefined);
       if (revocationSource?.ageMs() === Number.POSITIVE_INFINITY) missing.push('revocation list');
-      return missing;
+      return [...missing, ...signers.missing];
     },
   };
 }

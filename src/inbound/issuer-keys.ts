@@ -19,6 +19,8 @@ export interface IssuerKeys {
   start(): void;
   stop(): void;
   candidates(kid: string | undefined, alg: string): VerificationKey[];
+  /** Keys of this id, whatever their algorithm. */
+  named(kid: string): VerificationKey[];
   /** Whether there is a set at all. */
   readonly known: boolean;
   /** Resolves when a fetch that is under way, or may begin now, has ended; undefined = asking is not due. */
@@ -104,6 +106,7 @@ export function createIssuerKeys(deps: IssuerKeysDeps): IssuerKeys {
       close?.();
     },
     candidates: (kid, alg) => set.candidates(kid, alg),
+    named: (kid) => set.named(kid),
     get known() {
       return set.size > 0;
     },

@@ -51,6 +51,10 @@ export class KeySet {
     return found;
   }
 
+  named(kid: string): VerificationKey[] {
+    return [...this.#keys.values()].filter((key) => key.kid === kid);
+  }
+
   get size(): number {
     return this.#keys.size;
   }

@@ -17,6 +17,7 @@ export type RefusalReason =
   | 'token_inactive' // introspection says so
   | 'token_revoked'
   | 'token_binding' // no proof, or a wrong one, that the sender may use it
+  | 'dpop_proof' // RFC 9449: missing, wrong, or seen before
   | 'api_key' // unknown, not active, outside of its time
   | 'signature' // RFC 9421
   | 'step_up' // RFC 9470

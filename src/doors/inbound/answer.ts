@@ -32,6 +32,7 @@ const REFUSED: Readonly<Record<RefusalReason, Refused>> = {
   token_inactive: INVALID_TOKEN,
   token_revoked: INVALID_TOKEN,
   token_binding: INVALID_TOKEN,
+  dpop_proof: { http: 401, error: 'invalid_dpop_proof', challenge: true },
   api_key: INVALID_TOKEN,
   signature: INVALID_TOKEN,
   step_up: { http: 401, error: 'insufficient_user_authentication', challenge: true },

@@ -19,6 +19,7 @@ import { answerPreflight, originHeaders, preflightOf } from './cors.ts';
 import { type Presented, presentedCredential } from './credential.ts';
 import { createForwarding } from './forwarded.ts';
 import { headerNames } from './header-names.ts';
+import { createProofs, DPOP_PARAMETERS, type Sender } from './proofs.ts';
 import { createRateLimits } from './rate-limits.ts';
 import { createInboundReader, type InboundRequest, MalformedMessage } from './request.ts';
 
@@ -35,14 +36,6 @@ export interface InboundCheckDeps {
 const DEADLINE_SHARE = 0.7;
 /** When keys of an issuer are missing. */
 const RETRY_MS = 2_000;
-
-/** A request on its way through the rules. */
-interface Attempt {
-  readonly request: InboundRequest;
-  readonly policy: InboundPolicy;
-  readonly certificate: ClientCertificate;
-  readonly scheme: 'Bearer' | 'DPoP';
-}
 
 export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
   const { inbound, config, observer, clock, maxWaitMs } = deps;
@@ -63,6 +56,7 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
   const accepted = policies.map(({ name }) => observer.acceptanceCount(name));
   const attempts = policies.map(() => new TokenBucket(config.failedAttempts, clock.monotonic()));
   const limits = createRateLimits(policies, position);
+  const proofs = createProofs(position, inbound.replay, inbound.signers);
   const forwarding = createForwarding(config);
   const nextDecision = decisionIds();
 
@@ -93,14 +87,19 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     const certificate = certificateOf(request);
     if (policy.config.peers !== undefined && !policy.isPeer(certificate.uris)) return refuse(policy, 'peer');
     // 4. Who it is.
-    if (policy.config.anonymous) return admit({ request, policy, certificate, scheme: 'Bearer' }, undefined);
+    if (policy.config.anonymous) {
+      return prove({ request, policy, certificate, scheme: 'Bearer', token: '' }, undefined);
+    }
     const presented = presentedCredential(
       request.values[AUTHORIZATION],
       request.counts[AUTHORIZATION]!,
       API_KEY === -1 ? undefined : request.values[API_KEY],
       API_KEY === -1 ? 0 : request.counts[API_KEY]!,
     );
-    return authenticate({ request, policy, certificate, scheme: schemeOf(presented) }, presented, call);
+    const isToken = typeof presented === 'object' && presented.kind === 'token';
+    const scheme = isToken ? presented.scheme : 'Bearer';
+    const token = isToken ? presented.value : '';
+    return authenticate({ request, policy, certificate, scheme, token }, presented, call);
   };
 
   function parse(message: Uint8Array): InboundRequest {
@@ -113,25 +112,25 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
   }
 
   function authenticate(
-    attempt: Attempt,
+    sender: Sender,
     presented: Presented,
     call: UnaryCall,
   ): Uint8Array | Promise<Uint8Array> {
-    const { policy } = attempt;
+    const { policy } = sender;
     if (typeof presented === 'string') return refuse(policy, presented);
     if (presented.kind === 'api_key') {
       const key = policy.config.apiKeys ? apiKeys.find(presented.value) : undefined;
       if (key === undefined || !key.active) return fail(policy, 'api_key');
-      return decide(attempt, key.token, key);
+      return decide(sender, key.token, key);
     }
     const key = VerifiedTokens.keyOf(presented.value);
     const token = verifiers.peek(key, policy.issuers);
-    if (token !== undefined) return decide(attempt, token, undefined);
-    return cold(attempt, presented.value, key, call);
+    if (token !== undefined) return decide(sender, token, undefined);
+    return cold(sender, presented.value, key, call);
   }
 
-  async function cold(attempt: Attempt, value: string, key: string, call: UnaryCall): Promise<Uint8Array> {
-    const { policy } = attempt;
+  async function cold(sender: Sender, value: string, key: string, call: UnaryCall): Promise<Uint8Array> {
+    const { policy } = sender;
     const waitMs = attempts[policy.index]!.waitMs(clock.monotonic());
     if (waitMs > 0) return refuse(policy, 'attempts_limited', { retryAfterMs: waitMs });
     const timeoutMs = Math.min(maxWaitMs, (call.timeoutMs ?? Number.POSITIVE_INFINITY) * DEADLINE_SHARE);
@@ -142,36 +141,42 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     });
     const verdict = await Promise.race([verifiers.verify(value, key, policy.issuers), timeout]);
     stopWaiting();
-    if (typeof verdict === 'object') return decide(attempt, verdict, undefined);
+    if (typeof verdict === 'object') return decide(sender, verdict, undefined);
     if (verdict === 'keys_unavailable') return refuse(policy, verdict, { retryAfterMs: RETRY_MS });
     return fail(policy, verdict);
   }
 
   /** The rules, for every request anew. */
-  function decide(attempt: Attempt, token: VerifiedToken, key: ApiKey | undefined): Uint8Array {
-    const { policy } = attempt;
+  function decide(
+    sender: Sender,
+    token: VerifiedToken,
+    key: ApiKey | undefined,
+  ): Uint8Array | Promise<Uint8Array> {
+    const { policy } = sender;
     const denial: Denial | undefined = inbound.refusal(policy, token);
     if (denial !== undefined) return refuse(policy, denial.reason, { parameters: denial.parameters });
-    if (!isBound(attempt, token)) return refuse(policy, 'token_binding');
     if (key?.bucket !== undefined) {
       const waitMs = key.bucket.take(clock.monotonic());
       if (waitMs > 0) return refuse(policy, 'rate_limited', { retryAfterMs: waitMs });
     }
-    return admit(attempt, token);
+    return prove(sender, token);
   }
 
-  /** RFC 8705 section 3: what is bound is held to it, whether the policy asks for it or not. */
-  function isBound({ policy, certificate, scheme }: Attempt, token: VerifiedToken): boolean {
-    if (token.boundCertificate !== undefined && token.boundCertificate !== certificate.thumbprint)
-      return false;
-    if (token.boundKey !== undefined || scheme === 'DPoP') return false;
-    const { bound } = policy.config;
-    return bound === undefined || (token.boundCertificate !== undefined && bound !== 'dpop');
+  /** What the sender has to prove of itself; only a proof takes time. */
+  function prove(sender: Sender, token: VerifiedToken | undefined): Uint8Array | Promise<Uint8Array> {
+    const found = proofs.refusal(sender, token, inbound.time.now());
+    if (found === undefined) return admit(sender, token);
+    if (typeof found === 'string') return refuse(sender.policy, found);
+    return found.then((reason) => {
+      if (reason === undefined) return admit(sender, token);
+      if (reason === 'dpop_proof') return fail(sender.policy, reason, DPOP_PARAMETERS);
+      return fail(sender.policy, reason);
+    });
   }
 
   /** Charged last: only what would be let in counts. */
-  function admit(attempt: Attempt, token: VerifiedToken | undefined): Uint8Array {
-    const { policy, request } = attempt;
+  function admit(sender: Sender, token: VerifiedToken | undefined): Uint8Array {
+    const { policy, request } = sender;
     const limited = limits.take(policy, request, token, clock.monotonic());
     if (limited !== undefined) {
       return refuse(policy, 'rate_limited', { retryAfterMs: limited.waitMs, headers: limited.headers });
@@ -189,9 +194,9 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
   }
 
   /** A failed attempt: counted against what the policy verifies. */
-  function fail(policy: InboundPolicy, reason: RefusalReason): Uint8Array {
+  function fail(policy: InboundPolicy, reason: RefusalReason, parameters = ''): Uint8Array {
     attempts[policy.index]!.take(clock.monotonic());
-    return refuse(policy, reason);
+    return refuse(policy, reason, { parameters });
   }
 
   function refuse(
@@ -209,7 +214,7 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
       reason,
       decision,
       realm: config.realm,
-      scheme: policy?.config.bound === 'dpop' ? 'DPoP' : 'Bearer',
+      scheme: reason === 'dpop_proof' || policy?.config.bound === 'dpop' ? 'DPoP' : 'Bearer',
       parameters: more.parameters ?? '',
       retryAfterMs: more.retryAfterMs ?? 0,
       headers: more.headers ?? [],
@@ -227,10 +232,6 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     const seen = (values[FORWARDED_FOR] ?? '').split(',').map((part) => part.trim());
     return seen[seen.length - 1 - config.trustedHops] ?? '';
   }
-}
-
-function schemeOf(presented: Presented): 'Bearer' | 'DPoP' {
-  return typeof presented === 'object' && presented.kind === 'token' ? presented.scheme : 'Bearer';
 }
 
 /** Short, unique over restarts, and telling nothing. */

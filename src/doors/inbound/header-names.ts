@@ -3,12 +3,16 @@ import type { InboundConfig } from '../../config/inbound/config.ts';
 
 /** Headers that rules read; generated configurations let only these in. */
 export function headerNames(config: InboundConfig): readonly string[] {
-  const names = new Set(['authorization']);
+  const names = new Set(['authorization', 'dpop']);
   if (config.apiKeys !== undefined) names.add(config.apiKeys.header);
   if (config.trustedHops > 0) names.add('x-forwarded-for');
   if (config.clientCertificate === 'xfcc') names.add('x-forwarded-client-cert');
-  for (const { cors, rateLimit } of config.policies) {
+  for (const { cors, rateLimit, signature } of config.policies) {
     if (cors !== undefined) names.add('origin').add('access-control-request-method');
+    if (signature !== undefined) {
+      names.add('signature').add('signature-input');
+      for (const component of signature.components) if (!component.startsWith('@')) names.add(component);
+    }
     if (typeof rateLimit?.key === 'object') names.add(rateLimit.key.header);
   }
   return [...names];
