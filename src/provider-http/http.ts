@@ -66,7 +66,8 @@ export function createProviderHttp({
         ...(body === undefined || body === null
           ? {}
           : { body: body instanceof Uint8Array ? body : body.toString() }),
-        ...(signal === undefined ? {} : { signal }),
+        // Of the whole call: undici's own bounds begin anew with each byte that trickles in.
+        signal: AbortSignal.any([AbortSignal.timeout(callMs), ...(signal === undefined ? [] : [signal])]),
         dispatcher,
         headersTimeout: callMs,
         bodyTimeout: callMs,
