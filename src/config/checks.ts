@@ -106,10 +106,11 @@ function secrets({ mode, sources, outbound, audit, shared_cache }: ConfigFile, r
       report([...at, ...path, 'inline'], INLINE);
     }
     for (const key of kinds[type].providerUrls) {
-      const address = own[key];
-      if (typeof address === 'string' && address.startsWith('http:')) {
-        report([...at, key], 'expected https://; http to loopback needs mode: development');
-      }
+      [own[key]].flat().forEach((address, i) => {
+        if (typeof address !== 'string' || !address.startsWith('http:')) return;
+        const place = Array.isArray(own[key]) ? [...at, key, i] : [...at, key];
+        report(place, 'expected https://; http to loopback needs mode: development');
+      });
     }
   }
 }
@@ -118,6 +119,12 @@ function refreshTokenStores({ sources }: ConfigFile, report: Report): void {
   const taken = new Map<string, string>();
   for (const [name, { refresh_token: own }] of Object.entries(sources)) {
     if (own === undefined) continue;
+    if (own.regions.length > 0) {
+      report(
+        ['sources', name, 'refresh_token', 'regions'],
+        'expected none: a refresh token that was sent to one region must not be sent to another (RFC 9700, 4.14)',
+      );
+    }
     const first = taken.get(own.store.file);
     if (first !== undefined) {
       report(

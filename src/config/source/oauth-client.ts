@@ -14,6 +14,8 @@ export interface OAuthClientConfig extends ClientAuthenticationConfig {
   /** Exactly one of issuer (discovery) and tokenEndpoint. */
   readonly issuer: string | undefined;
   readonly tokenEndpoint: string | undefined;
+  /** The same provider elsewhere: addresses of the kind that is given, in order of preference. */
+  readonly regions: readonly string[];
   readonly clientId: string;
   /** Tokens are bound to a key of this process (RFC 9449). */
   readonly dpop: boolean;
@@ -28,6 +30,13 @@ export const oauthClientKeys = {
   token_endpoint: parsed(z.string(), (text) => parseProviderUrl(text, 'token_endpoint'))
     .optional()
     .describe('Token endpoint, without discovery. https.'),
+  regions: z
+    .array(parsed(z.string(), (text) => parseProviderUrl(text, 'token_endpoint')))
+    .max(7)
+    .default([])
+    .describe(
+      'The same provider in other regions: addresses of the kind of issuer or token_endpoint, asked in this order when those before do not answer. Default: none.',
+    ),
   client_id: z.string().min(1),
   ...clientAuthenticationKeys,
   dpop: z
@@ -54,12 +63,13 @@ export function oauthClientCheck(payload: z.core.ParsePayload<Value>): void {
 export const oauthClientMeta = oneOfKeys('issuer', 'token_endpoint');
 
 /** Of them, those that are held to https outside development mode. */
-export const oauthClientUrls = ['issuer', 'token_endpoint'] as const;
+export const oauthClientUrls = ['issuer', 'token_endpoint', 'regions'] as const;
 
 export function toOAuthClient(value: Value, path: (relative: string) => string): OAuthClientConfig {
   return {
     issuer: value.issuer,
     tokenEndpoint: value.token_endpoint,
+    regions: value.regions,
     clientId: value.client_id,
     ...toClientAuthentication(value, path),
     dpop: value.dpop,
