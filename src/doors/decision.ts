@@ -7,6 +7,7 @@ import { CredentialError } from '../lib/errors.ts';
 import type { Match, Policy, PolicyTable, SubjectHeaders } from '../policy/policy.ts';
 import type { UnaryCall } from '../server/front.ts';
 import type { CheckDecision, CheckReason } from '../telemetry/observer.ts';
+import { waitWithin } from './deadline.ts';
 import type { DenialReason } from './denial.ts';
 import type { CarriedRing } from './feedback/carried-ring.ts';
 import { parseSubject, subjectTextOf } from './subject-token.ts';
@@ -83,9 +84,6 @@ export interface Decision {
   /** A denial, or on_failure: pass. */
   deny(policy: Policy, reason: CredentialError['code'], retryAfterMs: number): Uint8Array;
 }
-
-// What is left of the caller's deadline is for the way back: an answer of our own must arrive before Envoy gives up.
-const DEADLINE_SHARE = 0.7;
 
 /** What a warm answer needs of one policy, in one place: with 10,000 of them each step to another object is a cache miss. */
 interface Slot {
@@ -173,8 +171,8 @@ export function createDecision(deps: DecisionDeps): Decision {
     return injectWhen(wait, policy, request, subject.key);
   }
 
-  function timeoutOf({ timeoutMs = Number.POSITIVE_INFINITY }: UnaryCall): number {
-    return Math.min(maxWaitMs, timeoutMs * DEADLINE_SHARE);
+  function timeoutOf({ timeoutMs }: UnaryCall): number {
+    return waitWithin(maxWaitMs, timeoutMs);
   }
 
   function warm(policy: Policy, slot: Slot, credential: Credential, request: Asked): Uint8Array {

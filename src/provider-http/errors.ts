@@ -16,6 +16,13 @@ export function invalidResponse(message: string, cause?: unknown): CredentialErr
 /** A call that got no answer, or none that could be read; `expected` ends the message of the latter. */
 export function toTransportError(error: unknown, expected: string): CredentialError {
   if (error instanceof CredentialError) return error;
+  const refused = proxyRefusal(error);
+  if (refused !== undefined) {
+    return new CredentialError('source_unavailable', `the proxy of HTTPS_PROXY answered ${refused}`, {
+      retryable: true,
+      cause: error,
+    });
+  }
   const name = error instanceof Error ? error.name : '';
   const code = systemCode(error);
   if (name === 'AbortError' || name === 'TimeoutError' || (code !== undefined && TIMEOUTS.has(code))) {
@@ -47,6 +54,15 @@ const NEVER_SENT = new Set([
 export function wasNeverSent(error: CredentialError): boolean {
   const code = systemCode(error.cause);
   return code !== undefined && NEVER_SENT.has(code);
+}
+
+/** Status with which a proxy refused the tunnel: undici has no code for it but that of a call that its caller ended. */
+function proxyRefusal(error: unknown): string | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const status = /^Proxy response \((\d{3})\)/.exec(at.message)?.[1];
+    if (status !== undefined) return status;
+  }
+  return undefined;
 }
 
 function systemCode(error: unknown): string | undefined {

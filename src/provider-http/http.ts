@@ -1,6 +1,6 @@
 // HTTP to providers: bounded in time and size, no redirects; a private CA, a client certificate and a proxy where configured.
 import type { Readable } from 'node:stream';
-import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
+import { Agent, type Dispatcher, EnvHttpProxyAgent, Pool, request } from 'undici';
 import { CredentialError } from '../lib/errors.ts';
 import { clockSkewMs } from './clock-skew.ts';
 import { decompressed } from './decompress.ts';
@@ -121,6 +121,9 @@ function createDispatcher(material: TlsMaterial, env: HttpDeps['env']): Dispatch
     httpsProxy: proxy,
     noProxy: env['NO_PROXY'] ?? env['no_proxy'] ?? '',
     requestTls: tls,
+    // Until there is a tunnel a call does not hear its signal, and undici waits five minutes for the proxy's answer.
+    clientFactory: (origin: URL, pool: object) =>
+      new Pool(origin, { ...pool, headersTimeout: CONNECT_MS, bodyTimeout: CONNECT_MS }),
   });
 }
 

@@ -2,6 +2,7 @@
 import type { Config } from '../../config/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
 import { readHeaders } from '../../policy/subject-headers.ts';
+import { DEADLINE_SHARE } from '../deadline.ts';
 import type { PlannedPolicy } from './plan.ts';
 
 const FILTER = 'envoy.filters.http.ext_authz';
@@ -9,12 +10,9 @@ const PER_ROUTE = 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v
 
 export const CHECK_CLUSTER = 'bearerd_check';
 
-/** A cold Check waits for at most this share of the caller's deadline, so the deadline must be that much longer. */
-const WAIT_SHARE = 0.7;
-
 /** How long Envoy has to wait for an answer of bearerd. */
 export function bearerdTimeout(config: Config): string {
-  return `${Math.ceil(Math.round(config.maxWaitMs / WAIT_SHARE) / 100) / 10}s`;
+  return `${Math.ceil(Math.round(config.maxWaitMs / DEADLINE_SHARE) / 100) / 10}s`;
 }
 
 export function checkFilter(config: Config): object {

@@ -13,6 +13,7 @@ import { TokenBucket } from '../../lib/token-bucket.ts';
 import { createRouteTable } from '../../policy/route-table.ts';
 import { GrpcError, GrpcStatus, type UnaryCall, type UnaryHandler } from '../../server/front.ts';
 import type { Observer } from '../../telemetry/observer.ts';
+import { waitWithin } from '../deadline.ts';
 import { buildRefusal } from './answer.ts';
 import { type ClientCertificate, fromForwarded, fromPeer, NO_CERTIFICATE } from './client-certificate.ts';
 import { answerPreflight, originHeaders, preflightOf } from './cors.ts';
@@ -32,8 +33,6 @@ export interface InboundCheckDeps {
   readonly maxWaitMs: number;
 }
 
-// What is left of the caller's deadline is for the way back.
-const DEADLINE_SHARE = 0.7;
 /** When keys of an issuer are missing. */
 const RETRY_MS = 2_000;
 
@@ -133,7 +132,7 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     const { policy } = sender;
     const waitMs = attempts[policy.index]!.waitMs(clock.monotonic());
     if (waitMs > 0) return refuse(policy, 'attempts_limited', { retryAfterMs: waitMs });
-    const timeoutMs = Math.min(maxWaitMs, (call.timeoutMs ?? Number.POSITIVE_INFINITY) * DEADLINE_SHARE);
+    const timeoutMs = waitWithin(maxWaitMs, call.timeoutMs);
     let stopWaiting = (): void => {};
     const timeout = new Promise<'keys_unavailable'>((resolve) => {
       const timer = clock.setTimer(() => resolve('keys_unavailable'), timeoutMs);
