@@ -32,6 +32,8 @@ export interface OutageWorldOptions {
   readonly doors?: readonly ServingDoor[];
   readonly toxiproxy?: boolean;
   readonly settings?: string;
+  /** Of bearerd. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export async function startOutageWorld(options: OutageWorldOptions): Promise<OutageWorld> {
@@ -40,6 +42,7 @@ export async function startOutageWorld(options: OutageWorldOptions): Promise<Out
   const world = await createWorld({
     lifetimeSeconds: options.lifetimeSeconds,
     settings: options.settings ?? '',
+    ...(options.env === undefined ? {} : { env: options.env }),
     provider: (given, authority) =>
       startScriptedProvider(given, authority, async (port) => {
         network = await toxiproxy?.proxy('provider', port);

@@ -15,6 +15,10 @@ const PINS = {
     version: '3.4.23-4+b4',
     sha256: '3a9445d4560ad6de1c375756b2a17d97713df44cbd20a658c871fe108af7ef5d',
   },
+  libfaketime: {
+    version: '0.9.10-2.1',
+    sha256: 'b09481e7690680966005330c3f907bba4b5eefc35e1faaea4783cc55655d1150',
+  },
 } as const;
 
 export type DebianPackage = keyof typeof PINS;
