@@ -55,6 +55,7 @@ const code = await runCommandLine(process.argv.slice(2), {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
   ended: ended.signal,
+  onReload: (listener) => void process.on('SIGHUP', listener),
 });
 const exitCode = failed ? 1 : code;
 process.exitCode = exitCode;

@@ -9,6 +9,8 @@ export interface CommandContext {
   err(text: string): void;
   /** Aborted when the process is asked to end. */
   readonly ended: AbortSignal;
+  /** Calls `listener` each time the process is told to read its configuration again (SIGHUP). */
+  onReload(listener: () => void): void;
 }
 
 export interface Command {

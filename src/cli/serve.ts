@@ -1,27 +1,43 @@
 // bearerd serve: runs until it is asked to end.
-import { type App, createApp } from '../app.ts';
+import { type App, createApp } from '../app/app.ts';
 import { loadConfig } from '../config/load.ts';
 import { systemClock } from '../lib/clock.ts';
+import { watchFile } from '../lib/watch.ts';
 import { parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
+
+/** A changed configuration is to be in force within a second. */
+const LOOK_EVERY_MS = 250;
 
 export const serve: Command = {
   help: `Usage: bearerd serve --config FILE
 
 Runs the sidecar until SIGTERM or SIGINT; calls in flight are finished first. JSON log lines on standard output.
 
+A changed FILE takes over as a whole within a second, with no request lost; one with problems is reported and leaves the
+configuration before in force. SIGHUP reads it again at once.
+
 Options:
   --config FILE   configuration, YAML or JSON (see "bearerd schema" and "bearerd check-config")
 
 Exit code 0 = ended as asked, 1 = the configuration has problems or an address cannot be had.
 `,
-  async run(args, { env, version, runtime, out, err, ended }) {
+  async run(args, { env, version, runtime, out, err, ended, onReload }) {
     const parsed = parseArguments(args, ['config']);
     if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
-    const config = await loadConfig(required(parsed, 'config'));
-    let app: App;
+    const file = required(parsed, 'config');
+    let app: App | undefined;
+    let changedEarly = false;
+    const reload = (): void => {
+      if (app === undefined) changedEarly = true;
+      else void app.reload(() => loadConfig(file));
+    };
+    // Before it is read: a change between reading and watching would never be seen.
+    const stopWatching = watchFile(file, systemClock, reload, LOOK_EVERY_MS);
+    onReload(reload);
+    const config = await loadConfig(file);
     try {
-      app = await createApp(config, {
+      const starting = await createApp(config, {
         clock: systemClock,
         env,
         random: Math.random,
@@ -29,13 +45,17 @@ Exit code 0 = ended as asked, 1 = the configuration has problems or an address c
         version,
         runtime,
       });
-      await app.start();
+      await starting.start();
+      app = starting;
     } catch (error) {
+      stopWatching();
       err(`bearerd: cannot start: ${(error as Error).message}\n`);
       return 1;
     }
+    if (changedEarly) reload();
     if (!ended.aborted)
       await new Promise((resolve) => ended.addEventListener('abort', resolve, { once: true }));
+    stopWatching();
     await app.stop();
     return 0;
   },

@@ -5,8 +5,16 @@ import type { Clock, Timer } from './clock.ts';
 
 const EVERY_MS = 1_000;
 
-/** Calls `changed` within about a second. A file that is away for a moment is no change. Returns the way to stop. */
-export function watchFile(path: string, clock: Clock, changed: () => void): () => void {
+/**
+ * Calls `changed` within about `everyMs`, a second by default. A file that is away for a moment is no change. Returns the
+ * way to stop.
+ */
+export function watchFile(
+  path: string,
+  clock: Clock,
+  changed: () => void,
+  everyMs: number = EVERY_MS,
+): () => void {
   let timer: Timer | undefined;
   let stopped = false;
   let last: string | undefined;
@@ -24,7 +32,7 @@ export function watchFile(path: string, clock: Clock, changed: () => void): () =
       last = now;
     }
     looked = true;
-    timer = clock.setTimer(() => void look(), EVERY_MS);
+    timer = clock.setTimer(() => void look(), everyMs);
   }
   void look();
   return () => {

@@ -17,8 +17,8 @@ export interface HealthDeps {
   readonly starting: () => readonly string[];
   /** The text exposition. */
   readonly metrics: () => Promise<string>;
-  /** Public keys of those who verify what this process signs; undefined = it signs nothing, and there is no such page. */
-  readonly jwks?: (() => object) | undefined;
+  /** Public keys for those who verify what this process signs; undefined = it signs nothing now. Default: it never does. */
+  readonly jwks?: () => object | undefined;
   readonly observer: Observer;
 }
 
@@ -62,10 +62,11 @@ export function createHealthServer(address: TcpAddress, deps: HealthDeps): HttpS
   ]);
 }
 
-const jwksPage = (jwks: () => object) => (): Page => ({
-  type: 'application/jwk-set+json',
-  body: `${JSON.stringify(jwks())}\n`,
-});
+const jwksPage = (jwks: () => object | undefined) => (): Page => {
+  const keys = jwks();
+  if (keys === undefined) return { status: 404, body: 'not found; no source signs\n' };
+  return { type: 'application/jwk-set+json', body: `${JSON.stringify(keys)}\n` };
+};
 
 /** GET /status, POST of the questions. The socket's mode decides who may read it; 0600 by default of the configuration. */
 export function createAdminServer(address: UnixAddress, deps: AdminDeps): HttpServer {

@@ -48,6 +48,12 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
         );
       }
     },
+    configurationTaken(revision, hash) {
+      log.info({ revision, hash }, 'another configuration took over');
+    },
+    configurationRefused(file, problems) {
+      log.error({ file, problems }, 'the configuration was not taken over: the one before stays in force');
+    },
     refreshFailed(source, code, message, nextAttemptMs) {
       const omitted = limit.admit(`refresh:${source}:${code}`);
       if (omitted === undefined) return;

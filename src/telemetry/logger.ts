@@ -5,6 +5,8 @@ import type { LogConfig } from '../config/config.ts';
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export interface Logger {
+  /** May be changed while it is in use. */
+  level: string;
   debug(fields: LogFields, message: string): void;
   info(fields: LogFields, message: string): void;
   warn(fields: LogFields, message: string): void;

@@ -292,8 +292,22 @@ export function createMetrics(clock: Clock): Metrics {
     registers,
   });
 
+  const configuration = new Gauge({
+    name: 'bearerd_configuration_revision',
+    help: 'Counts up with each configuration that took over, from 1 at the start.',
+    registers,
+  });
+  configuration.set(1);
+  const refusedConfigurations = new Counter({
+    name: 'bearerd_configurations_refused_total',
+    help: 'Configurations that were not taken over: the one before stays in force.',
+    registers,
+  });
+
   const observer: Observer = {
     ...nullObserver,
+    configurationTaken: (revision) => configuration.set(revision),
+    configurationRefused: () => refusedConfigurations.inc(),
     ...createSharedCacheMetrics(registers),
     injectionCount: (policy) => countOf(checks, policy, 'inject', 'injected'),
     checkDecided(policy, decision, reason) {

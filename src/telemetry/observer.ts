@@ -79,6 +79,10 @@ export interface KeyReport {
 export interface Observer {
   /** The process begins, with what its environment switched on. */
   processStarted(version: string, runtime: RuntimeReport): void;
+  /** Another configuration took over. `revision` counts up from 1; `hash` is of the whole, secrets included by digest. */
+  configurationTaken(revision: number, hash: string): void;
+  /** It was not taken over: the one before stays in force. `problems` quotes no secret. */
+  configurationRefused(file: string, problems: string): void;
   /** Counts the accepted requests of an inbound policy; the caller adds to `count`. */
   acceptanceCount(policy: string): { count: number };
   /** An incoming request was refused. `reason` is closed (inbound/refusal.ts); `decision` is the id that the caller got. */
@@ -163,6 +167,8 @@ export interface Observer {
 const nothing = (): void => {};
 
 export const nullObserver: Observer = {
+  configurationTaken: nothing,
+  configurationRefused: nothing,
   processStarted: nothing,
   injectionCount: () => ({ count: 0 }),
   acceptanceCount: () => ({ count: 0 }),

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createApp } from '../../../src/app.ts';
+import { createApp } from '../../../src/app/app.ts';
 import { runCommandLine } from '../../../src/cli/run.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
@@ -28,6 +28,7 @@ async function run(...args: string[]) {
       out += text;
     },
     ended: new AbortController().signal,
+    onReload: () => {},
   });
   return { code, out };
 }

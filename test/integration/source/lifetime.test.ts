@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UnsecuredJWT } from 'jose';
-import { createApp } from '../../../src/app.ts';
+import { createApp } from '../../../src/app/app.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { parseRuntime } from '../../../src/lib/runtime.ts';

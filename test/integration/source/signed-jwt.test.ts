@@ -8,7 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose';
 import type { SourceConfig } from '../../../src/config/config.ts';
-import { createJwks } from '../../../src/credential/jwks.ts';
+import { buildJwks } from '../../../src/credential/jwks.ts';
 import { type Clock, systemClock } from '../../../src/lib/clock.ts';
 import { createTokenSource } from '../../../src/source/registry.ts';
 import { nullObserver } from '../../../src/telemetry/observer.ts';
@@ -45,7 +45,7 @@ async function setUp(t: TestContext, patch: Partial<Config> = {}, clock: Clock =
     { clock, env: {}, observer: nullObserver },
   );
   const file = (name: string) => join(folder, 'keys', name);
-  const jwks = () => createJwks([source])!() as unknown as JSONWebKeySet;
+  const jwks = () => buildJwks([source])! as unknown as JSONWebKeySet;
   const sign = async () => (await source.issue(issueRequest())).value.reveal();
   const verify = (token: string, keys = jwks()) =>
     jwtVerify(token, createLocalJWKSet(keys), {

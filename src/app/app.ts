@@ -1,0 +1,336 @@
+// Composition root: the only folder that sees both the hot and the slow arm. No process state is touched here.
+import type { Config } from '../config/config.ts';
+import { buildJwks } from '../credential/jwks.ts';
+import { type ChangeableStore, createCredentialStore } from '../credential/store.ts';
+import { createAttemptOutcomes } from '../doors/feedback/attempt-outcomes.ts';
+import { createCarriedRing } from '../doors/feedback/carried-ring.ts';
+import { createNonces } from '../doors/feedback/nonces.ts';
+import type { InboundDoor } from '../doors/inbound/inbound-door.ts';
+import { createPushedSecrets } from '../doors/push/pushed-secrets.ts';
+import type { Clock } from '../lib/clock.ts';
+import { ConfigError } from '../lib/errors.ts';
+import { fingerprint } from '../lib/fingerprint.ts';
+import type { RuntimeReport } from '../lib/runtime.ts';
+import { compilePolicies } from '../policy/compile.ts';
+import type { PolicyTable } from '../policy/policy.ts';
+import { createSigningKeys, type SigningKeys } from '../proof/signing-keys.ts';
+import type { Front } from '../server/front.ts';
+import { createAdminServer, createHealthServer, type HttpServer } from '../server/http.ts';
+import { createEndpoints } from '../source/endpoint/endpoints.ts';
+import { findSharedSecrets } from '../source/shared-secrets.ts';
+import { createAudit } from '../telemetry/audit/audit.ts';
+import { createLogObserver } from '../telemetry/log-observer.ts';
+import { createLogger, type LogSink } from '../telemetry/logger.ts';
+import { createMetrics } from '../telemetry/metrics-observer.ts';
+import { createTeeObserver } from '../telemetry/tee-observer.ts';
+import { refuseRestarts, unchangedSources } from './changes.ts';
+import { createCheckFront, createXdsFronts, type ListenerDeps } from './listeners.ts';
+import { createServing } from './serving.ts';
+import { type BuildDeps, buildSources, only } from './sources.ts';
+
+export interface AppDeps {
+  readonly clock: Clock;
+  /** For `env:` references, HTTPS_PROXY and NO_PROXY. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** [0, 1), for jitter. */
+  readonly random: () => number;
+  /** Where log lines go. */
+  readonly log: LogSink;
+  readonly version: string;
+  readonly runtime: RuntimeReport;
+}
+
+/** As bound: `unix:///…` or `127.0.0.1:PORT`. */
+export interface Addresses {
+  readonly check: string | undefined;
+  readonly checkInbound: string | undefined;
+  readonly xds: readonly string[];
+  readonly health: string | undefined;
+  readonly admin: string | undefined;
+}
+
+export interface App {
+  /** Listens and begins to fetch. Rejects when an address cannot be had; nothing listens then. */
+  start(): Promise<Addresses>;
+  /** Lets calls in flight end, for `graceMs` (default 5000) at most. */
+  stop(graceMs?: number): Promise<void>;
+  /**
+   * Takes over another configuration as a whole, while calls go on; what it leaves as it was goes on with its credentials.
+   * What `load` throws as ConfigError, and what would need a restart, is reported, and the configuration in force stays.
+   * Resolves with whether it was taken over.
+   */
+  reload(load: () => Promise<Config>): Promise<boolean>;
+  readonly store: ChangeableStore;
+  readonly policies: PolicyTable;
+}
+
+const GRACE_MS = 5_000;
+/** For first credentials and key sets of what is new, before it takes over: a reload is to be done within a second. */
+const PREPARE_MS = 600;
+const PREPARE_STEP_MS = 20;
+
+export async function createApp(config: Config, deps: AppDeps): Promise<App> {
+  const { clock, env, random, version, runtime } = deps;
+  const metrics = createMetrics(clock);
+  const logger = createLogger(config.log, deps.log);
+  const audit = config.audit && createAudit(config.audit, { clock, env, log: logger, out: deps.log });
+  const logged = createLogObserver(logger, clock);
+  const observer = createTeeObserver(
+    audit ? createTeeObserver(audit.observer, logged) : logged,
+    metrics.observer,
+  );
+  const { refreshesPerHour } = config.limits;
+  const endpoints = createEndpoints({ clock, random, observer, refreshesPerHour });
+  // Its client is 18 MB of resident memory (measured).
+  const shared =
+    config.sharedCache &&
+    (await import('../shared-cache/shared-cache.ts')).createSharedCache(config.sharedCache, {
+      ...{ clock, env, observer, random },
+    });
+  const building: BuildDeps = {
+    ...{ clock, env, observer, endpoints },
+    around: shared?.around ?? ((source) => source),
+  };
+  let sources = await buildSources(config.sources, building);
+  const store = createCredentialStore({ sources: sources.stored, clock, observer, random, ...config.limits });
+  const carried = createCarriedRing();
+  const attempted = createCarriedRing();
+  const outcomes = createAttemptOutcomes(clock);
+  const doors = { store, observer, clock, carried, attempted, outcomes, nonces: createNonces() };
+  let serving = createServing(config, compilePolicies(config), createKeys(config), doors);
+  const secrets = createPushedSecrets({ store, policies: serving.policies, clock });
+  const feedback = {
+    ...doors,
+    acknowledgements: secrets,
+    get policies() {
+      return serving.policies;
+    },
+  };
+  const startedAt = clock.now();
+  /** Of the configuration in force; counts up with each that is taken over. */
+  const revision = { number: 1, hash: fingerprint(config).slice(0, 16), since: startedAt };
+  let refusedReload: string | undefined;
+  /** Monotonic ms, once everything listens. */
+  let listeningSince: number | undefined;
+  let stopping = false;
+
+  let inbound = await createInbound(config);
+  const missing = (): readonly string[] => [...store.missing(), ...(inbound?.missing() ?? [])];
+  const listening: ListenerDeps = {
+    ...{ observer, clock, random },
+    ready: () => !stopping && missing().length === 0,
+  };
+  const check =
+    config.listen.check &&
+    (await createCheckFront(
+      {
+        side: 'outbound',
+        listen: config.listen.check,
+        check: (message, call) => serving.check(message, call),
+        attempt: { process: (message, call) => serving.process(message, call), feedback },
+      },
+      listening,
+    ));
+  const checkInbound =
+    inbound &&
+    (await createCheckFront(
+      {
+        side: 'inbound',
+        listen: config.listen.checkInbound!,
+        check: (message, call) => inbound!.check(message, call),
+      },
+      listening,
+    ));
+  const xds = await createXdsFronts(config.listen.xds, secrets, feedback, listening);
+  const health =
+    config.listen.health &&
+    createHealthServer(config.listen.health, {
+      missing: () => (stopping ? ['shutting down'] : missing()),
+      starting,
+      metrics: () => metrics.render(),
+      jwks: () => buildJwks(sources.stored.map(({ source }) => source)),
+      observer,
+    });
+  const admin =
+    config.listen.admin &&
+    createAdminServer(config.listen.admin, {
+      status,
+      questions: new Map(inbound ? [['/v1/verify', (question) => inbound!.verify(question)]] : []),
+      observer,
+    });
+
+  /** A provider that is away holds a pod's start up for `startup_wait` and never longer. */
+  function starting(): readonly string[] {
+    if (listeningSince === undefined) return ['listeners'];
+    return clock.monotonic() - listeningSince >= config.startupWaitMs ? [] : missing();
+  }
+
+  function createKeys({ outbound }: Config): SigningKeys {
+    const signed = outbound.flatMap(({ name, proof }) =>
+      proof?.sign === undefined ? [] : ([[name, proof.sign]] as const),
+    );
+    return createSigningKeys({ settings: new Map(signed), env, clock, observer });
+  }
+
+  function tellSharedSecrets(configured: Config): void {
+    void findSharedSecrets(configured.sources, env).then((pairs) => {
+      for (const [source, other] of pairs) observer.secretShared(source, other);
+    });
+  }
+
+  // jose and undici are resident memory that a configuration without inbound need not pay.
+  async function createInbound(configured: Config): Promise<InboundDoor | undefined> {
+    if (configured.inbound === undefined) return undefined;
+    const { createInboundDoor } = await import('../doors/inbound/inbound-door.ts');
+    return createInboundDoor(configured, configured.inbound, { clock, env, observer, random });
+  }
+
+  let reloading: Promise<boolean> = Promise.resolve(true);
+  function reload(load: () => Promise<Config>): Promise<boolean> {
+    reloading = reloading.then(async () => {
+      try {
+        await takeOver(await load());
+        refusedReload = undefined;
+        return true;
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error;
+        refusedReload = error.problems.map(({ path, message }) => `${path}: ${message}`).join('; ');
+        observer.configurationRefused(error.file, refusedReload);
+        audit?.record('configuration_refused', { problems: error.problems.length });
+        return false;
+      }
+    });
+    return reloading;
+  }
+
+  /** Everything that can fail comes first; from the commit on nothing waits, so no request sees half of it. */
+  async function takeOver(next: Config): Promise<void> {
+    const before = serving.config;
+    if (stopping || fingerprint(next) === fingerprint(before)) return;
+    refuseRestarts(before, next, 'the new configuration');
+    const policies = compilePolicies(next);
+    const unchanged = unchangedSources(before, next);
+    const nextSources = await buildSources(next.sources, building, only(sources, unchanged));
+    const keys = createKeys(next);
+    const sameInbound = fingerprint(next.inbound) === fingerprint(before.inbound);
+    const nextInbound = sameInbound ? inbound : await createInbound(next);
+    if (!sameInbound) nextInbound?.start();
+    const [change] = await Promise.all([
+      store.prepare(nextSources.stored, unchanged, PREPARE_MS),
+      keys.start(),
+      untilReady(() => sameInbound || nextInbound === undefined || nextInbound.missing().length === 0),
+    ]);
+    if (stopping) {
+      change.abandon();
+      keys.stop();
+      return;
+    }
+    const old = { inbound, keys: serving.keys };
+    change.commit();
+    sources = nextSources;
+    serving = createServing(next, policies, keys, doors);
+    inbound = nextInbound;
+    secrets.usePolicies(policies);
+    old.keys.stop();
+    if (!sameInbound) old.inbound?.stop();
+    tellSharedSecrets(next);
+    revision.number++;
+    revision.hash = fingerprint(next).slice(0, 16);
+    revision.since = clock.now();
+    logger.level = next.log.level;
+    watchInjections();
+    observer.configurationTaken(revision.number, revision.hash);
+    audit?.record('configuration_taken', { revision: revision.number, hash: revision.hash });
+  }
+
+  async function untilReady(ready: () => boolean): Promise<void> {
+    const end = clock.monotonic() + PREPARE_MS;
+    while (!ready() && clock.monotonic() < end) {
+      await new Promise<void>((resolve) => clock.setTimer(resolve, PREPARE_STEP_MS));
+    }
+  }
+
+  function watchInjections(): void {
+    audit?.watch(
+      serving.policies.policies.map(({ name, source }) => ({
+        name,
+        source,
+        injections: metrics.observer.injectionCount(name),
+      })),
+    );
+  }
+
+  function status(): object {
+    return {
+      version,
+      mode: config.mode,
+      startedAt: new Date(startedAt).toISOString(),
+      missing: missing(),
+      sources: store.status(),
+      endpoints: endpoints.status(),
+      configuration: {
+        revision: revision.number,
+        hash: revision.hash,
+        since: new Date(revision.since).toISOString(),
+        refused: refusedReload,
+      },
+      policies: serving.policies.policies.map(({ name, source, injection, healOn, onFailure }) => ({
+        name,
+        source,
+        headers: injection.headers.map((header) => header.name),
+        query: injection.query,
+        healOn,
+        onFailure,
+      })),
+      inbound: inbound?.status(),
+    };
+  }
+
+  const fronts = (): Front[] => [...(check ? [check] : []), ...(checkInbound ? [checkInbound] : []), ...xds];
+  const pages = (): HttpServer[] => [health, admin].filter((server) => server !== undefined);
+
+  async function stop(graceMs = GRACE_MS): Promise<void> {
+    stopping = true;
+    await Promise.all(fronts().map((front) => front.drain(graceMs)));
+    secrets.close();
+    inbound?.stop();
+    serving.keys.stop();
+    await store.stop();
+    shared?.close();
+    await Promise.all(pages().map((server) => server.stop()));
+    audit?.record('stopped', {});
+    await audit?.stop();
+  }
+
+  return {
+    store,
+    get policies() {
+      return serving.policies;
+    },
+    reload,
+    async start() {
+      audit?.record('started', { version, mode: config.mode, hash: revision.hash });
+      watchInjections();
+      observer.processStarted(version, runtime);
+      store.start();
+      tellSharedSecrets(config);
+      await serving.keys.start();
+      inbound?.start();
+      try {
+        const addresses = {
+          check: check && (await check.listen(config.listen.check!.listener)),
+          checkInbound: checkInbound && (await checkInbound.listen(config.listen.checkInbound!.listener)),
+          xds: await Promise.all(xds.map((server, i) => server.listen(config.listen.xds[i]!.listener))),
+          health: await health?.start(),
+          admin: await admin?.start(),
+        };
+        listeningSince = clock.monotonic();
+        return addresses;
+      } catch (error) {
+        await stop(0);
+        throw error;
+      }
+    },
+    stop,
+  };
+}

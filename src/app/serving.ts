@@ -1,0 +1,52 @@
+// What one configuration makes of requests: its policies, and the handlers of the doors that decide by them. Exchanged as a
+// whole when the configuration changes.
+import type { Config } from '../config/config.ts';
+import type { CredentialStore } from '../credential/credential.ts';
+import { createProcess } from '../doors/attempt/process.ts';
+import { createCheck } from '../doors/check/check.ts';
+import type { AttemptOutcomes } from '../doors/feedback/attempt-outcomes.ts';
+import type { CarriedRing } from '../doors/feedback/carried-ring.ts';
+import type { Nonces } from '../doors/feedback/nonces.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { PolicyTable } from '../policy/policy.ts';
+import type { SigningKeys } from '../proof/signing-keys.ts';
+import type { UnaryHandler } from '../server/front.ts';
+import type { Observer } from '../telemetry/observer.ts';
+
+export interface Serving {
+  readonly config: Config;
+  readonly policies: PolicyTable;
+  readonly check: UnaryHandler;
+  readonly process: UnaryHandler;
+  /** Of outbound[].sign. */
+  readonly keys: SigningKeys;
+}
+
+export interface ServingDeps {
+  readonly store: CredentialStore;
+  readonly observer: Observer;
+  readonly clock: Clock;
+  /** What the check door put on which request; outlives the configuration. */
+  readonly carried: CarriedRing;
+  readonly attempted: CarriedRing;
+  readonly outcomes: AttemptOutcomes;
+  readonly nonces: Nonces;
+}
+
+/** The sources that `policies` name are in the store by now. */
+export function createServing(
+  config: Config,
+  policies: PolicyTable,
+  keys: SigningKeys,
+  deps: ServingDeps,
+): Serving {
+  const { store, observer, clock, carried, attempted, outcomes, nonces } = deps;
+  const common = { policies, store, observer, clock, maxWaitMs: config.maxWaitMs };
+  return {
+    config,
+    policies,
+    check: createCheck({ ...common, carried }),
+    process: createProcess({ ...common, carried: attempted, outcomes, nonces, keys }),
+    keys,
+  };
+}

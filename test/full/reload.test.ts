@@ -1,0 +1,7 @@
+import { test } from 'node:test';
+import { reloadUnderLoad } from '../support/reloads.ts';
+
+for (const door of ['check', 'push', 'attempt'] as const) {
+  test(`${door}: 200 reloads under 500 requests/s, 20 of them broken, lose nothing`, (t) =>
+    reloadUnderLoad(t, { door, reloads: 200, perSecond: 500 }));
+}
