@@ -23,6 +23,7 @@ export type { HeaderInjection, InjectConfig } from './schema-inject.ts';
 export type { MessageSignatureConfig, ProofConfig } from './schema-proof.ts';
 export type { RedisConfig, SharedCacheConfig } from './schema-shared-cache.ts';
 export type {
+  ClientAssertionType,
   ClientAuthMethod,
   PrivateKeyJwtConfig,
   SigningAlgorithm,

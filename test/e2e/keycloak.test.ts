@@ -8,10 +8,12 @@ import { after, before, describe, test } from 'node:test';
 import { calculateJwkThumbprint, decodeJwt, SignJWT } from 'jose';
 import { type Authority, createAuthority } from '../../demo/certificates.ts';
 import { KEYCLOAK_FEATURES, KEYCLOAK_VERSION, keycloakMissing } from '../../tools/parts/keycloak.ts';
+import { type BundleEndpoint, startBundleEndpoint } from '../support/bundle-endpoint.ts';
 import { issued, issueFailure, issueRequest } from '../support/issue.ts';
 import { type Keycloak, startKeycloak } from '../support/keycloak.ts';
 import { jwksOf } from '../support/openid-provider.ts';
 import { sourceOf } from '../support/token-source.ts';
+import { type StartedWorkloadApi, startWorkloadApi } from '../support/workload-api.ts';
 
 const missing = await keycloakMissing();
 
@@ -36,6 +38,8 @@ describe(`Keycloak ${KEYCLOAK_VERSION}`, { skip: missing ?? false }, () => {
 
   let authority: Authority;
   let keycloak: Keycloak;
+  let workloadApi: StartedWorkloadApi;
+  let bundle: BundleEndpoint;
   before(async () => {
     authority = await createAuthority(folder);
     const jwks = await jwksOf(
@@ -43,18 +47,23 @@ describe(`Keycloak ${KEYCLOAK_VERSION}`, { skip: missing ?? false }, () => {
       { key: keys.EdDSA.publicKey, kid: 'd', alg: 'EdDSA' },
       { key: keys.RS256.publicKey, kid: 'r', alg: 'RS256' },
     );
+    workloadApi = await startWorkloadApi({ socket: join(folder, 'agent.sock') });
+    bundle = await startBundleEndpoint(authority, workloadApi);
     keycloak = await startKeycloak({
       authority,
       clients: { key: { 'jwks.string': JSON.stringify(jwks) } },
       identityProviders: {
         signer: { publicKeySignatureVerifier: spki(signer.publicKey) },
         cluster: { publicKeySignatureVerifier: spki(cluster.publicKey) },
+        mesh: { bundleEndpoint: bundle.url },
       },
     });
     process.stdout.write(`keycloak_start_seconds ${(keycloak.startMs / 1_000).toFixed(1)}\n`);
   });
   after(async () => {
     await keycloak?.stop();
+    await workloadApi?.stop();
+    bundle?.stop();
     rmSync(folder, { recursive: true, force: true });
   });
 
@@ -126,6 +135,12 @@ describe(`Keycloak ${KEYCLOAK_VERSION}`, { skip: missing ?? false }, () => {
       .sign(cluster.privateKey);
     const token = await issue('federated', { client_assertion: { file: file('assertion', assertion) } });
     assert.equal(claims(token)['azp'], 'federated');
+  });
+
+  test('a JWT-SVID as the proof (--features=spiffe)', async () => {
+    const spiffe = { socket: `unix://${workloadApi.socket}` };
+    const token = await issue('workload', { client_assertion: { spiffe } });
+    assert.equal(claims(token)['azp'], 'workload');
   });
 
   test('DPoP: the token is bound to the key that comes with it', async () => {

@@ -11,6 +11,7 @@ const METHODS = [
   'client_secret_post',
   'private_key_jwt',
   'client_assertion',
+  'client_assertion (SPIFFE)',
   'tls_client_auth',
   'self_signed_tls_client_auth',
   'none',
@@ -28,6 +29,7 @@ const IMPOSSIBLE: readonly (readonly [source: RegExp, method: RegExp, provider: 
   ],
   [/jwt_bearer/, /./, /oidc-provider/, 'oidc-provider has no JWT bearer grant'],
   [/token_exchange/, /./, /oidc-provider/, 'oidc-provider has no token exchange of its own'],
+  [/./, /SPIFFE/, /oidc-provider/, 'oidc-provider takes assertions by the client itself only'],
   [/./, /self_signed/, /Keycloak/, 'Keycloak 26.7 knows certificates of clients by their subject only'],
   [
     /jwt_bearer|token_exchange/,
@@ -45,6 +47,7 @@ const rows: readonly Row[] = [
   { source: 'file', method: '-', provider: 'a file' },
   { source: 'api_keys', method: '-', provider: 'a file' },
   { source: 'signed_jwt', method: '-', provider: 'bearerd itself' },
+  { source: 'spiffe_jwt', method: '-', provider: 'the Workload API' },
   { source: 'exec', method: '-', provider: 'a script' },
   { source: 'http', method: '-', provider: 'a small server' },
 ];

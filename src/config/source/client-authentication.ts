@@ -16,6 +16,9 @@ export const clientAuthMethods = [
 
 export type ClientAuthMethod = (typeof clientAuthMethods)[number];
 
+/** The end of the URN: RFC 7523 section 2.2, and draft-ietf-oauth-spiffe-client-auth for JWT-SVIDs. */
+export type ClientAssertionType = 'jwt-bearer' | 'jwt-spiffe';
+
 export type SigningAlgorithm = 'ES256' | 'RS256' | 'PS256' | 'EdDSA';
 
 export interface SigningKeyConfig {
@@ -41,8 +44,10 @@ export interface ClientAuthenticationConfig {
   readonly clientCertificate: { readonly certificate: string; readonly privateKey: string } | undefined;
   /** A signed assertion: in a file that somebody else renews, e.g. a projected service account token, or a JWT-SVID. */
   readonly clientAssertion:
-    | { readonly file: string }
-    | { readonly spiffe: SpiffeAssertionConfig }
+    | ({ readonly type: ClientAssertionType } & (
+        | { readonly file: string }
+        | { readonly spiffe: SpiffeAssertionConfig }
+      ))
     | undefined;
 }
 
@@ -104,6 +109,12 @@ export const clientAuthenticationKeys = {
         })
         .optional()
         .describe('A JWT-SVID of the SPIFFE Workload API.'),
+      type: z
+        .enum(['jwt-bearer', 'jwt-spiffe'])
+        .optional()
+        .describe(
+          'client_assertion_type. Default jwt-bearer for a file, jwt-spiffe for a JWT-SVID; providers that know SVIDs only as JWTs want jwt-bearer.',
+        ),
     })
     .check(exactlyOne('file', 'spiffe'))
     .meta(oneOfKeys('file', 'spiffe'))
@@ -162,16 +173,15 @@ export function toClientAuthentication(
       certificate: path(client_certificate.certificate),
       privateKey: path(client_certificate.private_key),
     },
-    clientAssertion:
-      client_assertion &&
-      (client_assertion.spiffe === undefined
-        ? { file: path(client_assertion.file!) }
-        : {
-            spiffe: {
-              socket: client_assertion.spiffe.socket,
-              spiffeId: client_assertion.spiffe.spiffe_id ?? '',
-              audience: client_assertion.spiffe.audience,
-            },
-          }),
+    clientAssertion: client_assertion && toClientAssertion(client_assertion, path),
   };
+}
+
+function toClientAssertion(
+  { file, spiffe, type }: NonNullable<Value['client_assertion']>,
+  path: (relative: string) => string,
+): ClientAuthenticationConfig['clientAssertion'] {
+  if (spiffe === undefined) return { type: type ?? 'jwt-bearer', file: path(file!) };
+  const { socket, spiffe_id, audience } = spiffe;
+  return { type: type ?? 'jwt-spiffe', spiffe: { socket, spiffeId: spiffe_id ?? '', audience } };
 }

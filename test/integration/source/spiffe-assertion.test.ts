@@ -29,7 +29,7 @@ async function setUp(t: TestContext) {
       try {
         assert.equal(
           form.get('client_assertion_type'),
-          'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+          'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe',
         );
         assert.equal(form.get('client_secret'), null);
         const { payload } = await jwtVerify(form.get('client_assertion')!, createLocalJWKSet(api.jwks()), {

@@ -4,6 +4,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type JWTPayload, SignJWT } from 'jose';
 import { type Authority, type CertificateFiles, createAuthority } from '../../../demo/certificates.ts';
+import { startBundleEndpoint } from '../bundle-endpoint.ts';
+import { type StartedWorkloadApi, startWorkloadApi } from '../workload-api.ts';
 
 export const SECRET = 's+e/c:r%e t';
 
@@ -14,6 +16,11 @@ export interface Parts {
   readonly signer: Parts['own'];
   readonly cluster: Parts['own'];
   readonly certificates: Readonly<Record<'orders' | 'self', CertificateFiles>>;
+  /** Identity spiffe://example.org/checkout. */
+  readonly workloadApi: StartedWorkloadApi;
+  /** Bundle endpoint of its trust domain, https. */
+  readonly bundleEndpoint: string;
+  stop(): Promise<void>;
   write(name: string, content: string): string;
   /** What the client proves itself with, in words of the configuration. */
   proof(method: string, provider: string, row: string, issuer: string): Promise<object>;
@@ -33,6 +40,8 @@ export async function createParts(folder: string): Promise<Parts> {
     writeFileSync(path, content, { mode: 0o600 });
     return path;
   };
+  const workloadApi = await startWorkloadApi({ socket: join(folder, 'agent.sock') });
+  const bundle = await startBundleEndpoint(authority, workloadApi);
   // Keycloak takes those of a cluster; oidc-provider knows no federation, only keys of the client itself.
   const federated = signed(cluster.privateKey, 'RS256', {
     iss: 'https://kubernetes.default.svc',
@@ -47,6 +56,12 @@ export async function createParts(folder: string): Promise<Parts> {
     signer,
     cluster,
     certificates,
+    workloadApi,
+    bundleEndpoint: bundle.url,
+    async stop() {
+      await workloadApi.stop();
+      bundle.stop();
+    },
     write,
     async proof(method, provider, row, issuer) {
       switch (method) {
@@ -61,6 +76,8 @@ export async function createParts(folder: string): Promise<Parts> {
               file: write(`${row}.jwt`, await (provider === 'Keycloak' ? federated : ofClient)(issuer)),
             },
           };
+        case 'client_assertion (SPIFFE)':
+          return { client_assertion: { spiffe: { socket: `unix://${workloadApi.socket}` } } };
         case 'tls_client_auth':
         case 'self_signed_tls_client_auth': {
           const { cert, key } = certificates[method === 'tls_client_auth' ? 'orders' : 'self'];

@@ -81,6 +81,7 @@ export async function keycloakProvider(parts: Parts): Promise<Provider> {
     identityProviders: {
       signer: { publicKeySignatureVerifier: spki(parts.signer) },
       cluster: { publicKeySignatureVerifier: spki(parts.cluster) },
+      mesh: { bundleEndpoint: parts.bundleEndpoint },
     },
   });
   return {
@@ -91,6 +92,7 @@ export async function keycloakProvider(parts: Parts): Promise<Provider> {
       client_secret_post: 'secret',
       private_key_jwt: 'key',
       client_assertion: 'federated',
+      'client_assertion (SPIFFE)': 'workload',
       tls_client_auth: 'certificate',
       none: 'shop',
     },

@@ -33,7 +33,7 @@ export const EXPECTED: Readonly<Record<string, string>> = {
   http: 'of-the-small-server',
 };
 
-export function plainWords({ source }: Row, { folder, write }: Parts, port: number): object {
+export function plainWords({ source }: Row, { folder, write, workloadApi }: Parts, port: number): object {
   switch (source) {
     case 'static':
       return { value: { file: write('static', EXPECTED[source]!) } };
@@ -55,6 +55,8 @@ export function plainWords({ source }: Row, { folder, write }: Parts, port: numb
     }
     case 'http':
       return { url: `http://127.0.0.1:${port}/token`, lifetime: '/expires_in' };
+    case 'spiffe_jwt':
+      return { socket: `unix://${workloadApi.socket}`, audience: ['orders'] };
     case 'signed_jwt': {
       const directory = join(folder, 'signing');
       mkdirSync(directory);
@@ -82,7 +84,8 @@ export async function oauthWords(
     issuer: provider.issuer,
     ca_file: parts.authority.ca,
     client_id: provider.clients[method],
-    client_auth: method,
+    // The method, then from where.
+    client_auth: method.split(' ', 1)[0],
     ...(await parts.proof(method, name, row, provider.issuer)),
     ...(name === 'Keycloak' ? {} : { scope: ['orders.read'] }),
   };

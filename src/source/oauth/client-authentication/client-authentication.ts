@@ -43,7 +43,7 @@ function createMethod(
     case 'private_key_jwt':
       return createPrivateKeyJwt(config.privateKeyJwt!, config.issuer !== undefined, env);
     case 'client_assertion':
-      return createClientAssertion(createAssertion(config, clock));
+      return createClientAssertion(createAssertion(config, clock), config.clientAssertion!.type);
     case 'tls_client_auth':
     case 'self_signed_tls_client_auth':
       // The connection proves it (RFC 8705 section 2); the form only says who.

@@ -28,7 +28,7 @@ client_assertion: { file: token }`),
       certificate: '/etc/bearerd/tls.crt',
       privateKey: '/run/tls.key',
     });
-    assert.deepEqual(source.clientAssertion, { file: '/etc/bearerd/token' });
+    assert.deepEqual(source.clientAssertion, { type: 'jwt-bearer', file: '/etc/bearerd/token' });
   });
 
   test('two secrets keep their order', () => {
