@@ -1,9 +1,13 @@
 // bearerd explain: what would happen to one request, without sending it and without a token.
-import type { Config } from '../config/config.ts';
+import type { Config, OutboundConfig, ProofConfig } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
+import { attemptRefusals } from '../doors/generate/attempt-refusals.ts';
+import { bestDoor } from '../doors/generate/best-door.ts';
+import { checkRefusals } from '../doors/generate/check-refusals.ts';
 import { pushRefusals } from '../doors/generate/push-refusals.ts';
 import { compilePolicies } from '../policy/compile.ts';
 import { parseAskedRequest } from '../policy/outcome.ts';
+import type { Policy } from '../policy/policy.ts';
 import { namesOf } from '../policy/subject-headers.ts';
 import { parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
@@ -48,7 +52,6 @@ function explanation(config: Config, method: string, scheme: string, host: strin
   } else {
     const policy = config.outbound[found.index]!;
     const source = config.sources.find(({ name }) => name === found.source)!;
-    const refusals = pushRefusals(config, policy);
     lines.push(['policy', `${found.name} (outbound[${found.index}])`]);
     lines.push(['source', `${found.source} (${source.type})`]);
     const credential = `[credential of ${found.source}]`;
@@ -64,20 +67,8 @@ function explanation(config: Config, method: string, scheme: string, host: strin
         `of the headers ${namesOf(found.subject).join(', ')}, which never reach the upstream`,
       ]);
     }
-    lines.push([
-      'check door',
-      config.listen.check ? 'serves it, one call a request' : 'not available: listen.check is missing',
-    ]);
-    if (refusals.length === 0) {
-      const names = found.injection.headers.map(({ secretName }) => `"${secretName}"`).join(' and ');
-      lines.push(['push door', `serves it as secret ${names}, no call a request`]);
-      lines.push([
-        '',
-        'while bearerd is away Envoy goes on sending the last credential, even past its expiry',
-      ]);
-    } else {
-      for (const [i, reason] of refusals.entries()) lines.push([i === 0 ? 'push door' : '', `no: ${reason}`]);
-    }
+    if (policy.proof !== undefined) lines.push(['proof', proofText(policy.proof)]);
+    lines.push(...doors(config, policy, found));
     lines.push(['heal_on', healing(found.healOn)]);
     lines.push([
       'on_failure',
@@ -89,8 +80,41 @@ function explanation(config: Config, method: string, scheme: string, host: strin
   return lines.map(([key, value]) => `${key.padEnd(11)} ${value}\n`).join('');
 }
 
+function doors(config: Config, policy: OutboundConfig, { injection }: Policy): [string, string][] {
+  const check = [
+    ...(config.listen.check === undefined ? ['listen.check is missing'] : []),
+    ...checkRefusals([policy]),
+  ];
+  const names = injection.headers.map(({ secretName }) => `"${secretName}"`).join(' and ');
+  const { door, why } = bestDoor(config, policy);
+  return [
+    ...doorLines('check door', check, ['serves it, one call a request']),
+    ...doorLines('push door', pushRefusals(config, policy), [
+      `serves it as secret ${names}, no call a request`,
+      'while bearerd is away Envoy goes on sending the last credential, even past its expiry',
+    ]),
+    ...doorLines('attempt', attemptRefusals(config, [policy]), [
+      'serves it, one call an attempt; a refused request is sent again with a new credential at once',
+    ]),
+    ['best door', `${door}: ${why}`],
+  ];
+}
+
+function doorLines(name: string, refusals: readonly string[], serves: readonly string[]): [string, string][] {
+  const lines = refusals.length === 0 ? serves : refusals.map((reason) => `no: ${reason}`);
+  return lines.map((line, i) => [i === 0 ? name : '', line]);
+}
+
+function proofText({ upstreamUrl, dpop, sign }: ProofConfig): string {
+  const kinds = [
+    ...(dpop ? ['a DPoP proof (RFC 9449)'] : []),
+    ...(sign === undefined ? [] : [`an HTTP message signature by ${sign.algorithm} (RFC 9421)`]),
+  ];
+  return `${kinds.join(' and ')} for ${upstreamUrl}, new for each attempt`;
+}
+
 function healing(healOn: '401' | 'invalid_token' | 'off'): string {
   if (healOn === 'off') return 'off: refusals renew nothing';
   const what = healOn === '401' ? '401 or gRPC UNAUTHENTICATED' : 'a challenge with error="invalid_token"';
-  return `${what} renews the credential; push retries the same request, check heals the next one`;
+  return `${what} renews the credential; push and attempt retry the same request, check heals the next one`;
 }

@@ -21,12 +21,6 @@ export function pushEntry(wish: EntryWish = {}): HTTPAccessLogEntry {
   const startedAt = wish.startedAt ?? 0;
   return {
     commonProperties: {
-      downstreamRemoteAddress: {
-        address: {
-          $case: 'socketAddress',
-          socketAddress: { address: '127.0.0.1', portSpecifier: { $case: 'portValue', portValue: 40_000 } },
-        },
-      },
       startTime: { seconds: Math.floor(startedAt / 1_000), nanos: Math.round((startedAt % 1_000) * 1e6) },
       upstreamCluster: 'orders',
       customTags: new Map(Object.entries(wish.tags ?? { 'bearerd.source': 'orders' })),

@@ -1,7 +1,7 @@
 // Messages of ext_proc by Envoy's full API: what Envoy sends, and what it reads of an answer.
 import { join } from 'node:path';
 import { loadSync } from '@grpc/proto-loader';
-import { ATTEMPT, MARK, PEER } from '../../src/doors/attempt/attributes.ts';
+import { ATTEMPT, MARK } from '../../src/doors/attempt/attributes.ts';
 
 const deps = join(import.meta.dirname, '../../node_modules/@grpc/grpc-js-xds/deps');
 const definition = loadSync('envoy/service/ext_proc/v3/external_processor.proto', {
@@ -21,7 +21,6 @@ export interface AttemptWish {
   readonly headers?: Readonly<Record<string, string>>;
   readonly mark?: string | undefined;
   readonly attempt?: number;
-  readonly peer?: string;
 }
 
 /** As Envoy 1.40 sends it with the generated filter. */
@@ -46,7 +45,6 @@ export function attemptMessage(wish: AttemptWish = {}): Buffer {
     attributes: {
       'envoy.filters.http.ext_proc': {
         fields: {
-          [PEER]: { stringValue: wish.peer ?? '127.0.0.1:40000' },
           ...mark,
           [ATTEMPT]: { numberValue: wish.attempt ?? 1 },
         },

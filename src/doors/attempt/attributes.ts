@@ -5,7 +5,6 @@
 export const MARK = "xds.cluster_metadata.filter_metadata['bearerd']['policy']";
 /** 1 for the first. x-envoy-attempt-count is not needed and not sent to the upstream. */
 export const ATTEMPT = 'upstream.request_attempt_count';
-/** Address and port of the app's connection: apps choose and share request ids, and an HTTP/1 connection has one request. */
-export const PEER = 'source.address';
 
-export const ATTRIBUTES = [MARK, ATTEMPT, PEER];
+/** None of the downstream connection: a mirrored request has none, and asking for it kills Envoy (1.36.2 to 1.40.0). */
+export const ATTRIBUTES = [MARK, ATTEMPT];

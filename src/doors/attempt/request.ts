@@ -3,13 +3,11 @@
 import type { ProofConfig } from '../../config/config.ts';
 import type { Asked } from '../decision.ts';
 import { MalformedMessage, WireReader } from '../wire.ts';
-import { ATTEMPT, MARK, PEER } from './attributes.ts';
+import { ATTEMPT, MARK } from './attributes.ts';
 
 export interface AttemptRequest extends Asked {
   /** 1 for the first. */
   readonly attempt: number;
-  /** `address:port` of the app's connection to Envoy; empty where Envoy does not say. */
-  readonly peer: string;
   /** Value of a header that credentials are put into, as the attempt carries it now; undefined: it has none. */
   header(name: string): string | undefined;
 }
@@ -22,7 +20,6 @@ class Attempt implements AttemptRequest {
   requestId = '';
   mark: string | undefined;
   attempt = 1;
-  peer = '';
   readonly #names: readonly string[];
   /** By position in the names; what has a field of its own is missing here. */
   readonly values: (string | undefined)[] = [];
@@ -39,7 +36,7 @@ class Attempt implements AttemptRequest {
 const FIXED = [':method', ':path', ':authority', ':scheme', 'x-request-id'];
 const METHODS = ['GET', 'POST'];
 const SCHEMES = ['http', 'https'];
-const FIELDS = [MARK, ATTEMPT, PEER];
+const FIELDS = [MARK, ATTEMPT];
 
 /** Headers of the app that a signature covers. */
 export function signedHeaders(proof: ProofConfig | undefined): readonly string[] {
@@ -164,7 +161,6 @@ function readAttribute(into: Attempt, which: number): void {
   while (reader.next()) {
     if (reader.field === 2 && which === 1) into.attempt = reader.double();
     else if (reader.field === 3 && which === 0) into.mark = reader.string();
-    else if (reader.field === 3 && which === 2) into.peer = reader.string();
     else reader.skip();
   }
   reader.leave(outer);

@@ -13,11 +13,6 @@ export interface AttemptKey {
   readonly host: string;
   readonly method: string;
   readonly path: string;
-  /**
-   * `address:port` of the app's connection, since apps choose and share request ids; '' matches every one: Envoy's log
-   * has it from 1.38 on.
-   */
-  readonly peer: string;
 }
 
 export interface AttemptOutcomes {
@@ -37,67 +32,53 @@ const KEPT_MS = 5_000;
 
 interface Told {
   readonly outcome: Outcome;
-  readonly peer: string;
   readonly at: number;
-}
-
-interface Asker {
-  readonly peer: string;
-  answer(outcome: Outcome): void;
 }
 
 export function createAttemptOutcomes(clock: Clock): AttemptOutcomes {
   const told = new Map<string, Told[]>();
-  const asking = new Map<string, Asker[]>();
+  const asking = new Map<string, ((outcome: Outcome) => void)[]>();
 
-  function take(id: string, peer: string): Outcome | undefined {
+  function take(id: string): Outcome | undefined {
     const since = clock.monotonic() - KEPT_MS;
-    const all = told.get(id)?.filter(({ at }) => at >= since);
-    const mine = all?.filter((one) => isOf(one, peer));
-    if (all === undefined || mine === undefined || mine.length === 0) return undefined;
-    const [first, ...others] = mine;
-    const rest = all.filter((one) => one !== first);
-    if (rest.length === 0) told.delete(id);
-    else told.set(id, rest);
-    // Several attempts under one key: in doubt nothing is renewed.
-    return others.every(({ outcome }) => outcome === first!.outcome) ? first!.outcome : 'failed';
+    const [first, ...others] = told.get(id)?.filter(({ at }) => at >= since) ?? [];
+    if (others.length === 0) told.delete(id);
+    else told.set(id, others);
+    if (first === undefined) return undefined;
+    // Several attempts under one key, since apps choose and share request ids: in doubt nothing is renewed.
+    return others.every(({ outcome }) => outcome === first.outcome) ? first.outcome : 'failed';
   }
 
   return {
     tell(key, outcome) {
       const id = idOf(key);
-      const asker = asking.get(id)?.find((one) => isOf(key, one.peer));
-      if (asker !== undefined) return asker.answer(outcome);
+      const asker = asking.get(id)?.[0];
+      if (asker !== undefined) return asker(outcome);
       const all = told.get(id) ?? [];
       if (all.length >= MAX_KEPT_OF_ONE) all.shift();
-      all.push({ outcome, peer: key.peer, at: clock.monotonic() });
+      all.push({ outcome, at: clock.monotonic() });
       told.delete(id); // the newest stands last
       told.set(id, all);
       if (told.size > MAX_KEPT) told.delete(told.keys().next().value!);
     },
     ask(key, waitMs) {
       const id = idOf(key);
-      const known = take(id, key.peer);
+      const known = take(id);
       if (known !== undefined) return known;
       return new Promise((resolve) => {
         const askers = asking.get(id) ?? [];
         asking.set(id, askers);
         const end = (outcome: Outcome | undefined): void => {
           timer.cancel();
-          askers.splice(askers.indexOf(asker), 1);
+          askers.splice(askers.indexOf(end), 1);
           if (askers.length === 0) asking.delete(id);
           resolve(outcome);
         };
-        const asker: Asker = { peer: key.peer, answer: end };
-        askers.push(asker);
+        askers.push(end);
         const timer = clock.setTimer(() => end(undefined), waitMs);
       });
     },
   };
-}
-
-function isOf(told: { readonly peer: string }, peer: string): boolean {
-  return told.peer === '' || told.peer === peer;
 }
 
 function idOf({ requestId, host, method, path }: AttemptKey): string {

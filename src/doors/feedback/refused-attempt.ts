@@ -30,8 +30,6 @@ export interface FailedAttempt extends RefusedAttempt {
   readonly result: 'refused' | 'failed' | 'answered';
   /** Of the header DPoP-Nonce. */
   readonly dpopNonce: string | undefined;
-  /** `address:port` of the app's connection; '' where Envoy does not say. */
-  readonly peer: string;
 }
 
 /** 'malformed': something that we need is missing. undefined: not a refusal by an upstream. */
@@ -56,12 +54,10 @@ export function parseFailedAttempt(entry: HTTPAccessLogEntry): FailedAttempt | '
   if (doorOf(entry) !== 'attempt') return undefined;
   const attempt = read(entry, Type.UpstreamEnd);
   if (attempt === undefined || attempt === 'malformed') return attempt;
-  const address = entry.commonProperties?.downstreamRemoteAddress?.address?.socketAddress;
   return {
     ...attempt,
     result: resultOf(entry.response),
     dpopNonce: entry.response?.responseHeaders.get('dpop-nonce'),
-    peer: address === undefined ? '' : addressText(address.address, address.portSpecifier?.portValue ?? 0),
   };
 }
 
@@ -72,11 +68,6 @@ function resultOf(response: HTTPAccessLogEntry['response']): FailedAttempt['resu
   const { responseCode = 0, responseHeaders, responseTrailers } = response;
   const status = responseTrailers.get('grpc-status') ?? responseHeaders.get('grpc-status') ?? '0';
   return responseCode >= 200 && responseCode < 400 && status === '0' ? 'answered' : 'failed';
-}
-
-/** As Envoy writes it in `source.address`. */
-function addressText(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** The cluster's own word; undefined where the log has none, as the check door's. */

@@ -20,7 +20,6 @@ const KEY: AttemptKey = {
   host: 'orders.example.com',
   method: 'GET',
   path: '/v1/orders?user=7',
-  peer: '127.0.0.1:40000',
 };
 
 /** A door with one policy, whose source numbers its tokens and can be told to fail. */

@@ -8,7 +8,6 @@ const key = (patch: Partial<AttemptKey> = {}): AttemptKey => ({
   host: 'orders.example.com',
   method: 'GET',
   path: '/v1/orders',
-  peer: '127.0.0.1:1000',
   ...patch,
 });
 const WAIT_MS = 50;
@@ -34,28 +33,13 @@ test('what is told within the wait answers those who wait, one each, in their or
   assert.deepEqual(await Promise.all([first, second]), ['failed', 'refused']);
 });
 
-test('another request, path, host, method or connection is another attempt', async () => {
+test('another request, path, host or method is another attempt', async () => {
   const outcomes = createAttemptOutcomes(new FakeClock());
   outcomes.tell(key(), 'refused');
-  for (const patch of [
-    { requestId: 'x' },
-    { host: 'x' },
-    { method: 'POST' },
-    { path: '/x' },
-    { peer: 'x' },
-  ]) {
+  for (const patch of [{ requestId: 'x' }, { host: 'x' }, { method: 'POST' }, { path: '/x' }]) {
     assert.ok(outcomes.ask(key(patch), WAIT_MS) instanceof Promise, JSON.stringify(patch));
   }
   assert.equal(outcomes.ask(key(), WAIT_MS), 'refused');
-});
-
-test('an Envoy that does not tell the connection is heard all the same', async () => {
-  const outcomes = createAttemptOutcomes(new FakeClock());
-  outcomes.tell(key({ peer: '' }), 'refused');
-  assert.equal(outcomes.ask(key(), WAIT_MS), 'refused');
-  const later = outcomes.ask(key(), WAIT_MS);
-  outcomes.tell(key({ peer: '' }), 'failed');
-  assert.equal(await later, 'failed');
 });
 
 test('different outcomes under one key are a doubt, and a doubt renews nothing', async () => {

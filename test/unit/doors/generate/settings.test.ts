@@ -229,7 +229,6 @@ describe('the attempt door', () => {
     assert.deepEqual(filterOf(bootstrap, 'orders.orders.example.com').typed_config.request_attributes, [
       "xds.cluster_metadata.filter_metadata['bearerd']['policy']",
       'upstream.request_attempt_count',
-      'source.address',
     ]);
   });
 

@@ -5,7 +5,6 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Timestamp } from "../../../../google/protobuf/timestamp.ts";
 import { UInt32Value } from "../../../../google/protobuf/wrappers.ts";
-import { Address } from "../../../config/core/v3/address.ts";
 import { RequestMethod } from "../../../config/core/v3/base.ts";
 
 export const protobufPackage = "envoy.data.accesslog.v3";
@@ -57,7 +56,6 @@ export interface HTTPAccessLogEntry {
 }
 
 export interface AccessLogCommon {
-  downstreamRemoteAddress: Address | undefined;
   startTime: Timestamp | undefined;
   upstreamCluster: string;
   customTags: Map<string, string>;
@@ -173,7 +171,6 @@ export const HTTPAccessLogEntry: MessageFns<HTTPAccessLogEntry> = {
 
 function createBaseAccessLogCommon(): AccessLogCommon {
   return {
-    downstreamRemoteAddress: undefined,
     startTime: undefined,
     upstreamCluster: "",
     customTags: new Map(),
@@ -185,9 +182,6 @@ function createBaseAccessLogCommon(): AccessLogCommon {
 
 export const AccessLogCommon: MessageFns<AccessLogCommon> = {
   encode(message: AccessLogCommon, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.downstreamRemoteAddress !== undefined) {
-      Address.encode(message.downstreamRemoteAddress, writer.uint32(18).fork()).join();
-    }
     if (message.startTime !== undefined) {
       Timestamp.encode(message.startTime, writer.uint32(42).fork()).join();
     }
@@ -222,14 +216,6 @@ export const AccessLogCommon: MessageFns<AccessLogCommon> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.downstreamRemoteAddress = Address.decode(reader, reader.uint32());
-            continue;
-          }
           case 5: {
             if (tag !== 42) {
               break;
