@@ -73,6 +73,9 @@ async function change(
   else {
     // A link stays a link: its target is replaced.
     const target = await realpath(file);
+    if ((await readSecretFile(target)) !== text) {
+      throw new EditFault(`${file} was changed by somebody else at this moment: look at it and try again`);
+    }
     try {
       await writeDurably(target, edited, (await stat(target)).mode & 0o777);
     } catch (error) {

@@ -1,4 +1,4 @@
-// A script's credentials through both doors of a real Envoy; a refused one makes it run again.
+// A script's credentials through each door of a real Envoy; a refused one makes it run again.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,7 +11,7 @@ runs=$(grep -c x FOLDER/runs)
 printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"run-%s"}}' "$runs"
 `;
 
-for (const door of ['check', 'push'] as const) {
+for (const door of ['check', 'push', 'attempt'] as const) {
   test(`${door}: the program's credential goes out, and after a refusal the next run's`, async (t) => {
     let refused = '';
     const gateway = await startGateway(t, {

@@ -1,9 +1,9 @@
-// An API key changed for short-lived tokens, through both doors of a real Envoy.
+// An API key changed for short-lived tokens, through each door of a real Envoy.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startGateway, startUpstream } from '../support/gateway.ts';
 
-for (const door of ['check', 'push'] as const) {
+for (const door of ['check', 'push', 'attempt'] as const) {
   test(`${door}: each token of the provider goes out, the key never does`, async (t) => {
     let calls = 0;
     const provider = await startUpstream(t, (request, response) => {

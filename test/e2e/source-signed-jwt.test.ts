@@ -94,7 +94,7 @@ function verifier(port: number, upstream: number, jwks: number): object {
   };
 }
 
-for (const door of ['check', 'push'] as const) {
+for (const door of ['check', 'push', 'attempt'] as const) {
   test(`${door}: jwt_authn accepts every JWT across a change of keys, and nothing without one`, async (t) => {
     const keys = mkdtempSync(join(tmpdir(), 'bearerd-signing-'));
     t.after(() => rmSync(keys, { recursive: true }));

@@ -1,4 +1,4 @@
-// JWT-SVIDs through both doors of a real Envoy: renewed at half life, at once when their key leaves the bundle, and kept
+// JWT-SVIDs through each door of a real Envoy: renewed at half life, at once when their key leaves the bundle, and kept
 // while the Workload API is away. The upstream verifies each one.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { startWorkloadApi } from '../support/workload-api.ts';
 
 const LIFETIME_SECONDS = 10;
 
-for (const door of ['check', 'push'] as const) {
+for (const door of ['check', 'push', 'attempt'] as const) {
   test(`${door}: every request carries a JWT-SVID that verifies`, async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'bearerd-spiffe-'));
     const api = await startWorkloadApi({

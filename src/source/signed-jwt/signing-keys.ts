@@ -41,6 +41,7 @@ export function createSigningKeys(config: Config, clock: Clock): SigningKeys {
   const { publishAheadMs } = config;
   let entries: SigningKeyEntry[] = [];
   let paths: readonly string[] = [];
+  let started = false;
 
   async function list(): Promise<readonly SigningKeyFile[]> {
     if (config.keys.from === 'files') return config.keys.files;
@@ -64,9 +65,11 @@ export function createSigningKeys(config: Config, clock: Clock): SigningKeys {
       known.goneAt = undefined;
       return known;
     }
-    // The file's own age counts where it is greater: a restart does not make a key young.
-    const { mtimeMs } = await stat(path);
-    return { ...own, since: Math.min(mtimeMs, clock.now()), goneAt: undefined, signedUntil: 0 };
+    const now = clock.now();
+    // A key that comes later has been published by nobody. One that was here at the start is as old as its file in this
+    // place, so that a restart does not make it young: by ctime, since mtime survives a copy.
+    const since = started ? now : Math.min((await stat(path)).ctimeMs, now);
+    return { ...own, since, goneAt: undefined, signedUntil: 0 };
   }
 
   async function readPrivate(ref: { from: 'file'; path: string }, kid: string | undefined) {
@@ -111,6 +114,7 @@ export function createSigningKeys(config: Config, clock: Clock): SigningKeys {
     }
     // What is published stays so: whoever verifies has done nothing wrong.
     if (present.length === 0) throw fault ?? unreadable('there is no key file');
+    started = true;
     const now = clock.now();
     const gone = entries.filter((entry) => !present.includes(entry));
     for (const entry of gone) entry.goneAt ??= now;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose';
@@ -96,8 +96,6 @@ test('a new key is published at once and signs after publish_ahead; the old one 
   const first = await sign();
   const known = jwks();
   writePrivateKey(file('2026-12.pem'));
-  const future = new Date(clock.now());
-  utimesSync(file('2026-12.pem'), future, future);
   rmSync(file('2026-11.pem'));
   const { value, refreshAfterMs } = await source.issue(issueRequest());
   await verify(value.reveal(), known); // a verifier with the JWKS of before
@@ -117,6 +115,20 @@ test('a new key is published at once and signs after publish_ahead; the old one 
   assert.equal(jwks().keys.length, 1);
 });
 
+test('a key that is copied with an old time is new all the same; one that was there at the start is not', async (t) => {
+  const clock = new FakeClock(Date.now() + 60 * MINUTE);
+  const { file, jwks, sign, verify } = await setUp(t, {}, clock);
+  writePrivateKey(file('2026-11.pem'));
+  await sign();
+  const known = jwks();
+  writePrivateKey(file('2026-12.pem'));
+  utimesSync(file('2026-12.pem'), new Date(0), new Date(0));
+  await verify(await sign(), known);
+  // A restart an hour later: the newest signs at once, since its file has lain here for longer than publish_ahead.
+  const restarted = await setUp(t, { keys: { from: 'directory', path: dirname(file('x')) } }, clock);
+  await assert.rejects(verify(await restarted.sign(), known), { code: 'ERR_JWKS_NO_MATCHING_KEY' });
+});
+
 test('a key file replaced in its place keeps verifiers with the old JWKS working', async (t) => {
   const clock = new FakeClock(Date.now() + 60 * MINUTE);
   const { folder, file } = await setUp(t);
@@ -130,8 +142,6 @@ test('a key file replaced in its place keeps verifiers with the old JWKS working
   await sign();
   const known = jwks();
   writePrivateKey(file('next'));
-  const future = new Date(clock.now());
-  utimesSync(file('next'), future, future);
   renameSync(file('next'), path);
   await verify(await sign(), known);
   await clock.advance(10 * MINUTE);
