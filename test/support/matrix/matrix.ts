@@ -7,22 +7,25 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createLocalJWKSet, type JWTPayload, jwtVerify } from 'jose';
+import { calculateJwkThumbprint, createLocalJWKSet, EmbeddedJWK, type JWTPayload, jwtVerify } from 'jose';
 import { type GatedEnvoy, gated } from '../../../demo/world.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { generateEnvoy } from '../../../src/doors/generate/generate.ts';
-import { pushRefusals } from '../../../src/doors/generate/push-refusals.ts';
+import { GenerateError } from '../../../src/doors/generate/problems.ts';
 import { startEnvoy } from '../envoy.ts';
 import { startProcess } from '../process.ts';
 import { storeLogin } from '../stored-login.ts';
 import { createParts, type Parts } from './parts.ts';
 import { keycloakProvider, openIdProvider, type Provider, subjectToken } from './providers.ts';
 import { DOORS, type Door, nameOf, type Row } from './row.ts';
-import { configOf, EXPECTED, oauthWords, plainWords } from './words.ts';
+import { configOf, EXPECTED, oauthWords, plainWords, UPSTREAM_URL } from './words.ts';
 
 export interface StartedMatrix {
-  /** A plain request through the door: what the upstream got is the row's credential. */
-  verify(row: Row, door: Door): Promise<void>;
+  /**
+   * A plain request through the door: what the upstream got is the row's credential. Returns why the door cannot serve
+   * the row, by the word of the generator; undefined = it did.
+   */
+  verify(row: Row, door: Door): Promise<string | undefined>;
   stop(): Promise<void>;
 }
 
@@ -106,26 +109,27 @@ async function start(
   providers.set('the Workload API', MESH);
   jwks.set('the Workload API', createLocalJWKSet(parts.workloadApi.jwks()));
 
-  const whole = parseConfig(readFileSync(configFile, 'utf8'), configFile);
-  const refusals = new Map(whole.outbound.map((policy) => [policy.name, pushRefusals(whole, policy)]));
+  const generated = (served: Readonly<Record<string, object>>, door: Door) =>
+    generateEnvoy(parseConfig(JSON.stringify(configOf(folder, served)), configFile), {
+      door,
+      listen: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+      upstreams: Object.fromEntries(
+        Object.keys(served).map((name) => [
+          `${name}.example.com`,
+          { address: '127.0.0.1', port: upstream.port },
+        ]),
+      ),
+    });
+  const refusals = new Map<string, string>();
   const doors = new Map<Door, GatedEnvoy>();
   for (const door of DOORS) {
-    const served = Object.fromEntries(
-      Object.entries(sources).filter(([name]) => door !== 'push' || refusals.get(name)!.length === 0),
-    );
-    const config = parseConfig(JSON.stringify(configOf(folder, served)), configFile);
-    const envoy = await startEnvoy({
-      config: generateEnvoy(config, {
-        door,
-        listen: { kind: 'tcp', host: '127.0.0.1', port: 0 },
-        upstreams: Object.fromEntries(
-          Object.keys(served).map((name) => [
-            `${name}.example.com`,
-            { address: '127.0.0.1', port: upstream.port },
-          ]),
-        ),
-      }),
-    });
+    const served: Record<string, object> = {};
+    for (const [name, source] of Object.entries(sources)) {
+      const refusal = refusalOf(() => generated({ [name]: source }, door));
+      if (refusal === undefined) served[name] = source;
+      else refusals.set(`${name} ${door}`, refusal);
+    }
+    const envoy = await startEnvoy({ config: generated(served, door) });
     stops.push(() => envoy.stop());
     doors.set(door, await gated(envoy));
   }
@@ -134,11 +138,10 @@ async function start(
 
   return async (row, door) => {
     const name = nameOf(row);
-    const refused = door === 'push' ? refusals.get(name)! : [];
-    if (refused.length > 0) {
-      // No cell: the generator says so, in words that name the policy.
-      assert.match(refused[0]!, new RegExp(`^outbound\\.${name} cannot be served by push`));
-      return;
+    const refusal = refusals.get(`${name} ${door}`);
+    if (refusal !== undefined) {
+      assert.match(refusal, new RegExp(`outbound\\.${name}:? .*cannot be served by ${door}`));
+      return refusal;
     }
     const app = row.source === 'token_exchange' ? ofAlice : 'of-the-app';
     const send = () =>
@@ -154,19 +157,22 @@ async function start(
     }
     const { status, body } = answer;
     assert.equal(status, 200, body);
-    const { authorization } = JSON.parse(body) as { authorization: string };
+    const { authorization, dpop } = JSON.parse(body) as { authorization: string; dpop?: string };
     const provider = providers.get(row.provider);
     if (provider === undefined) {
       assert.equal(authorization, `Bearer ${EXPECTED[row.source]}`);
-      return;
+      return undefined;
     }
-    const token = authorization.replace('Bearer ', '');
+    const [scheme, token = ''] = authorization.split(' ');
+    assert.equal(scheme, row.method.includes('DPoP') ? 'DPoP' : 'Bearer');
     const expected = provider.issuer === '' ? {} : { issuer: provider.issuer };
     const { payload } = await jwtVerify(token, jwks.get(row.provider)!, expected);
     assert.equal(payload[provider.clientClaim], provider.clients[row.method]);
+    if (row.method.includes('DPoP')) await verifyProof(dpop, payload);
     if (row.method !== '-') {
       assert.equal(userOf(payload), row.source === 'client_credentials' ? undefined : 'alice');
     }
+    return undefined;
   };
 }
 
@@ -191,6 +197,24 @@ function userOf(claims: JWTPayload): unknown {
   return typeof user === 'string' && (user.startsWith('service-account-') || user === claims['client_id'])
     ? undefined
     : user;
+}
+
+/** RFC 9449 section 4.3: by the key that the token is bound to. */
+async function verifyProof(proof: string | undefined, { cnf }: JWTPayload): Promise<void> {
+  const { payload, protectedHeader } = await jwtVerify(proof ?? '', EmbeddedJWK, { typ: 'dpop+jwt' });
+  assert.equal(payload['htu'], `${UPSTREAM_URL}/x`);
+  const { jkt } = cnf as { jkt: string };
+  assert.equal(await calculateJwkThumbprint(protectedHeader.jwk as never), jkt);
+}
+
+function refusalOf(generate: () => unknown): string | undefined {
+  try {
+    generate();
+    return undefined;
+  } catch (error) {
+    if (error instanceof GenerateError) return error.message;
+    throw error;
+  }
 }
 
 async function listening(server: Server): Promise<{ readonly port: number; stop(): void }> {

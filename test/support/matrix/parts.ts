@@ -68,6 +68,8 @@ export async function createParts(folder: string): Promise<Parts> {
         case 'client_secret_basic':
         case 'client_secret_post':
           return { client_secret: { inline: SECRET } };
+        case 'client_secret_basic + DPoP':
+          return { client_secret: { inline: SECRET }, dpop: true };
         case 'private_key_jwt':
           return { private_key_jwt: { key: { file: write('key.pem', pem(own.privateKey)) } } };
         case 'client_assertion':

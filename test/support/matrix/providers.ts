@@ -31,6 +31,12 @@ export async function openIdProvider(parts: Parts): Promise<Provider> {
     authority: parts.authority,
     clients: [
       { client_id: 'basic', client_secret: SECRET, token_endpoint_auth_method: 'client_secret_basic' },
+      {
+        client_id: 'dpop',
+        client_secret: SECRET,
+        token_endpoint_auth_method: 'client_secret_basic',
+        dpop_bound_access_tokens: true,
+      },
       { client_id: 'post', client_secret: SECRET, token_endpoint_auth_method: 'client_secret_post' },
       {
         client_id: 'key',
@@ -59,6 +65,7 @@ export async function openIdProvider(parts: Parts): Promise<Provider> {
     clientClaim: 'client_id',
     clients: {
       client_secret_basic: 'basic',
+      'client_secret_basic + DPoP': 'dpop',
       client_secret_post: 'post',
       private_key_jwt: 'key',
       client_assertion: 'key',
@@ -89,6 +96,7 @@ export async function keycloakProvider(parts: Parts): Promise<Provider> {
     clientClaim: 'azp',
     clients: {
       client_secret_basic: 'secret',
+      'client_secret_basic + DPoP': 'dpop',
       client_secret_post: 'secret',
       private_key_jwt: 'key',
       client_assertion: 'federated',

@@ -6,6 +6,9 @@ import { type Parts, pem } from './parts.ts';
 import type { Provider } from './providers.ts';
 import { nameOf, type Row } from './row.ts';
 
+/** As the upstream of DPoP rows knows itself. */
+export const UPSTREAM_URL = 'https://upstream.example.com';
+
 export function configOf(folder: string, sources: Readonly<Record<string, object>>): object {
   return {
     version: 1,
@@ -20,6 +23,7 @@ export function configOf(folder: string, sources: Readonly<Record<string, object
       name,
       match: { hosts: [`${name}.example.com`] },
       inject: { source: name },
+      ...(name.includes('dpop') ? { upstream_url: UPSTREAM_URL } : {}),
     })),
   };
 }
