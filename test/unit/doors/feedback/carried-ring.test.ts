@@ -57,7 +57,7 @@ test('a full ring forgets the older and answers nothing for it, never another on
   const ring = createCarriedRing(8);
   const keyOf = (i: number): readonly [string, string, string, string] => [`id-${i}`, 'h', 'GET', '/'];
   const known = Array.from({ length: 1_000 }, (_, i) => keyOf(i));
-  known.forEach((k, i) => ring.record(...k, 'orders', i, 0));
+  for (const [i, k] of known.entries()) ring.record(...k, 'orders', i, 0);
   const found = known.map((k, i) => [ring.find(...k, 0), i] as const).filter(([f]) => f !== undefined);
   assert.ok(found.length > 0 && found.length <= 8, String(found.length));
   for (const [f, i] of found) assert.deepEqual(f, { source: 'orders', generation: i });
