@@ -64,6 +64,3 @@ export const CAP_FACTOR = 10;
 
 /** A cap below one a minute would make a single revocation wait. */
 export const LEAST_CAP_PER_HOUR = 60;
-
-/** Answers of all calls that are being read, bytes. One has its own limit of 1 MiB. */
-export const ANSWER_BYTES = 8 << 20;

@@ -12,6 +12,8 @@ const CONNECT_MS = 3_000;
 /** The store ends a whole fetch after 5 s; this is the bound of one call in it. */
 const CALL_MS = 5_000;
 const MAX_BODY_BYTES = 1 << 20;
+/** Of all answers of one provider that are being read. A token answer has a few kilobytes, and 34 may be under way. */
+const MAX_READING_BYTES = 8 << 20;
 const KEPT_HEADERS = ['content-type', 'date', 'www-authenticate', 'cache-control', 'age', 'dpop-nonce'];
 
 export interface ProviderHttp {
@@ -44,6 +46,7 @@ export function createProviderHttp({
   callMs = CALL_MS,
   ...files
 }: HttpDeps): ProviderHttp {
+  const reading = { bytes: 0 };
   let current: { readonly tls: TlsMaterial; readonly dispatcher: Dispatcher } | undefined;
 
   async function dispatcherNow(): Promise<Dispatcher> {
@@ -88,7 +91,7 @@ export function createProviderHttp({
         );
       }
       const bytes = await decompressed(
-        await readBody(reply.body),
+        await readBody(reply.body, reading),
         one(reply.headers['content-encoding']),
         MAX_BODY_BYTES,
       );
@@ -133,18 +136,29 @@ function isSame(a: TlsMaterial, b: TlsMaterial): boolean {
 
 async function readBody(
   body: AsyncIterable<Buffer> & { destroy(): unknown },
+  reading: { bytes: number },
 ): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of body) {
-    size += chunk.length;
-    if (size > MAX_BODY_BYTES) {
-      body.destroy();
-      throw invalidResponse(`the provider's answer is larger than ${MAX_BODY_BYTES} bytes`);
+  try {
+    for await (const chunk of body) {
+      size += chunk.length;
+      reading.bytes += chunk.length;
+      if (size > MAX_BODY_BYTES) {
+        throw invalidResponse(`the provider's answer is larger than ${MAX_BODY_BYTES} bytes`);
+      }
+      if (reading.bytes > MAX_READING_BYTES) {
+        throw invalidResponse(
+          `the provider's answers at one time are larger than ${MAX_READING_BYTES} bytes`,
+        );
+      }
+      chunks.push(chunk);
     }
-    chunks.push(chunk);
+    return new Uint8Array(Buffer.concat(chunks));
+  } finally {
+    body.destroy();
+    reading.bytes -= size;
   }
-  return new Uint8Array(Buffer.concat(chunks));
 }
 
 /** An unread body that is dropped ends as an error of its own, which nobody else would listen to. */
