@@ -94,8 +94,8 @@ async function tell(): Promise<number> {
       while (columns.length <= index) columns.push(emptyColumn());
       const column = columns[index]!;
       column.providerAway = away;
-      column.breaker = BREAKER[valueOf(text, 'bearerd_endpoint_breaker')]!;
-      column.runway = (valueOf(text, 'bearerd_credential_runway_seconds') * 1_000) / MINUTE_MS;
+      column.breaker = BREAKER[metricOf(text, 'bearerd_endpoint_breaker')]!;
+      column.runway = (metricOf(text, 'bearerd_credential_runway_seconds') * 1_000) / MINUTE_MS;
       const calls = await sentCalls(world);
       column.tokenCalls += calls - callsBefore;
       callsBefore = calls;
@@ -154,6 +154,6 @@ function emptyColumn(): Column {
 }
 
 /** Of the one line of this metric. */
-function valueOf(text: string, metric: string): number {
+function metricOf(text: string, metric: string): number {
   return Number(new RegExp(`^${metric}(?:\\{[^}]*\\})? (\\S+)$`, 'm').exec(text)?.[1] ?? 0);
 }

@@ -38,6 +38,9 @@ export const EXPIRY_LOOK_MS = 60_000;
 /** One call. Token endpoints answer in well under a second; what takes longer than this does not come. */
 export const CALL_MS = 5_000;
 
+/** A call that took so long has likely been swallowed: where somebody waits, another one is sent beside it. */
+export const HEDGE_AFTER_MS = 2_000;
+
 /** Until the next region is asked: a request waits 3 s by default, and the second region must fit into that. */
 export const REGION_PATIENCE_MS = 1_200;
 

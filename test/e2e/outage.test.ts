@@ -19,8 +19,8 @@ for (const door of ['check', 'push', 'attempt'] as const) {
 
     const ours = await send('/v1/orders');
     assert.equal(ours.status, 503, ours.body);
-    t.diagnostic(`denied in ${ours.ms.toFixed(0)} ms (at most 100, and no time limit's)`);
-    assert.ok(ours.ms <= 100, `${ours.ms} ms`);
+    t.diagnostic(`denied in ${ours.ms.toFixed(0)} ms (at most 500: an answer, and no time limit's)`);
+    assert.ok(ours.ms <= 500, `${ours.ms} ms`);
     assert.ok(Number(ours.headers['retry-after']) >= 1, 'Retry-After');
     assert.match(ours.body, /source_unavailable|no_credential|credential/);
     assert.equal(world.upstream.refused, 0, 'nothing reaches the upstream');

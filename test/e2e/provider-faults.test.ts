@@ -69,6 +69,7 @@ describe('while the provider is wrong', () => {
       begin: () => network.add({ type: 'timeout', timeout: 0 }, 'upstream'),
       end: () => network.reset(),
       holdMs: LIFE_MS + 1_500,
+      inNetwork: true,
     });
   });
 

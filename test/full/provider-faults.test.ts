@@ -77,6 +77,7 @@ describe('each fault by itself', () => {
         begin: () => network.add(toxic),
         end: () => network.reset(),
         holdMs: HOLD_MS,
+        inNetwork: true,
       });
     });
   }

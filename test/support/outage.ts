@@ -69,6 +69,8 @@ export interface OutageFault {
   readonly begin: () => unknown;
   readonly end: () => unknown;
   readonly holdMs: number;
+  /** What the provider gives meanwhile does not arrive. */
+  readonly inNetwork?: boolean;
   /** What the provider told last, ms: recovery is counted from its end. */
   readonly retryAfterMs?: number;
 }
@@ -100,6 +102,7 @@ export async function underFault(
   await fault.begin();
   await sleep(fault.holdMs);
   const lastCall = provider.calls.at(-1) ?? 0;
+  if (fault.inNetwork) provider.lostSince(begun);
   await fault.end();
   const ended = Date.now();
   const tokenCalls = (await sentCalls(world)) - callsBefore;

@@ -33,6 +33,8 @@ export interface ScriptedProvider extends IdentityProvider {
   readonly calls: readonly number[];
   /** Tokens given without a fault. */
   readonly issued: readonly Issued[];
+  /** Tokens given since `from` (epoch ms) did not arrive: the network ate them. */
+  lostSince(from: number): void;
   /** Serves with these from now on; connections end. */
   serveWith(certificate: CertificateFiles): void;
 }
@@ -105,6 +107,9 @@ export async function startScriptedProvider(
     delayMs: 0,
     get tokenCalls() {
       return calls.length;
+    },
+    lostSince(from) {
+      while ((issued.at(-1)?.at ?? 0) >= from) issued.pop();
     },
     serveWith(certificate) {
       tls = read(certificate);

@@ -2,7 +2,13 @@
 // not let through is answered at once with the endpoint's last failure.
 import { type Allowance, createAllowance } from '../../credential/allowance.ts';
 import type { IssueRequest } from '../../credential/credential.ts';
-import { BACKGROUND_PATIENCE_MS, CALL_MS, PROBE_MS, QUEUE_LENGTH } from '../../credential/numbers.ts';
+import {
+  BACKGROUND_PATIENCE_MS,
+  CALL_MS,
+  HEDGE_AFTER_MS,
+  PROBE_MS,
+  QUEUE_LENGTH,
+} from '../../credential/numbers.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { CredentialError } from '../../lib/errors.ts';
 import type { EndpointRefusal, Observer } from '../../telemetry/observer.ts';
@@ -97,12 +103,8 @@ export function createEndpoint(name: string, deps: EndpointDeps): Endpoint {
     observer.endpointCalled(name, why);
     let outcome: Outcome = { kind: 'abandoned' };
     try {
-      // Nobody who waits hangs on one connection of an endpoint that failed last time.
-      const call =
-        caller.waiting && lastFailure !== undefined
-          ? hedged(send, controller.signal)
-          : send(controller.signal);
-      const result = await Promise.race([call, aborted(controller.signal, limitMs)]);
+      const sent = hedged(send, controller.signal, hedgeAfterMs(caller));
+      const result = await Promise.race([sent, aborted(controller.signal, limitMs)]);
       outcome = { kind: 'answered' };
       lastFailure = undefined;
       if (request.refused === undefined) allowance.came();
@@ -120,20 +122,34 @@ export function createEndpoint(name: string, deps: EndpointDeps): Endpoint {
     }
   }
 
-  /** Another call every 500 ms while none has answered: one that was swallowed never tells that the way is free again. */
-  function hedged<T>(send: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
+  /** Nobody who waits hangs on one connection, least of all of an endpoint that failed last time. */
+  function hedgeAfterMs({ waiting, leftMs }: Caller): number {
+    if (waiting) return lastFailure === undefined ? HEDGE_AFTER_MS : PROBE_MS;
+    // A renewal is waited for from the end of the old credential on.
+    return Math.max(HEDGE_AFTER_MS, leftMs ?? Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * After `afterMs` without an answer another call every 500 ms: one that was swallowed never tells that the way is free
+   * again. The first answer counts.
+   */
+  function hedged<T>(
+    send: (signal: AbortSignal) => Promise<T>,
+    signal: AbortSignal,
+    afterMs: number,
+  ): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     let open = 0;
     let timer: Timer | undefined;
-    function next(): void {
+    function next(nextMs: number): void {
       if (signal.aborted) return;
       if (open++ > 0) observer.endpointCalled(name, 'probe');
-      timer = clock.setTimer(next, PROBE_MS);
+      if (nextMs < CALL_MS) timer = clock.setTimer(() => next(PROBE_MS), nextMs);
       send(signal).then(resolve, (error: unknown) => {
         if (--open === 0) reject(error);
       });
     }
-    next();
+    next(afterMs);
     return promise.finally(() => timer?.cancel());
   }
 

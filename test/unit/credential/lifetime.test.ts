@@ -1,43 +1,32 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
-import type { IssuedToken } from '../../../src/credential/credential.ts';
-import { effectiveLifetimeMs, refreshDelayMs } from '../../../src/credential/lifetime.ts';
+import { test } from 'node:test';
+import { refreshDelayMs, skewMs, urgentMs } from '../../../src/credential/lifetime.ts';
 import { Secret } from '../../../src/lib/secret.ts';
 
 const HOUR = 3_600_000;
-const issued = (lifetimeMs: number | undefined, refreshAfterMs?: number): IssuedToken => ({
-  value: new Secret('t'),
-  lifetimeMs,
-  ...(refreshAfterMs === undefined ? {} : { refreshAfterMs }),
-});
+const issued = (lifetimeMs: number) => ({ value: new Secret('t'), lifetimeMs });
 
-describe('the life of a credential', () => {
-  const cases: readonly (readonly [string, number | undefined, number | undefined, number])[] = [
-    ['the source’s word', 2 * HOUR, undefined, 2 * HOUR],
-    ['max_lifetime where the source says more', 2 * HOUR, HOUR, HOUR],
-    ['the source’s word where it says less', HOUR, 2 * HOUR, HOUR],
-    ['max_lifetime where the source names no end', undefined, HOUR, HOUR],
-    ['no end where nobody names one', undefined, undefined, Number.POSITIVE_INFINITY],
-    ['24 h at most', 1_000 * HOUR, undefined, 24 * HOUR],
-  ];
-  for (const [what, lifetime, max, expected] of cases) {
-    test(`is ${what}`, () => assert.equal(effectiveLifetimeMs(issued(lifetime), max), expected));
+/** A fixed row of numbers in [0, 1), as good as random here (Park and Miller). */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state / 2_147_483_647;
+  };
+}
+
+test('fifty pods that started together renew once each, over a fifth of the life and never bunched', () => {
+  const draw = random(7);
+  const at = Array.from({ length: 50 }, () => refreshDelayMs(issued(HOUR), HOUR, draw) / HOUR);
+  assert.ok(Math.min(...at) >= 0.5 && Math.max(...at) <= 0.7);
+  assert.ok(Math.max(...at) - Math.min(...at) > 0.18, 'spread over the whole window');
+  for (let from = 0.5; from < 0.7; from += 0.02) {
+    const together = at.filter((share) => share >= from && share < from + 0.02).length;
+    assert.ok(together <= 15, `${together} of 50 within 2 % of the life`);
   }
 });
 
-describe('the refresh ahead', () => {
-  const half = () => 0;
-  test('is at a share of the life, or where the source says so', () => {
-    assert.equal(refreshDelayMs(issued(HOUR), HOUR, half), HOUR / 2);
-    assert.equal(refreshDelayMs(issued(HOUR, 60_000), HOUR, half), 60_000);
-    assert.equal(refreshDelayMs(issued(HOUR, 0.7 * HOUR), HOUR, half), 0.7 * HOUR);
-  });
-  test('is never at the very end or beyond, as a source may say that knows nothing of max_lifetime', () => {
-    assert.equal(refreshDelayMs(issued(undefined, 12 * HOUR), HOUR, half), HOUR / 2);
-    assert.equal(refreshDelayMs(issued(HOUR, HOUR), HOUR, half), HOUR / 2);
-  });
-  test('of what never ends is where the source says so, else never', () => {
-    assert.equal(refreshDelayMs(issued(undefined, HOUR), Number.POSITIVE_INFINITY, half), HOUR);
-    assert.equal(refreshDelayMs(issued(undefined), Number.POSITIVE_INFINITY, half), Number.POSITIVE_INFINITY);
-  });
+test('the last use is 5 % before the end and 10 s at most; the last fifth of a life is urgent, and 30 s of a longer one', () => {
+  assert.deepEqual([4_000, 60_000, 600_000, 24 * HOUR].map(skewMs), [200, 3_000, 10_000, 10_000]);
+  assert.deepEqual([10_000, 150_000, 600_000, HOUR].map(urgentMs), [2_000, 30_000, 60_000, 360_000]);
 });

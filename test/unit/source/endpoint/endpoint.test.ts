@@ -117,6 +117,22 @@ describe('an endpoint', () => {
     assert.equal(calls(), 7);
   });
 
+  test('that swallows a renewal until the old credential has ended is called again beside it, and before that not', async () => {
+    const { clock, run, calls, answerWith } = setup();
+    answerWith(() => new Promise(() => {}));
+    const renewed = run({ leftMs: 3_000 });
+    const early = run({ leftMs: 60_000 }, 'billing').catch(() => {});
+    await clock.advance(2_990);
+    assert.equal(calls(), 2);
+    answerWith(() => Promise.resolve('token'));
+    await clock.advance(10);
+    assert.equal(await renewed, 'token');
+    assert.equal(calls(), 3);
+    await clock.advance(10_000);
+    await early;
+    assert.equal(calls(), 3);
+  });
+
   test('what stood in line when the breaker opened is not sent', async () => {
     const { needed, calls, answerWith } = setup();
     const fails: (() => void)[] = [];
