@@ -20,22 +20,27 @@ export interface Keycloak {
 export interface KeycloakOptions {
   /** Its server certificate is by this authority, and so are those of clients. */
   readonly authority: Authority;
+  /** PEM files of other authorities whose servers it asks. */
+  readonly trusted?: readonly string[];
   /** Attributes of clients by clientId, e.g. `{ key: { 'jwks.string': … } }`. */
   readonly clients?: Readonly<Record<string, Readonly<Record<string, string>>>>;
-  /** `config` of identity providers by alias. */
+  /** `config` of identity providers by alias; only these are in the realm. */
   readonly identityProviders?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
 interface Realm {
   readonly clients: readonly { readonly clientId: string; readonly attributes: Record<string, string> }[];
-  readonly identityProviders: readonly { readonly alias: string; readonly config: Record<string, string> }[];
+  identityProviders: readonly { readonly alias: string; readonly config: Record<string, string> }[];
+  readonly users: readonly {
+    federatedIdentities?: readonly { readonly identityProvider: string }[] | undefined;
+  }[];
 }
 
 /** On a busy machine; 14 s is usual. */
 const START_LIMIT_MS = 180_000;
 
 export async function startKeycloak(options: KeycloakOptions): Promise<Keycloak> {
-  const { authority, clients = {}, identityProviders = {} } = options;
+  const { authority, trusted = [], clients = {}, identityProviders = {} } = options;
   const [installed, certificate, port, home] = await Promise.all([
     keycloakFolder(),
     authority.issue('localhost', 'server'),
@@ -51,7 +56,12 @@ export async function startKeycloak(options: KeycloakOptions): Promise<Keycloak>
     await readFile(join(import.meta.dirname, '../fixtures/keycloak-realm.json'), 'utf8'),
   );
   for (const { clientId, attributes } of realm.clients) Object.assign(attributes ?? {}, clients[clientId]);
+  const isThere = (alias: string) => Object.hasOwn(identityProviders, alias);
+  realm.identityProviders = realm.identityProviders.filter(({ alias }) => isThere(alias));
   for (const { alias, config } of realm.identityProviders) Object.assign(config, identityProviders[alias]);
+  for (const user of realm.users) {
+    user.federatedIdentities = user.federatedIdentities?.filter((link) => isThere(link.identityProvider));
+  }
   await mkdir(join(home, 'data/import'), { recursive: true });
   await writeFile(join(home, 'data/import/bearerd-realm.json'), JSON.stringify(realm));
 
@@ -60,7 +70,11 @@ export async function startKeycloak(options: KeycloakOptions): Promise<Keycloak>
     join(home, 'bin/kc.sh'),
     [
       ...['start', '--optimized', '--import-realm', '--cache=local', '--hostname-strict=false'],
-      ...['--http-host=127.0.0.1', `--https-port=${port}`, `--truststore-paths=${authority.ca}`],
+      ...[
+        '--http-host=127.0.0.1',
+        `--https-port=${port}`,
+        `--truststore-paths=${[authority.ca, ...trusted].join(',')}`,
+      ],
       ...[`--https-certificate-file=${certificate.cert}`, `--https-certificate-key-file=${certificate.key}`],
     ],
     { name: 'keycloak', env: { ...process.env, JAVA_OPTS_KC_HEAP: '-Xms64m -Xmx512m' } },

@@ -15,6 +15,10 @@ const READY_MS = 60_000;
 export interface Kubernetes {
   readonly folder: string;
   readonly kubeconfig: string;
+  /** Of service account tokens; its discovery document and keys are served by the API itself. */
+  readonly issuer: string;
+  /** PEM of the API's certificate. */
+  readonly ca: string;
   /** Standard output of `kubectl ARGS`; `input` goes to its standard input. Rejects with what it said. */
   kubectl(args: readonly string[], input?: string): Promise<string>;
   /** The stored object. */
@@ -36,6 +40,7 @@ export async function startKubernetes(parts: KubernetesParts): Promise<Kubernete
   const verifying = file('sa.pub', keys.publicKey.export({ type: 'spki', format: 'pem' }) as string);
   const token = createSign('sha256').update(folder).sign(keys.privateKey).toString('base64url').slice(0, 32);
   const tokens = file('tokens.csv', `${token},admin,admin,system:masters\n`);
+  const issuer = `https://127.0.0.1:${api}`;
   const etcd = await startProcess(
     parts.etcd,
     [
@@ -59,7 +64,7 @@ export async function startKubernetes(parts: KubernetesParts): Promise<Kubernete
     [
       ...['--etcd-servers', `http://127.0.0.1:${client}`, '--bind-address', '127.0.0.1'],
       ...['--secure-port', String(api), '--cert-dir', join(folder, 'certs')],
-      ...['--service-account-issuer', 'https://kubernetes.default.svc.cluster.local'],
+      ...['--service-account-issuer', issuer, '--service-account-jwks-uri', `${issuer}/openid/v1/jwks`],
       ...['--service-account-key-file', verifying, '--service-account-signing-key-file', signing],
       ...['--service-cluster-ip-range', '10.96.0.0/16', '--token-auth-file', tokens],
       ...['--authorization-mode', 'RBAC', '--allow-privileged'],
@@ -99,6 +104,8 @@ export async function startKubernetes(parts: KubernetesParts): Promise<Kubernete
   return {
     folder,
     kubeconfig,
+    issuer,
+    ca: join(folder, 'certs/apiserver.crt'),
     kubectl,
     get: async (...args) => JSON.parse(await kubectl(['get', ...args, '-o', 'json'])),
     async createNamespace(name, labels = {}) {
