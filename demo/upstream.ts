@@ -92,6 +92,8 @@ export async function startUpstream(options: UpstreamOptions): Promise<Upstream>
     },
     (request, response) => void answer(request, response),
   );
+  // Node's default of 5 s would end a connection in the moment in which Envoy uses it again.
+  server.keepAliveTimeout = 120_000;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(0, '127.0.0.1', resolve);
