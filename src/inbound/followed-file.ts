@@ -45,7 +45,10 @@ export function createFollowedFile(options: FollowedFileOptions): FollowedFile {
         good = true;
         observer.inputLoaded(name, entries);
       }
-      if (good) goodAt = clock.monotonic();
+      if (good) {
+        goodAt = clock.monotonic();
+        observer.inputCurrent(name);
+      }
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       // Away now, so whatever comes back has to be read.

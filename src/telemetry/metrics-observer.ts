@@ -278,7 +278,7 @@ export function createMetrics(clock: Clock): Metrics {
   const inputTimes = new Map<string, number>();
   new Gauge({
     name: 'bearerd_input_age_seconds',
-    help: 'Seconds since a key set, list or table was last read well.',
+    help: 'Seconds since a key set, list or table was last known to be current.',
     labelNames: ['input'],
     registers,
     collect() {
@@ -412,6 +412,9 @@ export function createMetrics(clock: Clock): Metrics {
     },
     inputLoaded(input, entries) {
       inputEntries.set({ input }, entries);
+      inputTimes.set(input, clock.monotonic());
+    },
+    inputCurrent(input) {
       inputTimes.set(input, clock.monotonic());
     },
     inputRefused(input) {

@@ -89,6 +89,8 @@ export interface Observer {
   inboundRefused(policy: string | undefined, reason: string, decision: string): void;
   /** A key set, list or table of the inbound side was read anew. `entries` are in it. */
   inputLoaded(input: string, entries: number): void;
+  /** It was looked at and has not changed. */
+  inputCurrent(input: string): void;
   /** It could not be read or is not usable: the last good one counts on. `reason` quotes nothing of it. */
   inputRefused(input: string, reason: string): void;
   /** Counts the injections of a policy, the one thing that happens for every warm Check: the caller adds to `count`. */
@@ -174,6 +176,7 @@ export const nullObserver: Observer = {
   acceptanceCount: () => ({ count: 0 }),
   inboundRefused: nothing,
   inputLoaded: nothing,
+  inputCurrent: nothing,
   inputRefused: nothing,
   checkDecided: nothing,
   attemptInjectionCount: () => ({ count: 0 }),

@@ -145,6 +145,8 @@ test('DPoP, CORS and limits reach the caller as their specifications say', async
   const got = await world.send('/cors/1', { authorization, origin: 'https://app.example.com' });
   assert.equal(got.headers['access-control-allow-origin'], 'https://app.example.com');
 
+  assert.equal(got.headers['vary'], 'accept-encoding,origin', 'the app’s own stays');
+
   for (const status of [200, 200, 429]) {
     const limited = await world.send('/limited/1', { authorization });
     assert.equal(limited.status, status);

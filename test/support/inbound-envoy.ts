@@ -75,6 +75,7 @@ inbound:${options.inbound}`;
         : incoming.rawHeaders[i + 1]!;
     }
     outgoing.setHeader('content-type', 'application/json');
+    outgoing.setHeader('vary', 'accept-encoding');
     outgoing.end(JSON.stringify({ path: incoming.url, headers }));
   });
   await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve));

@@ -2,7 +2,7 @@
 // the error of RFC 6750 and a decision id; why exactly stands in our log under that id.
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { RefusalReason } from '../../inbound/refusal.ts';
-import { tag, writeHeader } from '../check-response.ts';
+import { appendHeader, tag, writeHeader } from '../check-response.ts';
 
 interface Refused {
   readonly http: number;
@@ -105,7 +105,8 @@ export function buildAcceptance({ set, remove, response }: Acceptance): Uint8Arr
   w.uint32(tag(3, 2)).fork(); // ok_response
   for (const [name, value] of set) writeHeader(w, 2, name, value);
   for (const name of remove) w.uint32(tag(5, 2)).string(name);
-  for (const [name, value] of response) writeHeader(w, 6, name, value);
+  // Vary is the app's too.
+  for (const [name, value] of response) (name === 'vary' ? appendHeader : writeHeader)(w, 6, name, value);
   w.join();
   return w.finish();
 }

@@ -92,8 +92,9 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     const presented = presentedCredential(
       request.values[AUTHORIZATION],
       request.counts[AUTHORIZATION]!,
-      API_KEY === -1 ? undefined : request.values[API_KEY],
-      API_KEY === -1 ? 0 : request.counts[API_KEY]!,
+      // Where keys do not count, the header is the app's own affair, and goes as everywhere.
+      policy.config.apiKeys ? request.values[API_KEY] : undefined,
+      policy.config.apiKeys ? request.counts[API_KEY]! : 0,
     );
     const isToken = typeof presented === 'object' && presented.kind === 'token';
     const scheme = isToken ? presented.scheme : 'Bearer';
