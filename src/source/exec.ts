@@ -57,8 +57,11 @@ function outputOf(result: RunResult, timeoutMs: number): string {
   switch (result.outcome) {
     case 'exited':
       if (result.code === 0) return result.stdout;
-      throw unavailable(
+      // It may be a refusal, and after one no fallback may help out.
+      throw new CredentialError(
+        'source_rejected',
         `the program ended with code ${result.code} and ${result.stderrBytes} bytes on standard error, which are not logged: run it by hand`,
+        { retryable: true },
       );
     case 'killed':
       throw unavailable(`the program was ended by ${result.by}`);

@@ -11,11 +11,13 @@ test('liveness, readiness with what is missing, and metrics are served, and noth
   let missing: string[] = ['orders', 'billing'];
   let starting: string[] = ['listeners'];
   let broken = false;
+  let jwks: object | undefined;
   const server = createHealthServer(
     { kind: 'tcp', host: '127.0.0.1', port: 0 },
     {
       missing: () => missing,
       starting: () => starting,
+      jwks: () => jwks,
       metrics: async () => {
         if (broken) throw new Error('token in the text');
         return 'up 1\n';
@@ -40,6 +42,9 @@ test('liveness, readiness with what is missing, and metrics are served, and noth
     assert.deepEqual(await get('/metrics', 'HEAD'), [200, '']);
     assert.equal((await get('/livez', 'POST'))[0], 405);
     assert.equal((await get('/status'))[0], 404);
+    assert.equal((await get('/.well-known/jwks.json'))[0], 404, 'nothing is signed');
+    jwks = { keys: [] };
+    assert.deepEqual(await get('/.well-known/jwks.json'), [200, '{"keys":[]}\n']);
     broken = true;
     assert.deepEqual(await get('/metrics'), [500, 'internal error\n']);
     assert.equal(recorded.named('unexpected').length, 1);

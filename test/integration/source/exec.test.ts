@@ -77,7 +77,7 @@ test('arguments reach the program as they are, and of the environment only what 
 
 test('a failing program is named by its code; what it said on standard error is not', async () => {
   const error = await issueFailure(await script('echo canary >&2; exit 3'));
-  assert.equal(error.code, 'source_unavailable');
+  assert.equal(error.code, 'source_rejected');
   assert.match(error.message, /code 3 and 7 bytes on standard error/);
   assert.doesNotMatch(error.message, /canary/);
 });
