@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { attempt } from './attempt.ts';
 import { direct } from './direct.ts';
 import { throughEnvoy } from './envoy.ts';
+import { exchange } from './exchange.ts';
 import type { Figure, Skipped } from './figure.ts';
 import { inbound } from './inbound.ts';
 import { policies } from './policies.ts';
@@ -22,6 +23,7 @@ const PARTS: Record<string, () => Promise<readonly (Figure | Skipped)[]>> = {
   inbound,
   attempt,
   proof,
+  exchange,
 };
 
 const { values } = parseArgs({ options: { json: { type: 'string' }, only: { type: 'string' } } });

@@ -71,7 +71,13 @@ function configurationOf(policies: readonly PeerPolicy[]): string {
 }
 
 /** As Envoy 1.40 sends it with the generated filter: addresses, time, id, no header but x-request-id, the route's mark. */
-function encodeCheckRequest(policy: string, host: string, path: string, i: number): Uint8Array {
+export function encodeCheckRequest(
+  policy: string,
+  host: string,
+  path: string,
+  i: number,
+  headers: Readonly<Record<string, string>> = {},
+): Uint8Array {
   const entry = (key: string, value: string) =>
     new BinaryWriter().tag(1, 2).string(key).tag(2, 2).string(value).finish();
   const peer = (address: string, port: number) => {
@@ -86,18 +92,11 @@ function encodeCheckRequest(policy: string, host: string, path: string, i: numbe
     .tag(2, 2)
     .string('GET')
     .tag(3, 2)
-    .bytes(entry('x-request-id', id))
-    .tag(4, 2)
-    .string(path)
-    .tag(5, 2)
-    .string(host)
-    .tag(6, 2)
-    .string('http')
-    .tag(10, 2)
-    .string('HTTP/1.1')
-    .finish();
+    .bytes(entry('x-request-id', id));
+  for (const [name, value] of Object.entries(headers)) http.tag(3, 2).bytes(entry(name, value));
+  http.tag(4, 2).string(path).tag(5, 2).string(host).tag(6, 2).string('http').tag(10, 2).string('HTTP/1.1');
   const time = new BinaryWriter().tag(1, 0).int64(1_795_000_000).tag(2, 0).int32(i).finish();
-  const request = new BinaryWriter().tag(1, 2).bytes(time).tag(2, 2).bytes(http).finish();
+  const request = new BinaryWriter().tag(1, 2).bytes(time).tag(2, 2).bytes(http.finish()).finish();
   const attributes = new BinaryWriter()
     .tag(1, 2)
     .bytes(peer('127.0.0.1', 40_000 + i))

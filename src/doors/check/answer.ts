@@ -3,7 +3,8 @@ import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { Credential } from '../../credential/credential.ts';
 import { CredentialError } from '../../lib/errors.ts';
 import type { Policy } from '../../policy/policy.ts';
-import { tag, writeField, writeHeader } from '../check-response.ts';
+import { BackWriter } from '../back-writer.ts';
+import { tag, writeHeader, writeHeaderBack } from '../check-response.ts';
 import type { Answers } from '../decision.ts';
 import { type DenialReason, denialOf } from '../denial.ts';
 
@@ -29,21 +30,28 @@ function passWithout(policy: Policy): Uint8Array {
   return w.finish();
 }
 
+const writer = new BackWriter();
+
 function injection(policy: Policy, credential: Credential): Uint8Array {
-  const w = new BinaryWriter();
-  w.uint32(tag(1, 2)).fork().join();
-  w.uint32(tag(3, 2)).fork();
   const { headers, query } = policy.injection;
   const value = credential.value.reveal();
-  for (const header of headers) writeHeader(w, 2, header.name, header.valueOf(value));
-  for (const name of policy.removes) w.uint32(tag(5, 2)).string(name); // headers_to_remove
-  if (query !== undefined) writeParameter(w, query, value);
-  w.join();
+  const w = writer;
+  w.reset();
   // dynamic_metadata, in namespace envoy.filters.http.ext_authz. One field for both: three of them cost Envoy a quarter of
   // its requests a second (bench: check_envoy_vs_go 0.92, without them 1.24).
-  w.uint32(tag(4, 2)).fork();
-  writeField(w, 'credential', credentialLabel(policy, credential));
-  w.join();
+  const metadata = w.end();
+  w.string(3, credentialLabel(policy, credential)); // Value.string_value
+  w.open(2, metadata);
+  w.string(1, 'credential');
+  w.open(1, metadata); // Struct.fields
+  w.open(4, metadata);
+  const ok = w.end();
+  if (query !== undefined) writeParameter(w, query, value);
+  for (let i = policy.removes.length - 1; i >= 0; i--) w.string(5, policy.removes[i]!); // headers_to_remove
+  for (let i = headers.length - 1; i >= 0; i--)
+    writeHeaderBack(w, 2, headers[i]!.name, headers[i]!.valueOf(value));
+  w.open(3, ok);
+  w.open(1, w.end());
   return w.finish();
 }
 
@@ -53,10 +61,11 @@ function credentialLabel({ name }: Policy, { generation, source, issuedBy }: Cre
 }
 
 // OkHttpResponse.query_parameters_to_set: QueryParameter { key = 1, value = 2 }. Envoy puts it into the path as it is.
-function writeParameter(w: BinaryWriter, key: string, value: string): void {
-  w.uint32(tag(7, 2)).fork();
-  w.uint32(tag(1, 2)).string(key).uint32(tag(2, 2)).string(encodeURIComponent(value));
-  w.join();
+function writeParameter(w: BackWriter, key: string, value: string): void {
+  const end = w.end();
+  w.string(2, encodeURIComponent(value));
+  w.string(1, key);
+  w.open(7, end);
 }
 
 function denial(reason: DenialReason, retryAfterMs: number): Uint8Array {
