@@ -65,6 +65,8 @@ export interface World {
   /** `change`: what a test does to the generated configuration. */
   startEnvoy(door: Door, change?: (bootstrap: string) => string): Promise<GatedEnvoy>;
   readyz(): Promise<number>;
+  /** Status of a page of the health listener. */
+  probe(path: '/startupz' | '/readyz' | '/livez'): Promise<number>;
   /** Resolves once bearerd has its credentials. */
   ready(): Promise<void>;
   metrics(): Promise<string>;
@@ -114,7 +116,8 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const stops: (() => Promise<unknown>)[] = [() => upstream.stop(), () => provider.stop()];
   let healthUrl = '';
 
-  const readyz = async () => (await fetch(`${healthUrl}/readyz`)).status;
+  const probe: World['probe'] = async (path) => (await fetch(`${healthUrl}${path}`)).status;
+  const readyz = () => probe('/readyz');
   const tls = { ca: authority.ca, cert: client.cert, key: client.key, sni: 'api' };
   const there = { address: '127.0.0.1', port: upstream.port, tls };
 
@@ -155,6 +158,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       return gated(envoy);
     },
     readyz,
+    probe,
     async ready() {
       while ((await readyz()) !== 200) await sleep(20);
     },

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { libfaketime } from '../../tools/parts/libfaketime.ts';
+import { libfaketime } from '../../tools/parts/preload.ts';
 import { freshCredential, type OutageWorld, startOutageWorld, underFault } from '../support/outage.ts';
 import { startTraffic } from '../support/traffic.ts';
 

@@ -41,6 +41,36 @@ for (const door of ['check', 'push', 'attempt'] as const) {
   });
 }
 
+test('probes: an outage holds the start up for startup_wait, keeps readiness away, and once reached it stays; liveness never depends on it', async (t) => {
+  const world = await startedWorld(t, {
+    providerDown: true,
+    lifetimeSeconds: 3,
+    settings: 'startup_wait: 1s',
+  });
+  const { probe } = world;
+  const begun = performance.now();
+  assert.deepEqual(
+    [await probe('/startupz'), await probe('/readyz'), await probe('/livez')],
+    [503, 503, 200],
+  );
+  while ((await probe('/startupz')) !== 200) {
+    assert.ok(performance.now() - begun < 3_000);
+    await sleep(20);
+  }
+  t.diagnostic(`started after ${(performance.now() - begun).toFixed(0)} ms (startup_wait 1000)`);
+  assert.deepEqual([await probe('/readyz'), await probe('/livez')], [503, 200]);
+  await world.provider.start();
+  await world.ready();
+  await world.provider.stop();
+  await sleep(3_500);
+  assert.deepEqual(
+    [await probe('/startupz'), await probe('/readyz'), await probe('/livez')],
+    [200, 200, 200],
+  );
+  const metrics = await world.metrics();
+  assert.match(metrics, /bearerd_credential_runway_seconds\{source="orders"\} 0\b/, 'none lives any more');
+});
+
 test('a first credential that takes its time is waited for, and one that takes too long is denied before Envoy gives up', async (t) => {
   const world = await createWorld({ settings: 'max_wait: 1s' });
   t.after(() => world.stop());

@@ -32,6 +32,8 @@ export interface OutageWorldOptions {
   readonly doors?: readonly ServingDoor[];
   readonly toxiproxy?: boolean;
   readonly settings?: string;
+  /** The provider's name. Default localhost. */
+  readonly host?: string;
   /** Of bearerd. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -44,9 +46,12 @@ export async function startOutageWorld(options: OutageWorldOptions): Promise<Out
     settings: options.settings ?? '',
     ...(options.env === undefined ? {} : { env: options.env }),
     provider: (given, authority) =>
-      startScriptedProvider(given, authority, async (port) => {
-        network = await toxiproxy?.proxy('provider', port);
-        return network?.port ?? port;
+      startScriptedProvider(given, authority, {
+        ...(options.host === undefined ? {} : { host: options.host }),
+        async way(port) {
+          network = await toxiproxy?.proxy('provider', port);
+          return network?.port ?? port;
+        },
       }),
   });
   await world.startBearerd();

@@ -35,15 +35,23 @@ export interface ScriptedProvider extends IdentityProvider {
   readonly issued: readonly Issued[];
   /** Tokens given since `from` (epoch ms) did not arrive: the network ate them. */
   lostSince(from: number): void;
+  /** The same port at another address of loopback, e.g. 127.0.0.2. */
+  moveTo(address: string): Promise<void>;
   /** Serves with these from now on; connections end. */
   serveWith(certificate: CertificateFiles): void;
 }
 
-/** `port`: what bearerd is told, for a way through a faulty network; default the provider's own. */
+export interface ScriptedProviderOptions {
+  /** What bearerd is told instead of the provider's own port, for a way through a faulty network. */
+  readonly way?: (port: number) => Promise<number>;
+  /** Name in its address and certificate. Default localhost. */
+  readonly host?: string;
+}
+
 export async function startScriptedProvider(
   { clientId, clientSecret, audience, scope, lifetimeSeconds = 600 }: IdentityProviderOptions,
   authority: Authority,
-  way: (port: number) => Promise<number> = async (port) => port,
+  { way = async (port) => port, host = 'localhost' }: ScriptedProviderOptions = {},
 ): Promise<ScriptedProvider> {
   const { privateKey, publicKey } = await generateKeyPair('RS256');
   const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: 'scripted', use: 'sig', alg: 'RS256' }] };
@@ -51,13 +59,14 @@ export async function startScriptedProvider(
   const issued: Issued[] = [];
   let count = 0;
   let server: Server | undefined;
-  let tls = read(await authority.issue('localhost', 'server'));
+  let address = '127.0.0.1';
+  let tls = read(await authority.issue(host, 'server'));
 
   async function listen(port: number): Promise<number> {
     const next = createServer(tls, (request, response) => void receive(request, response));
     await new Promise<void>((resolve, reject) => {
       next.once('error', reject);
-      next.listen(port, '127.0.0.1', resolve);
+      next.listen(port, address, resolve);
     });
     server = next;
     return (next.address() as { port: number }).port;
@@ -93,7 +102,7 @@ export async function startScriptedProvider(
   }
 
   const port = await listen(0);
-  const issuer = `https://localhost:${await way(port)}`;
+  const issuer = `https://${host}:${await way(port)}`;
   const provider: ScriptedProvider = {
     issuer,
     place: `token_endpoint: ${issuer}/token\n      ca_file: ${authority.ca}`,
@@ -115,6 +124,11 @@ export async function startScriptedProvider(
       tls = read(certificate);
       server?.setSecureContext(tls);
       server?.closeAllConnections();
+    },
+    async moveTo(next) {
+      await provider.stop();
+      address = next;
+      await provider.start();
     },
     async stop() {
       const closing = server;

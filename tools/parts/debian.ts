@@ -19,6 +19,10 @@ const PINS = {
     version: '0.9.10-2.1',
     sha256: 'b09481e7690680966005330c3f907bba4b5eefc35e1faaea4783cc55655d1150',
   },
+  'libnss-wrapper': {
+    version: '1.1.12-1',
+    sha256: '8bdc077d4f69f152da4ebd75f3a60ecbfa7e449e7a73915f11f269699aee4163',
+  },
 } as const;
 
 export type DebianPackage = keyof typeof PINS;
