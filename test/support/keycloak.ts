@@ -1,5 +1,5 @@
 // A real Keycloak over TLS, with the realm of test/fixtures/keycloak-realm.json. Keys are made anew and put into it.
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,7 +51,6 @@ export async function startKeycloak(options: KeycloakOptions): Promise<Keycloak>
   for (const name of ['conf', 'lib', 'providers', 'themes', 'version.txt']) {
     await symlink(join(installed, name), join(home, name));
   }
-  await cp(join(installed, 'bin'), join(home, 'bin'), { recursive: true });
   const realm: Realm = JSON.parse(
     await readFile(join(import.meta.dirname, '../fixtures/keycloak-realm.json'), 'utf8'),
   );
@@ -66,21 +65,26 @@ export async function startKeycloak(options: KeycloakOptions): Promise<Keycloak>
   await writeFile(join(home, 'data/import/bearerd-realm.json'), JSON.stringify(realm));
 
   const startedAt = performance.now();
+  // Without kc.sh, which keeps Java as a child of its own: killed, it would leave it behind.
   const keycloak = await startProcess(
-    join(home, 'bin/kc.sh'),
+    'java',
     [
+      ...['-Xms64m', '-Xmx512m', `-Dkc.home.dir=${home}`, `-Djboss.server.config.dir=${home}/conf`],
+      ...['-Djava.util.logging.manager=org.jboss.logmanager.LogManager', '-Dpicocli.disable.closures=true'],
+      ...['util', 'util.concurrent', 'security', 'lang'].map(
+        (name) => `--add-opens=java.base/java.${name}=ALL-UNNAMED`,
+      ),
+      ...['-cp', join(home, 'lib/quarkus-run.jar'), 'io.quarkus.bootstrap.runner.QuarkusEntryPoint'],
       ...['start', '--optimized', '--import-realm', '--cache=local', '--hostname-strict=false'],
-      ...[
-        '--http-host=127.0.0.1',
-        `--https-port=${port}`,
-        `--truststore-paths=${[authority.ca, ...trusted].join(',')}`,
-      ],
+      ...['--http-host=127.0.0.1', `--https-port=${port}`],
+      `--truststore-paths=${[authority.ca, ...trusted].join(',')}`,
       ...[`--https-certificate-file=${certificate.cert}`, `--https-certificate-key-file=${certificate.key}`],
     ],
-    { name: 'keycloak', env: { ...process.env, JAVA_OPTS_KC_HEAP: '-Xms64m -Xmx512m' } },
+    { name: 'keycloak' },
   );
   const stop = async () => {
-    await keycloak.stop();
+    // It may take a while on a busy machine.
+    await keycloak.stop(20_000);
     await rm(home, { recursive: true, force: true });
   };
   try {

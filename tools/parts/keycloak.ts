@@ -49,7 +49,7 @@ export async function keycloakMissing(): Promise<string | undefined> {
 }
 
 /**
- * Folder of a Keycloak that starts with `bin/kc.sh start --optimized`, fetched (176 MB) and built into the user's cache on
+ * Folder of a Keycloak that starts with `start --optimized` (test/support/keycloak.ts), fetched (176 MB) and built into the user's cache on
  * first use. The build takes about a minute once, which each start would otherwise take.
  */
 export function keycloakFolder(): Promise<string> {
