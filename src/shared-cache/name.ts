@@ -9,6 +9,8 @@ import { createSecretReader } from '../lib/secret-ref.ts';
 const slowHash = promisify<string, string, number, ScryptOptions, Buffer>(scrypt);
 /** 4 MiB for 10 ms, once a secret. */
 const SLOW = { N: 4_096, r: 8, p: 1 };
+/** Of secrets in use and their predecessors. */
+const MAX_HASHES = 1_000;
 
 /** Ways whose token depends on nothing but what the configuration states, and on the subject. */
 const SHAREABLE: ReadonlySet<string> = new Set(['client_credentials', 'http', 'token_exchange']);
@@ -54,36 +56,41 @@ export function entryNames(
   return { entry: `${base}:entry`, lease: `${base}:lease`, fences: `${base}:fences` };
 }
 
-/**
- * Provider, client, authentication method, scope, audience, resource and what else the configuration states, with each
- * secret as a slow hash of its content: a rotated secret is another identity. Not by the sealing keys: while they are
- * rotated, processes with the old and the new ones still share. Rejects with CredentialError.
- */
-export function createIdentity(
-  config: SourceConfig,
+export type SecretHash = (ref: SecretRef) => Promise<string>;
+
+/** A slow hash of what a reference leads to now. Rejects with CredentialError. */
+export function createSecretHash(
   env: Readonly<Record<string, string | undefined>>,
   tenant: string,
-): () => Promise<string> {
-  const hashes = new Map<string, string>();
+): SecretHash {
+  const hashes = new Map<string, Promise<string>>();
 
-  async function hashed(ref: SecretRef): Promise<string> {
-    const text = (await createSecretReader(ref, env).read()).reveal();
-    const known = hashes.get(text);
-    if (known !== undefined) return known;
+  async function hashOf(text: string): Promise<string> {
     // Whoever lists the keys of Redis must not try out weak secrets a billion a second.
-    const hash = (await slowHash(text, `bearerd ${tenant}`, 16, SLOW)).toString('base64url');
-    hashes.clear();
-    hashes.set(text, hash);
-    return hash;
+    return (await slowHash(text, `bearerd ${tenant}`, 16, SLOW)).toString('base64url');
   }
 
-  async function covered(value: unknown): Promise<unknown> {
+  return async (ref) => {
+    const text = (await createSecretReader(ref, env).read()).reveal();
+    const known = hashes.get(text) ?? hashOf(text);
+    if (hashes.size >= MAX_HASHES) hashes.clear();
+    hashes.set(text, known);
+    return known;
+  };
+}
+
+/**
+ * Provider, client, authentication method, scope, audience, resource and what else the configuration states, with each
+ * secret as its hash: a rotated secret is another identity. Not by the sealing keys: while they are rotated, processes
+ * with the old and the new ones still share. Rejects with CredentialError.
+ */
+export async function identityOf(config: SourceConfig, hash: SecretHash): Promise<string> {
+  const covered = async (value: unknown): Promise<unknown> => {
     if (Array.isArray(value)) return Promise.all(value.map(covered));
     if (typeof value !== 'object' || value === null) return value ?? null;
-    if ('from' in value && REFERENCES.has(value.from)) return hashed(value as SecretRef);
+    if ('from' in value && REFERENCES.has(value.from)) return hash(value as SecretRef);
     const entries = Object.entries(value).filter(([name]) => !LOCAL.has(name));
     return Promise.all(entries.sort().map(async ([name, inner]) => [name, await covered(inner)]));
-  }
-
-  return async () => JSON.stringify(await covered(config));
+  };
+  return JSON.stringify(await covered(config));
 }

@@ -10,6 +10,8 @@ import { connectRedis, type RedisClient } from './redis-client.ts';
 export const COLD_MS = 10;
 /** In the background a Redis in another cloud, 100 ms away, serves as well. */
 export const BACKGROUND_MS = 1_000;
+/** In the background, for a connection that is being made. */
+const CONNECTING_MS = 2_000;
 /** One lost call is no outage. */
 const FAILURES_TO_OPEN = 3;
 const PAUSE = { baseMs: 500, maxMs: 5_000 };
@@ -94,17 +96,22 @@ export function createRedis(config: RedisConfig, deps: RedisDeps): Redis {
       const isCold = budgetMs < BACKGROUND_MS;
       const timedOut = Symbol();
       let timer: { cancel(): void } | undefined;
-      const limit = new Promise<typeof timedOut>((resolve) => {
-        timer = clock.setTimer(() => resolve(timedOut), budgetMs);
-      });
+      const within = (ms: number) =>
+        new Promise<typeof timedOut>((resolve) => {
+          // One more turn: of a process that stood still, what came meanwhile is read before time is up.
+          timer = clock.setTimer(() => setImmediate(() => resolve(timedOut)), ms);
+        });
       try {
         // The first connection is worth waiting for: the whole fleet may be starting.
-        if (client === undefined && !isCold) await Promise.race([connecting, limit]);
+        if (client === undefined && !isCold) {
+          await Promise.race([connecting, within(CONNECTING_MS)]);
+          timer?.cancel();
+        }
         if (client === undefined) {
           if (!isCold) failed('connection');
           return undefined;
         }
-        const reply = await Promise.race([client.eval(script, keys, args), limit]);
+        const reply = await Promise.race([client.eval(script, keys, args), within(budgetMs)]);
         if (reply === timedOut) {
           // Ten milliseconds say nothing of a Redis that is 100 ms away.
           if (isCold) observer.sharedCacheFailed('timeout');

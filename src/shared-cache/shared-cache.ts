@@ -5,7 +5,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import { createInvalidations } from './invalidations.ts';
 import { createKeys } from './keys.ts';
-import { isShareable } from './name.ts';
+import { createSecretHash, isShareable } from './name.ts';
 import { createRedis } from './redis.ts';
 import { createSharedSource } from './shared-source.ts';
 
@@ -32,11 +32,12 @@ export function createSharedCache(config: SharedCacheConfig, deps: SharedCacheDe
     deps.clock,
   );
   const redis = createRedis(config.redis, { ...deps, channel, woken: invalidations.woken });
+  const secretHash = createSecretHash(deps.env, tenant);
   const keys = createKeys(config.keys, deps.env, deps.clock);
   return {
     around: (source, own) =>
       isShareable(own, source, config.perUserSources)
-        ? createSharedSource(source, { ...deps, config: own, tenant, redis, keys, invalidations })
+        ? createSharedSource(source, { ...deps, config: own, tenant, redis, keys, invalidations, secretHash })
         : source,
     close() {
       invalidations.close();

@@ -10,7 +10,7 @@ import type { Observer, SharedCacheRead } from '../telemetry/observer.ts';
 import { type Entry, entryLeftMs, entryOf, issuedOf, openEntry, sealEntry } from './entry.ts';
 import type { Invalidations } from './invalidations.ts';
 import type { Keys } from './keys.ts';
-import { createIdentity, type EntryNames, entryNames } from './name.ts';
+import { type EntryNames, entryNames, identityOf, type SecretHash } from './name.ts';
 import { BACKGROUND_MS, COLD_MS, type Redis } from './redis.ts';
 import { RELEASE, SPEND, TAKE, WRITE } from './scripts.ts';
 
@@ -39,7 +39,7 @@ export interface SharedSourceDeps {
   readonly keys: Keys;
   readonly invalidations: Invalidations;
   readonly clock: Clock;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly secretHash: SecretHash;
   readonly observer: Observer;
   readonly random: () => number;
 }
@@ -59,11 +59,11 @@ interface Look {
 
 export function createSharedSource(source: TokenSource, deps: SharedSourceDeps): TokenSource {
   const { config, tenant, redis, keys, invalidations, clock, observer, random } = deps;
-  const identity = createIdentity(config, deps.env, tenant);
   const holder = randomUUID();
   const writes = new Set<Promise<void>>();
   /** Highest fence seen: what is lower is an old value put back. Not for single users, whose number is not bounded. */
   let seen = 0;
+  let hasLooked = false;
   /** Of the entry that the store has now. */
   let given = 0;
   /** Of the entry that this process reads; undefined before the first look, and for single users. */
@@ -207,14 +207,13 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
   async function first(
     names: EntryNames,
     request: IssueRequest,
-    look0: Look,
-    budgetMs: number,
+    found: Look,
+    isCold: boolean,
   ): Promise<IssuedToken> {
-    let now: Look | undefined = look0;
-    const isCold = request.neededBy !== undefined;
-    const patienceMs = isCold ? PATIENCE_MS - (look0.heldForMs ?? 0) : BACKGROUND_PATIENCE_MS;
-    if (now.fence === undefined && now.entry === undefined) {
-      now = await awaitOther(names, request, () => true, patienceMs, budgetMs);
+    let now: Look | undefined = found;
+    if (now.fence === undefined) {
+      const patienceMs = isCold ? PATIENCE_MS - (found.heldForMs ?? 0) : BACKGROUND_PATIENCE_MS;
+      now = await awaitOther(names, request, () => true, patienceMs, isCold ? COLD_MS : BACKGROUND_MS);
     }
     if (now?.entry !== undefined) return take(now.entry, now.leftMs);
     if (now?.fence !== undefined) return fetchFor(names, now.fence, request);
@@ -229,8 +228,6 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
   async function renewed(names: EntryNames, request: IssueRequest, due: Look): Promise<IssuedToken> {
     const entry = due.entry!;
     const isNew = entry.fence !== given;
-    // Somebody waits: what there is will do, and the background renews next.
-    if (request.neededBy !== undefined) return take(entry, due.leftMs, 0);
     const now = await look(names, 'always', BACKGROUND_MS);
     if (now === undefined) return source.issue(request).catch(orElse(isNew, entry, due.leftMs));
     if (now.entry !== undefined && !isDue(now)) {
@@ -295,14 +292,22 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
   }
 
   async function issue(request: IssueRequest): Promise<IssuedToken> {
-    const names = entryNames(tenant, await identity(), source, request.subject);
+    const names = entryNames(tenant, await identityOf(config, deps.secretHash), source, request.subject);
     if (!source.perSubject) own = names.entry;
     if (request.refused !== undefined) return replaced(names, request, request.refused.reveal());
-    const budgetMs = request.neededBy === undefined ? BACKGROUND_MS : COLD_MS;
-    const now = await seek(names, budgetMs);
+    const isCold = isAwaited(request);
+    hasLooked = true;
+    const now = await seek(names, isCold ? COLD_MS : BACKGROUND_MS);
     if (now === undefined) return source.issue(request);
-    if (now.entry === undefined) return first(names, request, now, budgetMs);
-    return isDue(now) ? renewed(names, request, now) : take(now.entry, now.leftMs);
+    if (now.entry === undefined) return first(names, request, now, isCold);
+    if (!isDue(now)) return take(now.entry, now.leftMs);
+    // Somebody waits: what there is will do, and the background renews next.
+    return isCold ? take(now.entry, now.leftMs, 0) : renewed(names, request, now);
+  }
+
+  /** Not the first one of this process, which may be one of a whole fleet that starts, nor while one is left. */
+  function isAwaited({ neededBy, leftMs }: IssueRequest): boolean {
+    return neededBy !== undefined && leftMs === undefined && (hasLooked || source.perSubject);
   }
 
   return {

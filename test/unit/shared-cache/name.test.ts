@@ -3,18 +3,18 @@ import { test } from 'node:test';
 import type { SourceConfig } from '../../../src/config/config.ts';
 import type { TokenSource } from '../../../src/credential/credential.ts';
 import { createSubject } from '../../../src/credential/subject.ts';
-import { createIdentity, entryNames, isShareable } from '../../../src/shared-cache/name.ts';
+import { createSecretHash, entryNames, identityOf, isShareable } from '../../../src/shared-cache/name.ts';
 import { clientCredentials } from '../../support/fleet.ts';
 import { sourceConfig } from '../../support/token-source.ts';
 
-const identityOf = (config: SourceConfig, env = {}) => createIdentity(config, env, 'checkout')();
+const identity = (config: SourceConfig, env = {}) => identityOf(config, createSecretHash(env, 'checkout'));
 const source = (perSubject: boolean): TokenSource => ({
   ...{ name: 'orders', type: 'client_credentials', endpoint: 'idp', syntax: 'b64token', perSubject },
   issue: () => assert.fail('not asked'),
 });
 
 test('the identity covers all that makes another token, and nothing of this process', async () => {
-  const base = await identityOf(clientCredentials());
+  const base = await identity(clientCredentials());
   const different: object[] = [
     { token_endpoint: 'http://127.0.0.1:2/token' },
     { client_id: 'other' },
@@ -26,19 +26,19 @@ test('the identity covers all that makes another token, and nothing of this proc
     { extra_params: { tenant: 'x' } },
   ];
   const seen = new Set([base]);
-  for (const patch of different) seen.add(await identityOf(clientCredentials(patch)));
+  for (const patch of different) seen.add(await identity(clientCredentials(patch)));
   assert.equal(seen.size, different.length + 1);
   const same = { ...clientCredentials(), name: 'other name', required: true };
-  assert.equal(await identityOf(same), base);
-  assert.equal(await identityOf(clientCredentials({ ca_file: '/other/ca.pem' })), base);
+  assert.equal(await identity(same), base);
+  assert.equal(await identity(clientCredentials({ ca_file: '/other/ca.pem' })), base);
   // Not where the secret lies, but what it is.
-  assert.equal(await identityOf(clientCredentials({ client_secret: { env: 'S' } }), { S: 'secret' }), base);
+  assert.equal(await identity(clientCredentials({ client_secret: { env: 'S' } }), { S: 'secret' }), base);
 });
 
 test('neither the identity nor a name shows a secret', async () => {
-  const identity = await identityOf(clientCredentials({ client_secret: { inline: 'hunter2hunter2' } }));
-  assert.ok(!identity.includes('hunter2'));
-  const { entry } = entryNames('checkout', identity, source(false), undefined);
+  const text = await identity(clientCredentials({ client_secret: { inline: 'hunter2hunter2' } }));
+  assert.ok(!text.includes('hunter2'));
+  const { entry } = entryNames('checkout', text, source(false), undefined);
   assert.match(entry, /^bearerd:checkout:\{[\w-]{43}\}:entry$/);
 });
 
