@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeJwt } from 'jose';
-import { type App, createApp } from '../../src/app.ts';
+import { type App, createApp } from '../../src/app/app.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { parseRuntime } from '../../src/lib/runtime.ts';

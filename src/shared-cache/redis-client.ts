@@ -10,7 +10,8 @@ const CONNECT_MS = 2_000;
 /** A connection that says nothing for so long although it is pinged is dead. */
 const PING_EVERY_MS = 10_000;
 const SILENT_MS = 25_000;
-const RECONNECT = { baseMs: 100, maxMs: 3_000 };
+/** Short, since what is missed meanwhile is to be heard within a second; full jitter spreads a fleet. */
+const RECONNECT = { baseMs: 100, maxMs: 500 };
 
 export interface RedisClient {
   /** Rejects while there is no connection, and with the server's error reply. Knows no time limit. */
@@ -29,13 +30,15 @@ export interface RedisClientDeps {
 
 /** Resolves when it is connected and subscribed. Rejects when it cannot be; later losses are mended by itself. */
 export async function connectRedis(config: RedisConfig, deps: RedisClientDeps): Promise<RedisClient> {
-  const client = await createOf(config, deps);
+  let isConnected = false;
+  const client = await createOf(config, deps, () => isConnected);
   // Every fault shows in the calls; without a listener the process would end.
   client.on('error', () => {});
   client.on('ready', () => deps.woken());
   try {
     await client.connect();
     await client.subscribe(deps.channel, () => deps.woken());
+    isConnected = true;
   } catch (error) {
     client.destroy();
     throw error;
@@ -60,7 +63,11 @@ interface AnyClient {
   destroy(): void;
 }
 
-async function createOf(config: RedisConfig, { env, random }: RedisClientDeps): Promise<AnyClient> {
+async function createOf(
+  config: RedisConfig,
+  { env, random }: RedisClientDeps,
+  isConnected: () => boolean,
+): Promise<AnyClient> {
   const { kind, nodes, masterName, tls, username } = config;
   const password = config.password && createSecretReader(config.password, env);
   const ca = tls?.caFile === undefined ? undefined : await readFile(tls.caFile, 'utf8');
@@ -75,7 +82,8 @@ async function createOf(config: RedisConfig, { env, random }: RedisClientDeps): 
     connectTimeout: CONNECT_MS,
     socketTimeout: SILENT_MS,
     noDelay: true,
-    reconnectStrategy: (retries: number) => 20 + fullJitterMs(retries, RECONNECT, random),
+    // The first connection fails at once: whoever waits for it goes on without.
+    reconnectStrategy: (retries: number) => isConnected() && 20 + fullJitterMs(retries, RECONNECT, random),
   };
   const common = {
     disableOfflineQueue: true,

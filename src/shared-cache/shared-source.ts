@@ -263,18 +263,20 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
     const now = await seek(names, BACKGROUND_MS);
     if (now === undefined) return source.issue(request);
     if (now.entry !== undefined && isOther(now.entry)) return take(now.entry, now.leftMs);
-    const fence = now.fence ?? (await forcedLease(names));
-    if (fence !== undefined) return fetchFor(names, fence, request);
+    const leased = now.fence === undefined ? await forcedLease(names) : now;
+    if (leased === undefined) return source.issue(request);
+    if (leased.fence !== undefined) return fetchFor(names, leased.fence, request);
     const later = await awaitOther(names, request, isOther, RENEWAL_PATIENCE_MS, BACKGROUND_MS);
-    if (later?.entry !== undefined && isOther(later.entry)) return take(later.entry, later.leftMs);
-    if (later?.fence !== undefined) return fetchFor(names, later.fence, request);
+    if (later === undefined) return source.issue(request);
+    if (later.entry !== undefined && isOther(later.entry)) return take(later.entry, later.leftMs);
+    if (later.fence !== undefined) return fetchFor(names, later.fence, request);
     throw new CredentialError('credential_pending', 'another process renews it and has not ended', {
       retryable: true,
     });
   }
 
-  /** undefined = another process is at it. Throws where the fleet has used up its renewals before time. */
-  async function forcedLease(names: EntryNames): Promise<number | undefined> {
+  /** undefined = Redis went away. Throws where the fleet has used up its renewals before time. */
+  async function forcedLease(names: EntryNames): Promise<Look | undefined> {
     const { burst, everyMs } = FORCED;
     const waitMs = await redis.run(
       SPEND,
@@ -288,7 +290,7 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
         retryAfterMs: waitMs,
       });
     }
-    return (await look(names, 'always', BACKGROUND_MS))?.fence;
+    return look(names, 'always', BACKGROUND_MS);
   }
 
   async function issue(request: IssueRequest): Promise<IssuedToken> {

@@ -82,13 +82,19 @@ for (const kind of ['valkey', 'redis'] as const satisfies readonly RedisKind[]) 
     });
 
     test('the holder of the lease dies: another fetches when the lease is over, and a request does not wait for that', async (t) => {
-      const { provider, members } = fleet(t, 3);
-      provider.answer = () => new Promise(() => {});
+      const { provider, members, tenant } = fleet(t, 3);
+
       const [dead, background, cold] = members as [
         (typeof members)[0],
         (typeof members)[0],
         (typeof members)[0],
       ];
+      // Not at its own start, when a whole fleet may be starting.
+      await cold.issue();
+      await sleep(50);
+      for (const name of (await redis.call('KEYS', `bearerd:${tenant}:*:entry`)) as string[])
+        await redis.call('DEL', name);
+      provider.answer = () => new Promise(() => {});
       void dead.issue().catch(() => {});
       await sleep(200);
       provider.answer = async (n) => ({ value: new Secret(`token-${n}`), lifetimeMs: 60_000 });
