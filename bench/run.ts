@@ -7,6 +7,7 @@ import { direct } from './direct.ts';
 import { throughEnvoy } from './envoy.ts';
 import { exchange } from './exchange.ts';
 import type { Figure, Skipped } from './figure.ts';
+import { heal } from './heal.ts';
 import { inbound } from './inbound.ts';
 import { policies } from './policies.ts';
 import { idleMemory, startTime } from './process.ts';
@@ -22,6 +23,7 @@ const PARTS: Record<string, () => Promise<readonly (Figure | Skipped)[]>> = {
   push,
   inbound,
   attempt,
+  heal,
   proof,
   exchange,
 };
