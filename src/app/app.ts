@@ -127,7 +127,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
         side: 'outbound',
         listen: config.listen.check,
         check: (message, call) => serving.check(message, call),
-        attempt: { process: (message, call) => serving.process(message, call), feedback },
+        attempt: { process: (...attempt) => serving.process(...attempt), feedback },
       },
       listening,
     ));

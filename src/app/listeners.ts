@@ -1,11 +1,12 @@
 // The listeners of one process, from their addresses. They outlive a configuration: what they ask is exchanged behind them.
 import type { CheckListenConfig, XdsListenConfig } from '../config/config.ts';
-import { PROCESS_PATH } from '../doors/attempt/process.ts';
+import { PROCESS_PATH, type ProcessHandler } from '../doors/attempt/process.ts';
+import { MARK } from '../doors/attempt/request.ts';
 import { CHECK_PATH } from '../doors/check/check.ts';
 import { type AccessLogServiceDeps, createAccessLogService } from '../doors/feedback/access-log-service.ts';
 import type { PushedSecrets } from '../doors/push/pushed-secrets.ts';
 import type { Clock } from '../lib/clock.ts';
-import type { Front, UnaryHandler, UnaryMethods } from '../server/front.ts';
+import type { Exchange, Front, UnaryHandler, UnaryMethods } from '../server/front.ts';
 import { createGrpcHealth, HEALTH_CHECK_PATH } from '../server/grpc-health.ts';
 import { createRawFront } from '../server/raw-front.ts';
 import type { Observer } from '../telemetry/observer.ts';
@@ -25,7 +26,7 @@ export interface CheckFrontOptions {
   readonly check: UnaryHandler;
   /** Of the attempt door, beside Check on the outbound side. */
   readonly attempt?: {
-    readonly process: UnaryHandler;
+    readonly process: ProcessHandler;
     readonly feedback: Omit<AccessLogServiceDeps, 'name'>;
   };
 }
@@ -47,12 +48,19 @@ export async function createCheckFront(
     ...options,
     random,
     ...(attempt && {
-      exchanges: new Map([[PROCESS_PATH, attempt.process]]),
+      exchanges: new Map([[PROCESS_PATH, marked(attempt.process)]]),
       // On the same connections as the attempts: the entry about one is read before the message of the next.
       streams: [createAccessLogService({ ...attempt.feedback, name: 'check' })],
     }),
     ...(listen.tls ? { tls: listen.tls } : {}),
   });
+}
+
+function marked(process: ProcessHandler): Exchange {
+  return (metadata) => {
+    const mark = metadata.get(MARK);
+    return (message, call) => process(message, call, mark);
+  };
 }
 
 /** grpc-js is 17 MB of resident memory (measured): loaded only where the push door or feedback is configured. */

@@ -2,7 +2,7 @@
 // whole when the configuration changes.
 import type { Config } from '../config/config.ts';
 import type { CredentialStore } from '../credential/credential.ts';
-import { createProcess } from '../doors/attempt/process.ts';
+import { createProcess, type ProcessHandler } from '../doors/attempt/process.ts';
 import { createCheck } from '../doors/check/check.ts';
 import type { AttemptOutcomes } from '../doors/feedback/attempt-outcomes.ts';
 import type { CarriedRing } from '../doors/feedback/carried-ring.ts';
@@ -17,7 +17,7 @@ export interface Serving {
   readonly config: Config;
   readonly policies: PolicyTable;
   readonly check: UnaryHandler;
-  readonly process: UnaryHandler;
+  readonly process: ProcessHandler;
   /** Of outbound[].sign. */
   readonly keys: SigningKeys;
 }

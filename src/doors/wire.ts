@@ -103,14 +103,6 @@ export class WireReader {
     return this.string();
   }
 
-  /** The current field as a double; only where nothing else says how large it is. */
-  double(): number {
-    if (this.#type !== 1) throw new MalformedMessage(`wire type ${this.#type} where a double was expected`);
-    const start = this.#position;
-    this.#advance(8);
-    return this.#bytes.readDoubleLE(start);
-  }
-
   skip(): void {
     switch (this.#type) {
       case 0:

@@ -20,6 +20,14 @@ export type UnaryMethods = ReadonlyMap<string, UnaryHandler>;
 /** Call metadata (initial_metadata of Envoy) by which a caller may say which side it means. */
 export const SIDE_METADATA = 'x-bearerd-side';
 
+/** Metadata of a call. */
+export interface CallMetadata {
+  get(name: string): string | undefined;
+}
+
+/** A bidirectional method of one message each way. Called once for all calls with the same metadata. */
+export type Exchange = (metadata: CallMetadata) => UnaryHandler;
+
 export const GrpcStatus = {
   OK: 0,
   CANCELLED: 1,

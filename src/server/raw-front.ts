@@ -8,7 +8,14 @@ import type { RequestHead } from '../http2/request-head.ts';
 import type { Handler } from '../http2/service.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import type { Observer } from '../telemetry/observer.ts';
-import { type Front, GrpcStatus, type GrpcStatusCode, SIDE_METADATA, type UnaryMethods } from './front.ts';
+import {
+  type Exchange,
+  type Front,
+  GrpcStatus,
+  type GrpcStatusCode,
+  SIDE_METADATA,
+  type UnaryMethods,
+} from './front.ts';
 import { refuse } from './grpc-answer.ts';
 import { type DuplexCall, DuplexCalls } from './grpc-duplex.ts';
 import { type CallDeps, UnaryCalls } from './grpc-unary.ts';
@@ -28,7 +35,7 @@ export interface RawFrontOptions {
   /** Bidirectional methods beside the unary ones. */
   readonly streams?: readonly StreamMethod[];
   /** Bidirectional methods of one message each way: the call ends with the answer to the first message. */
-  readonly exchanges?: UnaryMethods;
+  readonly exchanges?: ReadonlyMap<string, Exchange>;
   /** Default 256 KiB. */
   readonly maxMessageBytes?: number;
   /** Per connection; default 1000. */
@@ -87,7 +94,7 @@ export function createRawFront(methods: UnaryMethods, options: RawFrontOptions):
     }
     if (unary !== undefined) return new UnaryCalls(unary, timeoutMs, deps);
     return exchange !== undefined
-      ? new UnaryCalls(exchange, timeoutMs, deps, true)
+      ? new UnaryCalls(exchange(head), timeoutMs, deps, true)
       : new DuplexCalls(duplex!, deps, open);
   }
 

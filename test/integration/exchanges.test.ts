@@ -43,7 +43,7 @@ describe('exchanges', () => {
     front = createRawFront(new Map(), {
       observer,
       name: 'check',
-      exchanges: new Map(Object.entries(handlers)),
+      exchanges: new Map(Object.entries(handlers).map(([path, handler]) => [path, () => handler])),
     });
     path = sockets.address('x.sock').path;
     await front.listen(sockets.address('x.sock'));

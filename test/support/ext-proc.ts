@@ -1,7 +1,6 @@
 // Messages of ext_proc by Envoy's full API: what Envoy sends, and what it reads of an answer.
 import { join } from 'node:path';
 import { loadSync } from '@grpc/proto-loader';
-import { ATTEMPT, MARK } from '../../src/doors/attempt/attributes.ts';
 
 const deps = join(import.meta.dirname, '../../node_modules/@grpc/grpc-js-xds/deps');
 const definition = loadSync('envoy/service/ext_proc/v3/external_processor.proto', {
@@ -19,7 +18,6 @@ export interface AttemptWish {
   readonly host?: string;
   readonly requestId?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly mark?: string | undefined;
   readonly attempt?: number;
 }
 
@@ -31,9 +29,9 @@ export function attemptMessage(wish: AttemptWish = {}): Buffer {
     ':method': wish.method ?? 'GET',
     ':scheme': 'http',
     'x-request-id': wish.requestId ?? 'id-1',
+    'x-envoy-attempt-count': String(wish.attempt ?? 1),
     ...wish.headers,
   };
-  const mark = wish.mark === undefined ? {} : { [MARK]: { stringValue: wish.mark } };
   return Process.requestSerialize({
     request_headers: {
       headers: {
@@ -42,14 +40,6 @@ export function attemptMessage(wish: AttemptWish = {}): Buffer {
       end_of_stream: true,
     },
     metadata_context: {},
-    attributes: {
-      'envoy.filters.http.ext_proc': {
-        fields: {
-          ...mark,
-          [ATTEMPT]: { numberValue: wish.attempt ?? 1 },
-        },
-      },
-    },
   });
 }
 

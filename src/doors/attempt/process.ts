@@ -6,7 +6,7 @@ import { keyOf } from '../../credential/subject.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Policy, PolicyTable } from '../../policy/policy.ts';
 import type { SigningKeys } from '../../proof/signing-keys.ts';
-import { GrpcError, GrpcStatus, type UnaryCall, type UnaryHandler } from '../../server/front.ts';
+import { GrpcError, GrpcStatus, type UnaryCall } from '../../server/front.ts';
 import type { Observer } from '../../telemetry/observer.ts';
 import { createDecision } from '../decision.ts';
 import type { AttemptOutcomes, Outcome } from '../feedback/attempt-outcomes.ts';
@@ -43,7 +43,14 @@ interface Carried {
   readonly generation: number | undefined;
 }
 
-export function createProcess(deps: ProcessDeps): UnaryHandler {
+/** `mark`: value of the metadata MARK. */
+export type ProcessHandler = (
+  message: Uint8Array,
+  call: UnaryCall,
+  mark: string | undefined,
+) => Uint8Array | Promise<Uint8Array>;
+
+export function createProcess(deps: ProcessDeps): ProcessHandler {
   const { policies, store, observer, maxWaitMs, outcomes } = deps;
   const decision = createDecision({
     ...deps,
@@ -57,11 +64,11 @@ export function createProcess(deps: ProcessDeps): UnaryHandler {
   const signed = policies.policies.flatMap(({ proof }) => signedHeaders(proof));
   const headers = headersOf([...new Set([...injected, ...policies.readHeaders, ...signed])]);
 
-  return (message, call) => {
-    const request = parse(message);
+  return (message, call, mark) => {
+    const request = parse(message, mark);
     const policy = decision.policyOf(request);
     if (policy instanceof Uint8Array) return policy;
-    if (request.attempt <= 1) return decision.inject(policy, request, call);
+    if (request.attempt === 1) return decision.inject(policy, request, call);
     const carried = carriedBy(policy, request);
     if (carried === 'unknown') return decision.deny(policy, 'credential_expired', 0);
     // A nonce is learned also where refusals renew nothing.
@@ -120,9 +127,9 @@ export function createProcess(deps: ProcessDeps): UnaryHandler {
       : decision.injectFor(subject, policy, request, call);
   }
 
-  function parse(message: Uint8Array): AttemptRequest {
+  function parse(message: Uint8Array, mark: string | undefined): AttemptRequest {
     try {
-      return parseAttemptRequest(message, headers);
+      return parseAttemptRequest(message, headers, mark);
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error;
       observer.attemptDecided(undefined, 'error', 'malformed');

@@ -3,8 +3,7 @@
 import type { Config, OutboundConfig } from '../../config/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
 import { namesOf } from '../../policy/subject-headers.ts';
-import { ATTRIBUTES } from '../attempt/attributes.ts';
-import { headersOf, signedHeaders } from '../attempt/request.ts';
+import { headersOf, MARK, signedHeaders } from '../attempt/request.ts';
 import { bearerdTimeout, CHECK_CLUSTER } from './check-filter.ts';
 import type { PlannedPolicy } from './plan.ts';
 
@@ -15,7 +14,13 @@ export function attemptFilters(config: Config, policy: PlannedPolicy): unknown[]
       name: 'envoy.filters.http.ext_proc',
       typed_config: {
         '@type': 'type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor',
-        grpc_service: { envoy_grpc: { cluster_name: CHECK_CLUSTER } },
+        grpc_service: {
+          envoy_grpc: { cluster_name: CHECK_CLUSTER },
+          initial_metadata: because(
+            'Which policy this cluster is for: no credential of another one comes here.',
+            [{ key: MARK, value: policy.name }],
+          ),
+        },
         failure_mode_allow: because('No call leaves without its credential because bearerd is away.', false),
         message_timeout: because(
           `max_wait is ${config.maxWaitMs} ms and 70 % of this: bearerd is not told it, and has to answer before.`,
@@ -31,10 +36,6 @@ export function attemptFilters(config: Config, policy: PlannedPolicy): unknown[]
             request_trailer_mode: 'SKIP',
             response_trailer_mode: 'SKIP',
           },
-        ),
-        request_attributes: because(
-          'Which policy this cluster is for, by its own metadata; which attempt this is; whose connection it came on.',
-          ATTRIBUTES,
         ),
         forward_rules: because(
           'What policies read, and the header that the credential goes into: it tells which one the last attempt carried.',

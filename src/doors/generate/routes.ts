@@ -50,6 +50,9 @@ function virtualHost(context: Context, host: PlannedHost): object {
     name: host.name,
     // A trailing dot names the same host.
     domains: [...domains, ...domains.map((domain) => `${domain}.`)],
+    include_request_attempt_count: host.rules.some(({ policy }) => policy.door === 'attempt')
+      ? because('bearerd has to know a second attempt from a first one.', true)
+      : undefined,
     routes,
   };
 }

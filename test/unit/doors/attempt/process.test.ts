@@ -80,9 +80,9 @@ async function door(wish: Partial<PolicyWish> = {}) {
       delayMs = ms;
     },
     /** Bytes when the answer is there at once. */
-    process: (wished: Parameters<typeof attemptMessage>[0] = {}) =>
-      handle(attemptMessage({ mark: 'orders', ...wished }), createPendingCall(undefined)),
-    raw: (message: Buffer) => handle(message, createPendingCall(undefined)),
+    process: (wished: Parameters<typeof attemptMessage>[0] = {}, mark: string | undefined = 'orders') =>
+      handle(attemptMessage(wished), createPendingCall(undefined), mark),
+    raw: (message: Buffer) => handle(message, createPendingCall(undefined), 'orders'),
   };
 }
 
@@ -103,11 +103,15 @@ test('a first attempt gets the current credential at once, in place of the appâ€
 
 test('a cluster that is not marked for the policy draws no credential, whatever Host the app sent', async () => {
   const { process } = await door();
-  for (const wish of [{ mark: undefined }, { mark: 'other' }, { host: 'other.example.com' }] as const) {
-    const answer = await process(wish);
-    assert.deepEqual(readAnswer(answer).set, {}, JSON.stringify(wish));
+  for (const [wish, mark] of [
+    [{}, ''],
+    [{}, 'other'],
+    [{ host: 'other.example.com' }, 'orders'],
+  ] as const) {
+    const answer = await process(wish, mark);
+    assert.deepEqual(readAnswer(answer).set, {}, JSON.stringify([wish, mark]));
   }
-  assert.deepEqual(readAnswer(await process({ mark: 'other,orders' })).set, { authorization: 'Bearer t1' });
+  assert.deepEqual(readAnswer(await process({}, 'other,orders')).set, { authorization: 'Bearer t1' });
 });
 
 test('a second attempt after something else than a refusal keeps the current credential', async () => {

@@ -213,12 +213,12 @@ describe('the attempt door', () => {
     assert.deepEqual(new Set(Object.values(others)), new Set(['SKIP', 'NONE']));
     assert.deepEqual(
       typed_config.forward_rules.allowed_headers.patterns.map((p: { exact: string }) => p.exact),
-      [':method', ':path', ':authority', ':scheme', 'x-request-id', 'x-api-key'],
+      [':method', ':path', ':authority', ':scheme', 'x-request-id', 'x-envoy-attempt-count', 'x-api-key'],
     );
     assert.equal(filterOf(bootstrap, 'passthrough'), undefined);
   });
 
-  test('marks the cluster and asks Envoy for that mark, never for a name', () => {
+  test('marks the cluster, and the attempt count, and asks for no attribute', () => {
     const bootstrap = attempt();
     const cluster = bootstrap.cluster('orders.orders.example.com');
     assert.deepEqual(cluster.metadata?.filter_metadata.bearerd, {
@@ -226,10 +226,13 @@ describe('the attempt door', () => {
       policy: 'orders',
       door: 'attempt',
     });
-    assert.deepEqual(filterOf(bootstrap, 'orders.orders.example.com').typed_config.request_attributes, [
-      "xds.cluster_metadata.filter_metadata['bearerd']['policy']",
-      'upstream.request_attempt_count',
+    const { typed_config } = filterOf(bootstrap, 'orders.orders.example.com');
+    assert.deepEqual(typed_config.grpc_service.initial_metadata, [
+      { key: 'bearerd-policy', value: 'orders' },
     ]);
+    assert.equal(typed_config.request_attributes, undefined);
+    const [host] = bootstrap.manager.route_config.virtual_hosts;
+    assert.equal(host.include_request_attempt_count, true);
   });
 
   test('waits longer for bearerd than bearerd for a credential', () => {
