@@ -1,6 +1,7 @@
 // The configuration as the program sees it: parsed, defaulted, camelCase, frozen. config/schema.ts is the file's shape.
 
 import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
+import type { BucketSize } from '../lib/token-bucket.ts';
 import type { InboundConfig } from './inbound/config.ts';
 import type { AuditConfig } from './schema-audit.ts';
 import type { InjectConfig } from './schema-inject.ts';
@@ -142,6 +143,8 @@ export interface OutboundConfig {
   readonly proof: ProofConfig | undefined;
   /** Refuses the push door: Envoy keeps a credential past its expiry while bearerd is away. */
   readonly neverStale: boolean;
+  /** One bucket for all requests of the policy; undefined = no limit. */
+  readonly rateLimit: BucketSize | undefined;
 }
 
 export interface HostPattern {

@@ -121,6 +121,7 @@ function toOutbound(
           }
         : undefined,
     neverStale: never_stale,
+    rateLimit: policy.rate_limit,
   };
 }
 

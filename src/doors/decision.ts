@@ -4,6 +4,7 @@
 import type { Credential, CredentialStore, Subject } from '../credential/credential.ts';
 import type { Clock } from '../lib/clock.ts';
 import { CredentialError } from '../lib/errors.ts';
+import { TokenBucket } from '../lib/token-bucket.ts';
 import type { Match, Policy, PolicyTable, SubjectHeaders } from '../policy/policy.ts';
 import type { UnaryCall } from '../server/front.ts';
 import type { CheckDecision, CheckReason } from '../telemetry/observer.ts';
@@ -89,6 +90,7 @@ export interface Decision {
 interface Slot {
   readonly peek: (subjectKey?: string) => Credential | undefined;
   readonly injections: { count: number };
+  readonly limit: TokenBucket | undefined;
   /** The answer that was encoded for this credential. */
   credential: Credential | undefined;
   answer: Uint8Array;
@@ -97,9 +99,10 @@ interface Slot {
 export function createDecision(deps: DecisionDeps): Decision {
   const { policies, store, clock, maxWaitMs, carried, answers, tally } = deps;
   const slots = policies.policies.map(
-    ({ name, source }): Slot => ({
+    ({ name, source, rateLimit }): Slot => ({
       peek: store.reader(source),
       injections: tally.injectionCount(name),
+      limit: rateLimit && new TokenBucket(rateLimit, clock.monotonic()),
       credential: undefined,
       answer: answers.passUntouched,
     }),
@@ -137,6 +140,15 @@ export function createDecision(deps: DecisionDeps): Decision {
   }
 
   function inject(policy: Policy, request: Asked, call: UnaryCall): Uint8Array | Promise<Uint8Array> {
+    const { limit } = slots[policy.index]!;
+    if (limit !== undefined) {
+      const waitMs = limit.take(clock.monotonic());
+      // Whatever on_failure says: a limit that lets pass is none.
+      if (waitMs > 0) {
+        tally.decided(policy.name, 'deny', 'rate_limited');
+        return answers.denial('rate_limited', waitMs);
+      }
+    }
     if (policy.subject !== undefined) return injectForSubject(policy, policy.subject, request, call);
     const slot = slots[policy.index]!;
     const credential = slot.peek();

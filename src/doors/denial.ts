@@ -30,6 +30,7 @@ const DENIALS = {
   credential_expired: UNAVAILABLE,
   first_fetch_limited: UNAVAILABLE,
   proof_unavailable: UNAVAILABLE,
+  rate_limited: { http: 429, grpc: 8 },
   subject_malformed: { http: 400, grpc: 3 },
   // Here whoever called the app is meant: the subject token that came with the request.
   subject_missing: { http: 401, grpc: 16 },
@@ -40,6 +41,7 @@ const ERRORS: Readonly<Record<number, string>> = {
   400: 'bad_request',
   401: 'unauthorized',
   403: 'forbidden',
+  429: 'too_many_requests',
   503: 'credential_unavailable',
 };
 
@@ -52,7 +54,8 @@ export function denialOf(reason: DenialReason, retryAfterMs: number): Denial {
   ];
   // RFC 9110 section 15.5.2 demands a challenge; its words are RFC 6750's, section 3.
   if (http === 401) headers.push(['www-authenticate', challengeOf(reason)]);
-  if (http === 503) headers.push(['retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1000)))]);
+  if (http === 503 || http === 429)
+    headers.push(['retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1000)))]);
   return { http, grpc, headers, body: `${JSON.stringify({ error: ERRORS[http], reason })}\n` };
 }
 

@@ -32,8 +32,19 @@ export function compilePolicies(
 }
 
 function compilePolicy(outbound: OutboundConfig, index: number): Policy {
-  const { name, inject, subject, proof, onFailure, healOn } = outbound;
+  const { name, inject, subject, proof, onFailure, rateLimit, healOn } = outbound;
   const injection = compileInjection(inject);
   const removes = namesOf(subject).filter((one) => !injection.headers.some((header) => header.name === one));
-  return { index, name, source: inject.source, injection, subject, removes, proof, onFailure, healOn };
+  return {
+    index,
+    name,
+    source: inject.source,
+    injection,
+    subject,
+    removes,
+    proof,
+    onFailure,
+    rateLimit,
+    healOn,
+  };
 }

@@ -1,5 +1,6 @@
 // The noun "policy": which requests get which credential, and how. Compiled once at load, then frozen.
 import type { HealOn, ProofConfig, SubjectHeaders } from '../config/config.ts';
+import type { BucketSize } from '../lib/token-bucket.ts';
 import type { Injection } from './injection.ts';
 
 export type { SubjectHeaders };
@@ -18,6 +19,7 @@ export interface Policy {
   /** Made anew for each attempt; undefined = the credential alone is enough. */
   readonly proof: ProofConfig | undefined;
   readonly onFailure: 'deny' | 'pass';
+  readonly rateLimit: BucketSize | undefined;
   readonly healOn: HealOn;
 }
 

@@ -9,6 +9,7 @@ export type CheckReason =
   | 'unmatched'
   | 'unmarked' // no policy mark, or a Host that the marked policy does not cover
   | 'ambiguous_path'
+  | 'rate_limited' // of the policy
   | 'passed_without' // on_failure: pass
   | 'malformed' // the CheckRequest itself
   | CredentialErrorCode;

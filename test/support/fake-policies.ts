@@ -31,6 +31,7 @@ export function fakePolicies(wishes: readonly PolicyWish[]): PolicyTable {
       removes: [],
       proof: wish.proof,
       onFailure: 'deny',
+      rateLimit: undefined,
       healOn: wish.healOn ?? '401',
     };
     return { wish, policy };

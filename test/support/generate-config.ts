@@ -24,6 +24,7 @@ export interface PolicySketch {
   readonly healOn?: OutboundConfig['healOn'];
   readonly onFailure?: OutboundConfig['onFailure'];
   readonly neverStale?: boolean;
+  readonly rateLimit?: OutboundConfig['rateLimit'];
   readonly proof?: OutboundConfig['proof'];
 }
 
@@ -44,6 +45,7 @@ export function outbound(sketch: PolicySketch): OutboundConfig {
     onFailure: sketch.onFailure ?? 'deny',
     proof: sketch.proof,
     neverStale: sketch.neverStale ?? false,
+    rateLimit: sketch.rateLimit,
   };
 }
 

@@ -1,4 +1,5 @@
 // The inbound side of the configuration as the program sees it. schema.ts beside it is the file's shape.
+import type { BucketSize } from '../../lib/token-bucket.ts';
 import type { HostPattern, PathRule } from '../config.ts';
 import type { SecretRef } from '../source/secret-ref.ts';
 
@@ -18,7 +19,7 @@ export interface InboundConfig {
   /** Verified tokens kept, bytes. Default 32 MiB. */
   readonly verifiedTokenBytes: number;
   /** Failed attempts a policy verifies. */
-  readonly failedAttempts: BucketConfig;
+  readonly failedAttempts: BucketSize;
   readonly policies: readonly InboundPolicyConfig[];
 }
 
@@ -70,13 +71,6 @@ export interface ApiKeysConfig {
   readonly header: string;
 }
 
-export interface BucketConfig {
-  /** Taken together with perMs: the rate at which the bucket fills. */
-  readonly requests: number;
-  readonly perMs: number;
-  readonly burst: number;
-}
-
 export interface InboundPolicyConfig {
   readonly name: string;
   readonly match: {
@@ -113,7 +107,7 @@ export interface InboundPolicyConfig {
   readonly token: 'pass' | 'remove';
 }
 
-export interface RateLimitConfig extends BucketConfig {
+export interface RateLimitConfig extends BucketSize {
   /** `{ header }`: its value. */
   readonly key: 'policy' | 'caller' | { readonly header: string };
 }

@@ -6,6 +6,7 @@ import { parseHostPattern } from '../host-pattern.ts';
 import { refuse } from '../invalid.ts';
 import { parseUriPattern } from '../listen-address.ts';
 import { parseScope } from '../oauth-values.ts';
+import { bucketShape, toBucketSize } from '../rate-limit.ts';
 import { method, path } from '../schema-outbound.ts';
 import { duration, filePath, nameText, parsed, textOrList } from '../schema-values.ts';
 import type { ClaimConditionConfig } from './config.ts';
@@ -82,19 +83,11 @@ function parseOrigin(text: string): string {
   return text;
 }
 
-const bucket = {
-  requests: z.int().min(1).max(1_000_000).describe('So many requests …'),
-  per: duration({ minMs: 100, maxMs: 86_400_000 }).prefault('1s').describe('… in this time. Default 1s.'),
-  burst: z.int().min(1).max(1_000_000).optional().describe('So many at once. Default: requests.'),
-};
-
-export const failedAttempts = z
-  .strictObject(bucket)
-  .transform(({ requests, per, burst }) => ({ requests, perMs: per, burst: burst ?? requests }));
+export const failedAttempts = z.strictObject(bucketShape).transform(toBucketSize);
 
 const rateLimit = z
   .strictObject({
-    ...bucket,
+    ...bucketShape,
     key: z
       .union([z.enum(['policy', 'caller']), z.strictObject({ header: parsed(z.string(), parseHeaderName) })])
       .default('caller')
@@ -102,7 +95,8 @@ const rateLimit = z
         'Whose bucket: caller is the verified client or key (else subject), policy is one for all, { header } its value. Default caller.',
       ),
   })
-  .transform(({ requests, per, burst, key }) => ({ requests, perMs: per, burst: burst ?? requests, key }))
+
+  .transform(({ key, ...size }) => ({ ...toBucketSize(size), key }))
   .describe('Answers 429 with Retry-After above it. Counted in this process.');
 
 const cors = z

@@ -23,6 +23,11 @@ export function pushRefusals(config: Config, policy: OutboundConfig): readonly s
       `${where}.on_failure: pass cannot be served by push, where a missing credential ends the request; use deny or the check door`,
     );
   }
+  if (policy.rateLimit !== undefined) {
+    reasons.push(
+      `${where}.rate_limit cannot be served by push, where bearerd sees no request; use the check door`,
+    );
+  }
   if (policy.neverStale) {
     reasons.push(
       `${where}.never_stale: true cannot be served by push, where Envoy keeps the last credential while bearerd is away; use the check door`,
