@@ -133,7 +133,7 @@ export const xds = z
   );
 
 export const health = parsed(text, parseTcpOnly).describe(
-  '/livez, /readyz and /metrics: ADDRESS:PORT, also 0.0.0.0. Nothing secret is served there.',
+  '/startupz, /livez, /readyz and /metrics: ADDRESS:PORT, also 0.0.0.0. Nothing secret is served there.',
 );
 
 export const admin = socket((value) =>

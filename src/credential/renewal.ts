@@ -1,5 +1,4 @@
 // The slow loop of one source: fetch under single flight, publish, refresh ahead, retry with backoff, end in time.
-import { fullJitterMs } from '../lib/backoff.ts';
 import type { Timer } from '../lib/clock.ts';
 import { CredentialError } from '../lib/errors.ts';
 import type { ForcedRefresh } from '../telemetry/observer.ts';
@@ -9,17 +8,15 @@ import { createIssuance, type IssuanceDeps, type Obtained, type Why } from './is
 import { isUsable, leftMs, urgentMs } from './lifetime.ts';
 import {
   ASKED_LATELY_MS,
-  BACKOFF,
   CALL_MS,
   EXPIRY_LOOK_MS,
-  honouredMs,
   PROBE_MS,
   PROBE_WAIT_MS,
   PUSHED_EXPIRY_LOOK_MS,
-  REJECTED_MS,
 } from './numbers.ts';
 import { createMinuteRate } from './rate.ts';
 import { createRefusals } from './refusals.ts';
+import { retryDelayMs } from './retry.ts';
 import { waitFor } from './wait.ts';
 
 export interface RenewalDeps extends IssuanceDeps {
@@ -86,7 +83,8 @@ export function createRenewal(deps: RenewalDeps): Renewal {
     failure ??= new CredentialError('credential_expired', 'the credential ended', { retryable: true });
     for (const listener of listeners) listener(undefined);
     // Somebody may be waiting for what comes next.
-    if (running && flight === undefined) schedule(retryDelayMs());
+    if (running && flight === undefined)
+      schedule(retryMs(failure?.retryable === false ? failure : undefined));
   }
 
   function watchExpiry(): void {
@@ -164,21 +162,17 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 
   function failed(error: CredentialError): CredentialError {
     failure = error;
-    const delayMs = retryDelayMs(error.retryAfterMs);
+    const delayMs = retryMs(error);
     failures++;
     observer.refreshFailed(source.name, error.code, error.message, delayMs);
     schedule(delayMs);
     return error;
   }
 
-  function retryDelayMs(retryAfterMs?: number): number {
-    const left = current === undefined ? 0 : Math.max(0, leftMs(current, clock));
-    if (retryAfterMs !== undefined) return Math.min(retryAfterMs, honouredMs(left));
-    if (failure?.retryable === false) return REJECTED_MS * (1 + random() / 3);
-    if (left === 0) return isAsked() ? PROBE_MS : Math.max(PROBE_MS, fullJitterMs(failures, BACKOFF, random));
-    const delay = Math.max(BACKOFF.baseMs / 2, fullJitterMs(failures, BACKOFF, random));
-    // The closer the end, the shorter the wait: an urgent one is never put off by more than a fifth of what is left.
-    return left <= urgentMs(lifetimeMs) ? Math.min(delay, Math.max(PROBE_MS, left / 5)) : delay;
+  /** `error` = of just now. */
+  function retryMs(error: CredentialError | undefined): number {
+    const left = current === undefined ? 0 : leftMs(current, clock);
+    return retryDelayMs({ error, failures, leftMs: left, lifetimeMs, isAsked: isAsked() }, random);
   }
 
   function get(timeoutMs: number, signal?: AbortSignal): Promise<Credential> {
