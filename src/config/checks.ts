@@ -4,6 +4,7 @@ import { Secret } from '../lib/secret.ts';
 import { environmentProblems, fallbackProblems } from './environments.ts';
 import { inboundProblems } from './inbound/checks.ts';
 import { listenAddressText } from './listen-address.ts';
+import { policySourceProblems } from './policy-sources.ts';
 import { problemAt } from './problems.ts';
 import type { ConfigFile } from './schema.ts';
 import { isBoundByDpop } from './schema-proof.ts';
@@ -27,6 +28,7 @@ export function crossProblems(file: ConfigFile, document: YamlDocument): ConfigP
   sharedCache(file, report);
   fallbackProblems(file, report);
   environmentProblems(file, report);
+  policySourceProblems(file, report);
   policies(file, report);
   regexes(file, report);
   inboundProblems(

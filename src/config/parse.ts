@@ -5,6 +5,7 @@ import { ConfigError } from '../lib/errors.ts';
 import { crossProblems } from './checks.ts';
 import type { AuditConfig, CheckListenConfig, Config, OutboundConfig, SourceConfig } from './config.ts';
 import { toInbound } from './inbound/parse.ts';
+import { toPolicySources } from './policy-sources.ts';
 import { shapeProblems } from './problems.ts';
 import { type ConfigFile, configFile } from './schema.ts';
 import type { InjectConfig } from './schema-inject.ts';
@@ -28,19 +29,22 @@ export function parseConfig(text: string, file: string): Config {
 }
 
 function toConfig(file: ConfigFile, folder: string): Config {
-  const sources = Object.entries(file.sources).map(([name, source]) => toSource(name, source, folder));
+  const stated = Object.entries(file.sources).map(([name, source]) => toSource(name, source, folder));
+  const { sources, ofPolicy, named } = toPolicySources(file.outbound, stated);
   return {
     version: 1,
     mode: file.mode,
     listen: {
       check: file.listen.check && toCheckListen(file.listen.check, folder),
       checkInbound: file.listen.check_inbound && toCheckListen(file.listen.check_inbound, folder),
-      xds: file.listen.xds,
+      xds: file.listen.xds.map((entry) => ({ ...entry, sources: entry.sources?.flatMap(named) })),
       health: file.listen.health,
       admin: file.listen.admin,
     },
     sources,
-    outbound: file.outbound.map((policy) => toOutbound(policy, sources, (path) => resolve(folder, path))),
+    outbound: file.outbound.map((policy, i) =>
+      toOutbound(policy, sources.find(({ name }) => name === ofPolicy[i])!, (path) => resolve(folder, path)),
+    ),
     inbound: file.inbound && toInbound(file.inbound, (path) => resolve(folder, path)),
     unmatched: file.unmatched,
     ambiguousPath: file.ambiguous_path,
@@ -97,13 +101,14 @@ function toSource(name: string, source: FileSource, folder: string): SourceConfi
 
 function toOutbound(
   policy: ConfigFile['outbound'][number],
-  sources: readonly SourceConfig[],
+  source: SourceConfig,
   path: (relative: string) => string,
 ): OutboundConfig {
   const { name, match, heal_on, on_failure, never_stale, upstream_url, sign } = policy;
-  const source = sources.find(({ name }) => name === policy.inject.source)!;
+  const { headers, query } = policy.inject;
   const dpop = isBoundByDpop(source);
-  const inject = dpop ? withDpopScheme(policy.inject) : policy.inject;
+  const plain = { source: source.name, headers, query };
+  const inject = dpop ? withDpopScheme(plain) : plain;
   return {
     name,
     match,

@@ -2,7 +2,8 @@
 import * as z from 'zod';
 import { defaultPrefix, parseInjectedHeader, parsePrefix } from './header.ts';
 import { refuse } from './invalid.ts';
-import { parsed } from './schema-values.ts';
+import { parseResource, parseScope } from './oauth-values.ts';
+import { parsed, textOrList } from './schema-values.ts';
 
 /** At least one of headers and query. */
 export interface InjectConfig {
@@ -20,6 +21,13 @@ export interface HeaderInjection {
   readonly prefix: string;
   /** RFC 7617: base64 of `username:credential`; without a username the credential is both. */
   readonly basic: { readonly username: string | undefined } | undefined;
+}
+
+/** What this policy asks its source for in place of what the source states. */
+export interface AskedParameters {
+  readonly audience: string | undefined;
+  readonly scope: readonly string[] | undefined;
+  readonly resource: readonly string[] | undefined;
 }
 
 const headerName = parsed(z.string(), parseInjectedHeader);
@@ -71,6 +79,17 @@ export const inject = z
       .describe(
         'A query parameter with the credential; takes the place of the app’s own. Check door only; it stands in access logs.',
       ),
+    audience: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'Instead of the source’s own, for this policy (client_credentials, jwt_bearer, token_exchange).',
+      ),
+    scope: parsed(textOrList, parseScope).optional().describe('As audience.'),
+    resource: parsed(textOrList, (value) => (typeof value === 'string' ? [value] : value).map(parseResource))
+      .optional()
+      .describe('As audience.'),
   })
   .check(({ value, issues }) => {
     const { header, prefix, basic, headers } = value;
@@ -85,7 +104,9 @@ export const inject = z
     if (twice !== undefined) issue('headers', `${twice} stands here twice`);
   })
   .describe('What is put on the request.')
-  .transform(({ source, header, prefix, basic, headers, query }): InjectConfig => {
+  .transform((value): InjectConfig & { readonly asks: AskedParameters | undefined } => {
+    const { source, header, prefix, basic, headers, query, audience, scope, resource } = value;
+    const asks = (audience ?? scope ?? resource) !== undefined;
     const alone = header === undefined && prefix === undefined && basic === undefined && query !== undefined;
     const stated = headers ?? (alone ? [] : [{ name: header ?? 'authorization', prefix }]);
     return {
@@ -96,5 +117,6 @@ export const inject = z
         basic: basic && { username: basic.username },
       })),
       query,
+      asks: asks ? { audience, scope, resource } : undefined,
     };
   });
