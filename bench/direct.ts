@@ -14,6 +14,7 @@ const CALLS: Record<ServerName, number> = {
   ours: 200_000,
   ours_node: 40_000,
   go: 60_000,
+  go_encoded: 60_000,
   rust: 100_000,
   grpcjs: 30_000,
 };

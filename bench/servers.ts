@@ -16,7 +16,8 @@ export interface BenchServer {
   rss(): number;
 }
 
-export type ServerName = 'ours' | 'ours_node' | 'go' | 'rust' | 'grpcjs';
+/** `…_encoded`: answers encoded in advance. */
+export type ServerName = 'ours' | 'ours_node' | 'go' | 'go_encoded' | 'rust' | 'grpcjs';
 
 /** Undefined: there is nothing on this machine to build it with. */
 export async function startServer(
@@ -62,12 +63,13 @@ async function commandOf(
   }
   const policies = join(folder, 'policies.json');
   writeFileSync(policies, JSON.stringify(world.policies));
-  const source = join(import.meta.dirname, 'peers', { go: 'go', rust: 'tonic', grpcjs: 'grpc-js' }[name]);
-  if (name === 'grpcjs') return [process.execPath, [join(source, 'main.ts'), socket, policies]];
-  if (name === 'go') {
+  const [peer, mode = 'usual'] = name.split('_') as ['go' | 'rust' | 'grpcjs', 'encoded'?];
+  const source = join(import.meta.dirname, 'peers', { go: 'go', rust: 'tonic', grpcjs: 'grpc-js' }[peer]);
+  if (peer === 'grpcjs') return [process.execPath, [join(source, 'main.ts'), socket, policies]];
+  if (peer === 'go') {
     if (!(await hasGo())) return undefined;
     // One processor, as a sidecar has at best: more of them only cost more (design measurements, and ours).
-    return [await goProgram('bench-go', source, '.'), [socket, policies], { GOMAXPROCS: '1' }];
+    return [await goProgram('bench-go', source, '.'), [socket, policies, mode], { GOMAXPROCS: '1' }];
   }
   return (await hasRust()) ? [await rustProgram('bench-tonic', source), [socket, policies]] : undefined;
 }
