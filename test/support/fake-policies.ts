@@ -2,6 +2,7 @@
 
 import { compileInjection } from '../../src/policy/injection.ts';
 import type { Policy, PolicyTable } from '../../src/policy/policy.ts';
+import { namesOf } from '../../src/policy/subject-headers.ts';
 
 export interface PolicyWish {
   readonly name: string;
@@ -12,6 +13,7 @@ export interface PolicyWish {
   readonly prefix?: string;
   readonly healOn?: Policy['healOn'];
   readonly proof?: Policy['proof'];
+  readonly subject?: Policy['subject'];
 }
 
 export function fakePolicies(wishes: readonly PolicyWish[]): PolicyTable {
@@ -27,7 +29,7 @@ export function fakePolicies(wishes: readonly PolicyWish[]): PolicyTable {
         headers: [{ name: 'authorization', prefix, basic: undefined }],
         query: undefined,
       }),
-      subject: undefined,
+      subject: wish.subject,
       removes: [],
       proof: wish.proof,
       onFailure: 'deny',
@@ -39,7 +41,7 @@ export function fakePolicies(wishes: readonly PolicyWish[]): PolicyTable {
   return {
     policies: rows.map((row) => row.policy),
     unmatched: 'pass',
-    readHeaders: [],
+    readHeaders: [...new Set(wishes.flatMap(({ subject }) => namesOf(subject)))],
     byName: (name) => rows.find((row) => row.policy.name === name)?.policy,
     match: (host, method, path) =>
       rows.find(

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync, verify } from 'node:crypto';
 import { test } from 'node:test';
+import type { MessageSignatureConfig } from '../../../../src/config/config.ts';
 import type { IssueRequest, TokenSource } from '../../../../src/credential/credential.ts';
 import { createCredentialStore } from '../../../../src/credential/store.ts';
 import { createProcess, EVIDENCE_MS } from '../../../../src/doors/attempt/process.ts';
@@ -8,6 +10,7 @@ import { createCarriedRing } from '../../../../src/doors/feedback/carried-ring.t
 import { createNonces } from '../../../../src/doors/feedback/nonces.ts';
 import { CredentialError } from '../../../../src/lib/errors.ts';
 import { Secret } from '../../../../src/lib/secret.ts';
+import type { SigningKey } from '../../../../src/proof/message-signature.ts';
 import { GrpcError, GrpcStatus } from '../../../../src/server/front.ts';
 import { createPendingCall } from '../../../../src/server/pending-call.ts';
 import { attemptMessage, readAnswer, responseHeadersMessage } from '../../../support/ext-proc.ts';
@@ -23,7 +26,7 @@ const KEY: AttemptKey = {
 };
 
 /** A door with one policy, whose source numbers its tokens and can be told to fail. */
-async function door(wish: Partial<PolicyWish> = {}) {
+async function door(wish: Partial<PolicyWish> = {}, key?: SigningKey) {
   const clock = new FakeClock();
   const recorded = createRecordingObserver();
   const asked: IssueRequest[] = [];
@@ -34,7 +37,7 @@ async function door(wish: Partial<PolicyWish> = {}) {
     type: 'static',
     endpoint: 'orders',
     syntax: 'b64token',
-    perSubject: false,
+    perSubject: wish.subject !== undefined,
     async issue(request) {
       asked.push(request);
       const token = `t${asked.length}`;
@@ -65,7 +68,7 @@ async function door(wish: Partial<PolicyWish> = {}) {
     carried: createCarriedRing(),
     outcomes,
     nonces,
-    keys: { of: () => undefined, start: () => Promise.resolve(), stop: () => {} },
+    keys: { of: () => key, start: () => Promise.resolve(), stop: () => {} },
   });
   return {
     clock,
@@ -198,6 +201,85 @@ test('refusals over the limits get the current credential: the app sees what the
     await clock.advance(10);
   }
   assert.ok(asked.length <= 7, `${asked.length} fetches`);
+});
+
+const subject = { token: 'authorization', actor: undefined };
+const ofUser = (attempt: number, token: string) => ({
+  attempt,
+  headers: { authorization: `Bearer ${token}` },
+});
+
+test('a user’s first attempt exchanges the subject token, a later one is known by the credential that it carries', async () => {
+  const { process, outcomes, asked } = await door({ subject });
+  assert.deepEqual(readAnswer(await process(ofUser(1, 'ann'))).set, { authorization: 'Bearer t1' });
+  assert.deepEqual(readAnswer(await process(ofUser(1, 'bob'))).set, { authorization: 'Bearer t2' });
+  outcomes.tell(KEY, 'failed');
+  assert.deepEqual(readAnswer(await process(ofUser(2, 't1'))).set, { authorization: 'Bearer t1' });
+  outcomes.tell(KEY, 'refused');
+  assert.deepEqual(readAnswer(await process(ofUser(2, 't2'))).set, { authorization: 'Bearer t3' });
+  assert.deepEqual(
+    asked.map(({ subject, refused }) => [subject?.token.reveal(), refused?.reveal()]),
+    [
+      ['ann', undefined],
+      ['bob', undefined],
+      ['bob', 't2'],
+    ],
+  );
+});
+
+test('a later attempt with a credential that nobody knows is denied, and never exchanged as a subject token', async () => {
+  const { process, outcomes, asked } = await door({ subject });
+  await process(ofUser(1, 'ann'));
+  for (const attempt of [
+    ofUser(2, 'unknown'),
+    { attempt: 2 },
+    { attempt: 2, headers: { authorization: 'Basic x' } },
+  ]) {
+    outcomes.tell(KEY, 'refused');
+    const { status, set } = readAnswer(await process(attempt));
+    assert.deepEqual([status, set['x-bearerd-reason']], [503, 'credential_expired']);
+  }
+  assert.equal(asked.length, 1);
+});
+
+const ed = generateKeyPairSync('ed25519');
+const sign: MessageSignatureConfig = {
+  key: { from: 'env', name: 'unused' },
+  keyId: 'key-1',
+  algorithm: 'ed25519',
+  components: ['@target-uri', 'authorization', 'x-tenant'],
+  label: 'sig1',
+  expiresAfterMs: undefined,
+  tag: undefined,
+};
+const proof = { upstreamUrl: 'https://api.example.com', dpop: false, sign };
+
+test('each attempt is signed anew, over what will be sent and over the app’s own headers', async () => {
+  const { process } = await door({ proof }, { kind: 'ed25519', key: ed.privateKey });
+  const ask = async () =>
+    readAnswer(await process({ headers: { authorization: 'Bearer of-the-app', 'x-tenant': 'a' } })).set;
+  const [one, two] = [await ask(), await ask()];
+  assert.notEqual(one['signature'], two['signature']);
+  for (const set of [one, two]) {
+    const parameters = set['signature-input']!.slice('sig1='.length);
+    const base = [
+      '"@target-uri": https://api.example.com/v1/orders?user=7',
+      '"authorization": Bearer t1',
+      '"x-tenant": a',
+      `"@signature-params": ${parameters}`,
+    ].join('\n');
+    const signature = Buffer.from(set['signature']!.slice('sig1=:'.length, -1), 'base64');
+    assert.ok(verify(null, Buffer.from(base), ed.publicKey, signature), base);
+  }
+});
+
+test('what cannot be proved does not leave', async () => {
+  for (const wish of [{ proof }, { proof: { ...proof, dpop: true, sign: undefined } }]) {
+    const { process } = await door(wish);
+    const { status, set } = readAnswer(await process());
+    assert.deepEqual([status, set['x-bearerd-reason']], [503, 'proof_unavailable']);
+    assert.equal(set['authorization'], undefined);
+  }
 });
 
 test('what is no message with request headers is refused, never passed', async () => {

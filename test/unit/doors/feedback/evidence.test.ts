@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Carried, judgeCheck, judgePush } from '../../../../src/doors/feedback/evidence.ts';
+import {
+  type Carried,
+  judgeAttempt,
+  judgeCheck,
+  judgePush,
+} from '../../../../src/doors/feedback/evidence.ts';
 import {
   parseCheckAttempt,
+  parseFailedAttempt,
   parsePushAttempt,
   type RefusedAttempt,
 } from '../../../../src/doors/feedback/refused-attempt.ts';
@@ -145,4 +151,55 @@ test('check: heal_on and the challenge are the policy’s', () => {
   assert.equal(check(wish, carried), 'not_a_token_fault strict');
   const challenge = { 'www-authenticate': 'Bearer error="invalid_token"' };
   assert.equal(check({ ...wish, headers: challenge }, carried), 'counted strict');
+});
+
+const proof = { upstreamUrl: 'https://api.example.com', dpop: true, sign: undefined };
+const proving = fakePolicies([
+  { name: 'orders', host: 'orders.example.com', path: '/v1/' },
+  { name: 'off', host: 'off.example.com', healOn: 'off' },
+  { name: 'bound', host: 'bound.example.com', proof },
+]);
+
+test('attempt: why an attempt failed, and whether the credential is to blame', () => {
+  const of = (wish: EntryWish, source = 'orders'): string => {
+    const tags = { 'bearerd.source': source, 'bearerd.door': 'attempt', ...wish.tags };
+    const attempt = parseFailedAttempt(pushEntry({ requestId: 'id-1', ...wish, tags }));
+    if (attempt === undefined || attempt === 'malformed') return attempt ?? 'not ours';
+    const { outcome, objection } = judgeAttempt(attempt, proving);
+    return [attempt.result, outcome, objection].join(' ').trim();
+  };
+  const bound = { authority: 'bound.example.com' };
+  const nonce = { 'www-authenticate': 'DPoP error="use_dpop_nonce"', 'dpop-nonce': 'n' };
+  const rows: readonly [string, string, EntryWish, string?][] = [
+    ['a 401', 'refused refused', {}],
+    ['gRPC status 16', 'refused refused', { status: 200, headers: { 'grpc-status': '16' } }],
+    ['a 503', 'failed failed', { status: 503 }],
+    ['a 429', 'failed failed', { status: 429 }],
+    ['gRPC status 14', 'failed failed', { status: 200, headers: { 'grpc-status': '14' } }],
+    ['a reset', 'failed failed', { status: 0 }],
+    ['an answer that brings a nonce', 'answered failed', { status: 200, headers: { 'dpop-nonce': 'n' } }],
+    ['heal_on: off', 'refused failed heal_off', { authority: 'off.example.com' }, 'off'],
+    ['another path', 'refused failed not_ours', { path: '/login' }],
+    ['a nonce that is asked for', 'refused nonce_demanded', { ...bound, headers: nonce }, 'bound'],
+    ['the same where no proof is ours', 'refused failed not_a_token_fault', { headers: nonce }],
+    [
+      'a bound token that is refused',
+      'refused refused',
+      { ...bound, headers: { 'www-authenticate': 'DPoP error="invalid_token"' } },
+      'bound',
+    ],
+    [
+      'a proof that is refused',
+      'refused failed not_a_token_fault',
+      { ...bound, headers: { 'www-authenticate': 'DPoP error="invalid_dpop_proof"' } },
+      'bound',
+    ],
+    ['another door’s cluster', 'not ours', { tags: { 'bearerd.door': 'push' } }],
+    ['an unknown source', 'refused failed malformed', {}, 'nobody'],
+  ];
+  for (const [what, expected, wish, source] of rows) assert.equal(of(wish, source), expected, what);
+});
+
+test('push: an attempt of the attempt door is not judged twice', () => {
+  assert.equal(push({ tags: { 'bearerd.source': 'orders', 'bearerd.door': 'attempt' } }), 'no refusal');
 });

@@ -286,6 +286,36 @@ describe('the attempt door', () => {
   });
 });
 
+describe('proofs', () => {
+  const proof = { upstreamUrl: 'https://api.example.com', dpop: true, sign: undefined };
+  const bound: PolicySketch = { ...orders, proof };
+
+  test('are refused for check and push by name, and served best by attempt', () => {
+    for (const door of ['check', 'push'] as const) {
+      assert.match(
+        problemsOf(() => generated(door, [bound]))[0]!,
+        new RegExp(`^outbound\\.orders: DPoP proofs cannot be served by ${door}`),
+      );
+    }
+    const cluster = generated('best', [bound]).cluster('orders.orders.example.com');
+    assert.equal(cluster.metadata?.filter_metadata.bearerd['door'], 'attempt');
+  });
+
+  test('have one more retry for a nonce, and every answer that brings one is reported', () => {
+    const bootstrap = generated('attempt', [bound]);
+    const retry = bootstrap.route('GET', 'orders.example.com', '/')?.route?.retry_policy;
+    assert.equal(retry?.['num_retries'], 2);
+    const [log] = bootstrap.filter('envoy.filters.http.router').typed_config.upstream_log;
+    assert.match(JSON.stringify(log.filter), /'dpop-nonce' in response.headers/);
+    const headers = log.typed_config.additional_response_headers_to_log;
+    for (const name of ['www-authenticate', 'dpop-nonce']) assert.ok(headers.includes(name), name);
+    const off = generated('attempt', [{ ...bound, healOn: 'off' }]);
+    const only = off.route('GET', 'orders.example.com', '/')?.route?.retry_policy;
+    assert.match(JSON.stringify(only?.['retriable_headers']), /use_dpop_nonce/);
+    assert.equal(only?.['retriable_status_codes'], undefined);
+  });
+});
+
 describe('the best door', () => {
   test('is push where Envoy can decide alone, else attempt', () => {
     const strict: PolicySketch = { ...legacy, neverStale: true };
