@@ -37,9 +37,10 @@ async function tell(): Promise<void> {
   await world.ready();
   const check = await world.startEnvoy('check');
   const push = await world.startEnvoy('push');
+  const attempt = await world.startEnvoy('attempt');
   account.line(`identity provider ${world.provider.issuer}, upstream https on port ${world.upstream.port},`);
   account.line(
-    `Envoy ${check.envoy.version} with the check door ${check.url} and with the push door ${push.url}`,
+    `Envoy ${check.envoy.version} with the check door ${check.url}, the push door ${push.url} and the attempt door ${attempt.url}`,
   );
 
   async function step(what: string, expected: number, run: () => Promise<readonly Answer[]>): Promise<void> {
@@ -87,6 +88,15 @@ async function tell(): Promise<void> {
     );
     return answers;
   });
+  await step(
+    'the attempt door: Envoy asks about each attempt, a revoked token heals at once',
+    200,
+    async () => {
+      const before = await one(attempt);
+      world.upstream.revoke();
+      return [...before, ...(await one(attempt))];
+    },
+  );
 
   await step('the identity provider is stopped; requests go on', 200, async () => {
     await world.provider.stop();
@@ -119,6 +129,7 @@ async function tell(): Promise<void> {
     account.title('Left running; end it with Ctrl-C. Try:');
     account.line(`curl -i -H 'Host: ${ORDERS}' ${push.url}/v1/orders    (push door)`);
     account.line(`curl -i -H 'Host: ${ORDERS}' ${check.url}/v1/orders    (check door)`);
+    account.line(`curl -i -H 'Host: ${ORDERS}' ${attempt.url}/v1/orders    (attempt door)`);
     account.line(`curl --unix-socket ${world.folder}/admin.sock http://admin/status`);
     account.line(`configuration: ${world.configFile}`);
     await new Promise((resolve) => {
