@@ -46,7 +46,8 @@ test('a TLS handshake that never ends is given up after 3 s', async (t) => {
   const port = await listening(t, createSocketServer());
   const { ms, code } = await failing(t, 'connect', () => client(t).fetch(`https://127.0.0.1:${port}/`, GET));
   assert.equal(code, 'source_timeout');
-  assert.ok(ms > 2_900 && ms < 4_800, `${ms} ms`);
+  // A second for a busy machine.
+  assert.ok(ms > 2_400 && ms < 4_000, `${ms} ms`);
 });
 
 const SLOW: readonly (readonly [what: string, answer: RequestListener])[] = [
