@@ -13,9 +13,10 @@ Secrets are not read and nothing is fetched. Exit code 0 = no problem, 1 = probl
     const { positionals } = parseArguments(args, []);
     const [file, ...rest] = positionals;
     if (file === undefined || rest.length > 0) throw new UsageError('expected one FILE');
-    const { sources, outbound } = await loadConfig(file);
+    const { sources, outbound, inbound } = await loadConfig(file);
+    const incoming = inbound && `, ${counted(inbound.policies.length, 'inbound policy', 'inbound policies')}`;
     out(
-      `${file}: ok, ${counted(sources.length, 'source')}, ${counted(outbound.length, 'policy', 'policies')}\n`,
+      `${file}: ok, ${counted(sources.length, 'source')}, ${counted(outbound.length, 'policy', 'policies')}${incoming ?? ''}\n`,
     );
     return 0;
   },

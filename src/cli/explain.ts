@@ -9,19 +9,20 @@ import { compilePolicies } from '../policy/compile.ts';
 import { parseAskedRequest } from '../policy/outcome.ts';
 import type { Policy } from '../policy/policy.ts';
 import { namesOf } from '../policy/subject-headers.ts';
-import { parseArguments, required } from './arguments.ts';
+import { oneOf, parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
+import { inboundExplanation } from './explain-inbound.ts';
 
 export const explain: Command = {
-  help: `Usage: bearerd explain --config FILE METHOD URL
+  help: `Usage: bearerd explain --config FILE [--side outbound|inbound] METHOD URL
 
 Tells which policy, source and door serve a request as the app sends it, and which headers it gets. Nothing is fetched
-and no token is shown.
+and no token is shown. With --side inbound: which policy decides on a request that comes in, and what it asks for.
 
 Example: bearerd explain --config bearerd.yaml GET http://orders.prod.svc.cluster.local/v1/orders
 `,
   async run(args, { out }) {
-    const parsed = parseArguments(args, ['config']);
+    const parsed = parseArguments(args, ['config', 'side']);
     const [method, url, ...rest] = parsed.positionals;
     if (method === undefined || url === undefined || rest.length > 0)
       throw new UsageError('expected METHOD URL');
@@ -32,7 +33,9 @@ Example: bearerd explain --config bearerd.yaml GET http://orders.prod.svc.cluste
       );
     }
     const config = await loadConfig(required(parsed, 'config'));
-    out(explanation(config, request.method, request.scheme, request.host, request.path));
+    const side = oneOf('side', parsed.flags['side'] ?? 'outbound', ['outbound', 'inbound']);
+    const explain = side === 'inbound' ? inboundExplanation : explanation;
+    out(explain(config, request.method, request.scheme, request.host, request.path));
     return 0;
   },
 };

@@ -6,6 +6,9 @@ export interface BucketSize {
   readonly burst: number;
 }
 
+/** A sum of small parts falls short of one by rounding. */
+const WHOLE = 1 - 1e-9;
+
 export class TokenBucket {
   readonly #size: BucketSize;
   #tokens: number;
@@ -20,7 +23,7 @@ export class TokenBucket {
   /** Takes one. 0 = had; else milliseconds until there is one. */
   take(now: number): number {
     this.#fill(now);
-    if (this.#tokens >= 1) {
+    if (this.#tokens >= WHOLE) {
       this.#tokens--;
       return 0;
     }
@@ -30,7 +33,7 @@ export class TokenBucket {
   /** Whether there is one, and none taken. 0 = yes; else milliseconds until there is. */
   waitMs(now: number): number {
     this.#fill(now);
-    if (this.#tokens >= 1) return 0;
+    if (this.#tokens >= WHOLE) return 0;
     return Math.max(1, ((1 - this.#tokens) * this.#size.perMs) / this.#size.requests);
   }
 
