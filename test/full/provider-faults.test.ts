@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasGo } from '../../tools/parts/go.ts';
+import { TESTED_ENVOYS } from '../support/envoy.ts';
 import { type OutageWorld, startOutageWorld, underFault } from '../support/outage.ts';
 import { type Fault, sendJson, type TokenAnswer } from '../support/scripted-provider.ts';
 
@@ -91,3 +92,16 @@ describe('each fault by itself', () => {
     });
   });
 });
+
+for (const version of TESTED_ENVOYS) {
+  test(`Envoy ${version}: away past the credential’s end`, async (t) => {
+    const outage = await startOutageWorld({ lifetimeSeconds: LIFE, version });
+    t.after(() => outage.stop());
+    const { provider } = outage;
+    await underFault(t, outage, {
+      begin: () => provider.stop(),
+      end: () => provider.start(),
+      holdMs: HOLD_MS,
+    });
+  });
+}
