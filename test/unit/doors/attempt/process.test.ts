@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, verify } from 'node:crypto';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import type { MessageSignatureConfig } from '../../../../src/config/config.ts';
 import type { IssueRequest, TokenSource } from '../../../../src/credential/credential.ts';
 import { createCredentialStore } from '../../../../src/credential/store.ts';
@@ -291,4 +292,27 @@ test('what is no message with request headers is refused, never passed', async (
     );
   }
   assert.equal(recorded.named('attemptDecided').length, 3);
+});
+
+test('bytes of any kind are answered or refused, and nothing else happens', async () => {
+  const { raw } = await door();
+  const good = attemptMessage({ headers: { authorization: 'Bearer of-the-app' } });
+  const one = (bytes: Uint8Array): void => {
+    try {
+      void raw(Buffer.from(bytes));
+    } catch (error) {
+      assert.ok(error instanceof GrpcError && error.code === GrpcStatus.INVALID_ARGUMENT, String(error));
+    }
+  };
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 400 }), one), { numRuns: 2_000 });
+  const flips = fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 });
+  fc.assert(
+    fc.property(flips, fc.nat(good.length), (changes, length) => {
+      const bytes = Buffer.from(good);
+      for (const [at, value] of changes) bytes[at] = value;
+      one(bytes);
+      one(bytes.subarray(0, length));
+    }),
+    { numRuns: 2_000 },
+  );
 });
