@@ -137,6 +137,29 @@ for (const version of TESTED_ENVOYS) {
   });
 }
 
+for (const [what, find, replace, status] of [
+  ['call metadata', 'key: x-bearerd-side\n', 'value: outbound', 503],
+  ['the route', 'context_extensions:\n', 'side: outbound', 403],
+] as const) {
+  test(`${what} that speaks of another side lets nobody in`, async (t) => {
+    const world = await startInboundEnvoy(t, {
+      inbound: INBOUND,
+      files: { 'other.json': jwkSet(otherKey) },
+      patch(yaml) {
+        const at = yaml.indexOf(find) + find.length;
+        const line = /.*\n/.exec(yaml.slice(at))![0];
+        return (
+          yaml.slice(0, at) + line.replace(/(value|side): inbound/, replace) + yaml.slice(at + line.length)
+        );
+      },
+    });
+    const authorization = `Bearer ${signToken(world.key, claims())}`;
+    assert.equal((await world.send('/read/1', { authorization })).status, status);
+    assert.equal((await world.send('/open/1')).status, status);
+    assert.equal(world.arrived(), 0);
+  });
+}
+
 describe('over HTTP/2', () => {
   test('two Authorization headers are refused, one is not', async (t) => {
     const world = await startInboundEnvoy(t, {

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startIdentityProvider } from '../../../demo/identity-provider.ts';
 import { createIssuerKeys } from '../../../src/inbound/issuer-keys.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { inboundRequest, readInboundAnswer } from '../../support/inbound-messages.ts';
 import { AUDIENCE, goodClaims, startInbound } from '../../support/inbound-world.ts';
 import { createRecordingObserver } from '../../support/recording-observer.ts';
 import { createTestKey, jwkSet, signToken } from '../../support/token-issuer.ts';
@@ -35,6 +36,42 @@ test('a token of a real OpenID provider, its keys found by discovery', async (t)
   const { status, set } = await world.bearer(access_token);
   assert.equal(status, 200, world.reasons().join());
   assert.deepEqual(set, { 'x-client': 'checkout' });
+});
+
+test('an issuer that never answers costs a caller max_wait and no more, whatever deadline Envoy has', async (t) => {
+  const silent = createServer(() => {});
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    silent.closeAllConnections();
+    silent.close();
+  });
+  const world = await startInbound(
+    t,
+    `
+  issuers:
+    idp:
+      issuer: https://idp.example.com
+      jwks_uri: "http://127.0.0.1:${(silent.address() as { port: number }).port}/jwks"
+      audience: orders
+  policies: [{ name: api, match: {} }]
+max_wait: 300ms
+`,
+    {},
+    { waitForKeys: false },
+  );
+  assert.deepEqual(world.door.missing(), ['keys of idp']);
+  for (const timeoutMs of [undefined, 600_000, 100]) {
+    const begun = performance.now();
+    const message = inboundRequest({ headers: { authorization: `Bearer ${world.token()}` } });
+    const bytes = await world.door.check(message, { timeoutMs, signal: new AbortController().signal });
+    const { status, headers } = readInboundAnswer(bytes);
+    const ms = performance.now() - begun;
+    t.diagnostic(`deadline ${timeoutMs}: ${ms.toFixed(0)} ms`);
+    assert.equal(status, 503);
+    assert.ok(headers['retry-after']);
+    const bound = Math.min(300, 0.7 * (timeoutMs ?? 600_000));
+    assert.ok(ms >= bound - 5 && ms < bound + 200, `${ms} ms`);
+  }
 });
 
 describe('keys over time', () => {
