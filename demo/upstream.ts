@@ -1,14 +1,14 @@
 // An API that trusts nobody: mTLS, and a JWT with the right signature, issuer, audience, scope and expiry.
 import { readFileSync } from 'node:fs';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer as createPlainServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import type { CertificateFiles } from './certificates.ts';
 
 export interface UpstreamOptions {
-  readonly certificate: CertificateFiles;
-  readonly clientCa: string;
+  /** undefined = plain HTTP, where something else does TLS. */
+  readonly tls: { readonly certificate: CertificateFiles; readonly clientCa: string } | undefined;
   readonly jwks: JSONWebKeySet;
   readonly issuer: string;
   readonly audience: string;
@@ -68,10 +68,9 @@ export async function startUpstream(options: UpstreamOptions): Promise<Upstream>
       if (payload.exp! * 1_000 <= Date.now()) throw Object.assign(new Error(), { code: 'ERR_JWT_EXPIRED' });
       lastAccepted = payload.jti!;
       counts.accepted++;
-      const peer = (request.socket as TLSSocket).getPeerCertificate();
       send(response, 200, {
         path: url,
-        client_certificate: peer.subject?.CN,
+        client_certificate: commonNameOf(request),
         token: { client_id: payload['client_id'], audience: payload.aud, scope: payload['scope'] },
       });
     } catch (error) {
@@ -82,18 +81,20 @@ export async function startUpstream(options: UpstreamOptions): Promise<Upstream>
     }
   }
 
-  const server = createServer(
-    {
-      cert: readFileSync(options.certificate.cert),
-      key: readFileSync(options.certificate.key),
-      ca: readFileSync(options.clientCa),
-      requestCert: true,
-      rejectUnauthorized: true,
-    },
-    (request, response) => void answer(request, response),
-  );
-  // Node's default of 5 s would end a connection in the moment in which Envoy uses it again.
-  server.keepAliveTimeout = 120_000;
+  const listener = (request: IncomingMessage, response: ServerResponse) => void answer(request, response);
+  const server =
+    options.tls === undefined
+      ? createPlainServer(listener)
+      : createServer(
+          {
+            cert: readFileSync(options.tls.certificate.cert),
+            key: readFileSync(options.tls.certificate.key),
+            ca: readFileSync(options.tls.clientCa),
+            requestCert: true,
+            rejectUnauthorized: true,
+          },
+          listener,
+        );
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(0, '127.0.0.1', resolve);
@@ -119,6 +120,10 @@ export async function startUpstream(options: UpstreamOptions): Promise<Upstream>
         server.closeAllConnections();
       }),
   };
+}
+
+function commonNameOf({ socket }: IncomingMessage): string | string[] | undefined {
+  return 'getPeerCertificate' in socket ? (socket as TLSSocket).getPeerCertificate().subject?.CN : undefined;
 }
 
 function send(response: ServerResponse, status: number, body: object): void {

@@ -38,6 +38,8 @@ export interface WorldOptions {
   readonly lifetimeSeconds?: number;
   /** Where requests of the policy go instead, in plain text, e.g. a gRPC server. */
   readonly upstreamPort?: number;
+  /** The upstream is reached without mTLS, which a mesh may do. */
+  readonly plainUpstream?: boolean;
   /** Lines below `listen.check`, instead of a Unix socket; `FOLDER` stands for the world's folder. */
   readonly check?: string;
   /** The provider is away at first. */
@@ -98,8 +100,9 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     authority,
   );
   const upstream = await startUpstream({
-    certificate: await authority.issue('api', 'server'),
-    clientCa: authority.ca,
+    tls: options.plainUpstream
+      ? undefined
+      : { certificate: await authority.issue('api', 'server'), clientCa: authority.ca },
     jwks: provider.jwks,
     issuer: provider.issuer,
     audience: CLIENT.audience,

@@ -76,8 +76,14 @@ export async function startIstio(parts: IstioParts, cluster: Kubernetes): Promis
   return {
     process: pilot,
     async sync() {
-      const proxies = (await (await fetch(`${debug}/debug/syncz`)).json()) as unknown;
-      return statuses(proxies);
+      const [proxy] = (await (await fetch(`${debug}/debug/syncz`)).json()) as {
+        resources: Record<string, { sent?: string; acked?: string; lastError?: string; error?: string }>;
+      }[];
+      return Object.entries(proxy?.resources ?? {}).map(([type, { sent, acked, lastError, error }]) => ({
+        type: type.split('.').at(-1)!,
+        acked: sent === acked,
+        error: lastError ?? error,
+      }));
     },
     async joinEnvoy(namespace, port) {
       const sidecar = {
@@ -157,24 +163,4 @@ export async function startIstio(parts: IstioParts, cluster: Kubernetes): Promis
       await pilot.stop();
     },
   };
-}
-
-/** The page's shape differs between versions of Istio: entries are told by their fields. */
-function statuses(page: unknown): SyncStatus[] {
-  if (typeof page !== 'object' || page === null) return [];
-  if (Array.isArray(page)) return page.flatMap(statuses);
-  const entry = page as Record<string, unknown>;
-  const type = entry['typeUrl'] ?? entry['type_url'];
-  if (typeof type === 'string') {
-    const status = String(entry['configStatus'] ?? entry['config_status'] ?? '');
-    const error = entry['errorState'] ?? entry['error_state'];
-    return [
-      {
-        type: type.split('.').at(-1)!,
-        acked: status === 'SYNCED' || status === 'ACKED',
-        error: error === undefined ? undefined : JSON.stringify(error),
-      },
-    ];
-  }
-  return Object.values(entry).flatMap(statuses);
 }
