@@ -9,6 +9,7 @@ import {
   PROBE_MS,
   QUEUE_LENGTH,
 } from '../../credential/numbers.ts';
+import { createRate } from '../../credential/rate.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { CredentialError } from '../../lib/errors.ts';
 import type { EndpointRefusal, Observer } from '../../telemetry/observer.ts';
@@ -50,6 +51,8 @@ export function createEndpoint(name: string, deps: EndpointDeps): Endpoint {
   const { clock, observer } = deps;
   const allowance: Allowance = createAllowance(deps.refreshesPerHour, clock);
   const queue = createTurnQueue(clock);
+  // A little less than the timers' pause, which would else find the next one not quite there.
+  const hedges = createRate(1, PROBE_MS * 0.9, clock);
   const breaker = createBreaker({
     clock,
     random: deps.random,
@@ -131,7 +134,8 @@ export function createEndpoint(name: string, deps: EndpointDeps): Endpoint {
 
   /**
    * After `afterMs` without an answer another call every 500 ms: one that was swallowed never tells that the way is free
-   * again. The first answer counts.
+   * again. The first answer counts. One in 500 ms for all calls of the endpoint: what is slow because of its load must not
+   * get more of it.
    */
   function hedged<T>(
     send: (signal: AbortSignal) => Promise<T>,
@@ -143,8 +147,12 @@ export function createEndpoint(name: string, deps: EndpointDeps): Endpoint {
     let timer: Timer | undefined;
     function next(nextMs: number): void {
       if (signal.aborted) return;
-      if (open++ > 0) observer.endpointCalled(name, 'probe');
       if (nextMs < CALL_MS) timer = clock.setTimer(() => next(PROBE_MS), nextMs);
+      if (open > 0) {
+        if (!hedges.take()) return;
+        observer.endpointCalled(name, 'probe');
+      }
+      open++;
       send(signal).then(resolve, (error: unknown) => {
         if (--open === 0) reject(error);
       });

@@ -133,6 +133,21 @@ describe('an endpoint', () => {
     assert.equal(calls(), 3);
   });
 
+  test('that is slow because of its load gets no more of it: beside 32 waiting calls one in 500 ms is sent', async () => {
+    const { clock, needed, calls, answerWith } = setup();
+    answerWith(
+      (signal) =>
+        new Promise((resolve) => {
+          const timer = clock.setTimer(() => resolve('token'), 4_000);
+          signal.addEventListener('abort', () => timer.cancel());
+        }),
+    );
+    const all = Array.from({ length: 32 }, (_, i) => needed(10_000, `s${i}`));
+    await clock.advance(4_000);
+    assert.equal((await Promise.all(all)).length, 32);
+    assert.ok(calls() <= 32 + 5, `${calls()} calls`);
+  });
+
   test('what stood in line when the breaker opened is not sent', async () => {
     const { needed, calls, answerWith } = setup();
     const fails: (() => void)[] = [];
