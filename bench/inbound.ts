@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parseConfig } from '../src/config/parse.ts';
 import { createInboundDoor } from '../src/doors/inbound/inbound-door.ts';
+import { createLasting } from '../src/inbound/lasting.ts';
 import { systemClock } from '../src/lib/clock.ts';
 import { nullObserver } from '../src/telemetry/observer.ts';
 import { type StartedEnvoy, startEnvoy } from '../test/support/envoy.ts';
@@ -81,6 +82,7 @@ async function inProcess(folder: string, key: TestKey): Promise<Figure[]> {
     env: {},
     observer: nullObserver,
     random: Math.random,
+    lasting: createLasting(systemClock),
   });
   door.start();
   while (door.missing().length > 0) await new Promise((resolve) => setImmediate(resolve));

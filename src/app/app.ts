@@ -7,6 +7,7 @@ import { createCarriedRing } from '../doors/feedback/carried-ring.ts';
 import { createNonces } from '../doors/feedback/nonces.ts';
 import type { InboundDoor } from '../doors/inbound/inbound-door.ts';
 import { createPushedSecrets } from '../doors/push/pushed-secrets.ts';
+import type { Lasting } from '../inbound/lasting.ts';
 import type { Clock } from '../lib/clock.ts';
 import { ConfigError } from '../lib/errors.ts';
 import { fingerprint } from '../lib/fingerprint.ts';
@@ -114,6 +115,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   let listeningSince: number | undefined;
   let stopping = false;
 
+  let lasting: Lasting | undefined;
   let inbound = await createInbound(config);
   const missing = (): readonly string[] => [...store.missing(), ...(inbound?.missing() ?? [])];
   const listening: ListenerDeps = {
@@ -181,8 +183,12 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   // jose and undici are resident memory that a configuration without inbound need not pay.
   async function createInbound(configured: Config): Promise<InboundDoor | undefined> {
     if (configured.inbound === undefined) return undefined;
-    const { createInboundDoor } = await import('../doors/inbound/inbound-door.ts');
-    return createInboundDoor(configured, configured.inbound, { clock, env, observer, random });
+    const [{ createInboundDoor }, { createLasting }] = await Promise.all([
+      import('../doors/inbound/inbound-door.ts'),
+      import('../inbound/lasting.ts'),
+    ]);
+    lasting ??= createLasting(clock);
+    return createInboundDoor(configured, configured.inbound, { clock, env, observer, random, lasting });
   }
 
   let reloading: Promise<boolean> = Promise.resolve(true);

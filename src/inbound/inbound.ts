@@ -12,15 +12,16 @@ import { createIntrospection } from './introspection.ts';
 import { createIssuerKeys } from './issuer-keys.ts';
 import { createLoader } from './jwks-location.ts';
 import { createJwtIssuer, type TokenVerifier } from './jwt-issuer.ts';
+import type { Lasting } from './lasting.ts';
 import { compileInboundPolicies, type InboundPolicy } from './policy.ts';
 import type { RefusalReason } from './refusal.ts';
-import { createReplayMemory, type ReplayMemory } from './replay.ts';
+import type { ReplayMemory } from './replay.ts';
 import { createRevocationFile } from './revocation-file.ts';
 import { type RevocationSource, Revocations } from './revocations.ts';
 import { createRolesFile, Roles } from './roles.ts';
 import { createSignerKeys, type SignerKeys } from './signer-keys.ts';
 import { timeRefusal } from './time-rule.ts';
-import { createTokenTime, type TokenTime } from './token-time.ts';
+import type { TokenTime } from './token-time.ts';
 import type { VerifiedToken } from './verified-token.ts';
 import { createVerifiers, type Verifiers } from './verifiers.ts';
 
@@ -29,6 +30,7 @@ export interface InboundDeps {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly observer: Observer;
   readonly random: () => number;
+  readonly lasting: Lasting;
 }
 
 export interface Denial {
@@ -54,7 +56,7 @@ export interface Inbound {
 
 export function createInbound(config: InboundConfig, deps: InboundDeps): Inbound {
   const { clock, observer } = deps;
-  const time = createTokenTime(clock);
+  const { time, replay } = deps.lasting;
   const issuers = config.issuers.map((issuer, index) => createIssuer(issuer, index, time, deps));
   const verifiers = createVerifiers(
     issuers.map((verifier, i) => {
@@ -89,7 +91,7 @@ export function createInbound(config: InboundConfig, deps: InboundDeps): Inbound
     verifiers,
     apiKeys,
     time,
-    replay: createReplayMemory(clock),
+    replay,
     signers,
     refusal(policy, token) {
       const now = time.now();

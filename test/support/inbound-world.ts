@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseConfig } from '../../src/config/parse.ts';
 import { createInboundDoor, type InboundDoor } from '../../src/doors/inbound/inbound-door.ts';
+import { createLasting } from '../../src/inbound/lasting.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import {
   type InboundAnswer,
@@ -68,6 +69,7 @@ export async function startInbound(
     env: {},
     observer: told.observer,
     random: Math.random,
+    lasting: createLasting(clock),
   });
   t.after(() => {
     door.stop();
