@@ -137,4 +137,35 @@ describe('exchanges', () => {
     }
     assert.deepEqual(named('peerFault'), []);
   });
+
+  test('draining answers what waits, with GOAWAY sent, and ends after the grace what does not end', async () => {
+    const address = sockets.address('d.sock');
+    const draining = createRawFront(new Map(), {
+      observer,
+      name: 'check',
+      exchanges: new Map(Object.entries(handlers).map(([path, handler]) => [path, () => handler])),
+    });
+    await draining.listen(address);
+    const other = new grpc.Client(`unix://${address.path}`, grpc.credentials.createInsecure());
+    const statuses = ['/t.T/EchoLater', '/t.T/Hangs'].map((method) => {
+      const call = other.makeBidiStreamRequest(method, bytes, bytes, new grpc.Metadata(), {});
+      const answers: string[] = [];
+      call.on('data', (answer: Buffer) => answers.push(String(answer)));
+      call.on('error', () => {});
+      call.write(Buffer.from('x'));
+      return new Promise<[string[], number]>((resolve) =>
+        call.on('status', ({ code }) => resolve([answers, code])),
+      );
+    });
+    await sleep(20);
+    const begun = performance.now();
+    await draining.drain(300);
+    assert.ok(performance.now() - begun < 2_000);
+    const [later, hangs] = await Promise.all(statuses);
+    assert.deepEqual(later, [['x'], GrpcStatus.OK]);
+    // Whatever grpc-js calls it: no answer, and not OK, which Envoy would take for "go on without".
+    assert.deepEqual(hangs![0], []);
+    assert.notEqual(hangs![1], GrpcStatus.OK);
+    other.close();
+  });
 });

@@ -12,8 +12,8 @@ export function piecesText(built: BuiltParts, plan: Plan): string {
     [
       [
         'Clusters of the upstreams. Yours have other addresses and TLS settings: keep those, and take over metadata,',
-        'circuit_breakers and typed_extension_protocol_options as a whole. Never put an injector into a passthrough or',
-        'ORIGINAL_DST cluster, nor into one that also serves hosts of no policy, and one source only into each.',
+        'circuit_breakers and typed_extension_protocol_options as a whole. Never put an injector or a processor into a',
+        'passthrough or ORIGINAL_DST cluster, nor into one that also serves hosts of no policy, and one source only into each.',
       ].join('\n'),
       { clusters: built.upstreamClusters },
     ],
@@ -30,8 +30,9 @@ export function piecesText(built: BuiltParts, plan: Plan): string {
     ],
     [
       [
-        'Routes. Take over each route’s mark (typed_per_filter_config) and retry_policy; Envoy has one retry policy a',
-        'route, so this one takes the place of yours. No rewrite of host or path on a route of a policy.',
+        'Routes. Take over each route’s mark (typed_per_filter_config) and retry_policy, and a virtual host’s',
+        'include_request_attempt_count; Envoy has one retry policy a route, so this one takes the place of yours. No rewrite',
+        'of host or path on a route of a policy.',
         ...plan.policies.map((p) => `  ${p.name}: ${p.door}`),
       ].join('\n'),
       { route_config: manager.route_config },
