@@ -1,12 +1,18 @@
 // The attempt door on real Envoys: every attempt asks, and the app sees no refusal.
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createLocalJWKSet, jwtVerify } from 'jose';
 import { parse, stringify } from 'yaml';
 import { createWorld, OPEN } from '../../demo/world.ts';
 import { TESTED_ENVOYS } from '../support/envoy.ts';
+import { startGateway } from '../support/gateway.ts';
+import { startWorkloadApi } from '../support/workload-api.ts';
 import { startedWorld } from '../support/world.ts';
 
 interface Seen {
@@ -146,4 +152,33 @@ test('an upstream that always says 401 gets one extra attempt a request and few 
   assert.equal(upstream.seen.length, 200);
   t.diagnostic(`${world.provider.tokenCalls} token calls`);
   assert.ok(world.provider.tokenCalls <= 7, `${world.provider.tokenCalls} token calls`);
+});
+
+test('a JWT-SVID that is refused is followed by a new one inside the same request', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'bearerd-spiffe-'));
+  const api = await startWorkloadApi({ socket: join(folder, 'agent.sock') });
+  t.after(async () => {
+    await api.stop();
+    rmSync(folder, { recursive: true });
+  });
+  const revoked = new Set<unknown>();
+  const gateway = await startGateway(t, {
+    sources: `  orders: { required: true, spiffe_jwt: { socket: "unix://${api.socket}", audience: orders } }`,
+    async upstream(request, response) {
+      const token = (request.headers.authorization ?? '').replace('Bearer ', '');
+      const { payload } = await jwtVerify(token, createLocalJWKSet(api.jwks()), { audience: 'orders' });
+      response.writeHead(revoked.has(payload.jti) ? 401 : 200).end(payload.jti);
+    },
+  });
+  await gateway.ready();
+  const { send } = await gateway.startEnvoy('attempt');
+  for (let i = 0; i < 3; i++) {
+    const { status, body: jti } = await send('/x');
+    assert.equal(status, 200);
+    revoked.add(jti);
+    const healed = await send('/x');
+    t.diagnostic(`healed in ${healed.ms.toFixed(0)} ms`);
+    assert.equal(healed.status, 200);
+    assert.notEqual(healed.body, jti);
+  }
 });
