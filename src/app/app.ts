@@ -1,4 +1,5 @@
 // Composition root: the only folder that sees both the hot and the slow arm. No process state is touched here.
+import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
 import { buildJwks } from '../credential/jwks.ts';
 import { type ChangeableStore, createCredentialStore } from '../credential/store.ts';
@@ -80,6 +81,8 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     audit ? createTeeObserver(audit.observer, logged) : logged,
     metrics.observer,
   );
+  // The pod's name where there is one.
+  const pod = hostname();
   const { refreshesPerHour } = config.limits;
   const endpoints = createEndpoints({ clock, random, observer, refreshesPerHour });
   // Its client is 18 MB of resident memory (measured).
@@ -98,7 +101,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   const attempted = createCarriedRing();
   const outcomes = createAttemptOutcomes(clock);
   const doors = { store, observer, clock, carried, attempted, outcomes, nonces: createNonces() };
-  let serving = createServing(config, compilePolicies(config), createKeys(config), doors);
+  let serving = createServing(config, compilePolicies(config, pod), createKeys(config), doors);
   const secrets = createPushedSecrets({ store, policies: serving.policies, clock });
   const feedback = {
     ...doors,
@@ -214,7 +217,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     const before = serving.config;
     if (stopping || fingerprint(next) === fingerprint(before)) return;
     refuseRestarts(before, next, 'the new configuration');
-    const policies = compilePolicies(next);
+    const policies = compilePolicies(next, pod);
     const unchanged = unchangedSources(before, next);
     const nextSources = await buildSources(next.sources, building, only(sources, unchanged));
     const keys = createKeys(next);

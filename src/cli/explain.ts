@@ -1,5 +1,5 @@
 // bearerd explain: what would happen to one request, without sending it and without a token.
-import type { Config, OutboundConfig, ProofConfig } from '../config/config.ts';
+import type { Config, OutboundConfig, ProofConfig, RolloutConfig } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { attemptRefusals } from '../doors/generate/attempt-refusals.ts';
 import { bestDoor } from '../doors/generate/best-door.ts';
@@ -71,6 +71,8 @@ function explanation(config: Config, method: string, scheme: string, host: strin
       ]);
     }
     if (policy.proof !== undefined) lines.push(['proof', proofText(policy.proof)]);
+    const mode = modeText(policy.rollout);
+    if (mode !== undefined) lines.push(['mode', mode]);
     lines.push(...doors(config, policy, found));
     lines.push(['heal_on', healing(found.healOn)]);
     lines.push([
@@ -114,6 +116,15 @@ function proofText({ upstreamUrl, dpop, sign }: ProofConfig): string {
     ...(sign === undefined ? [] : [`an HTTP message signature by ${sign.algorithm} (RFC 9421)`]),
   ];
   return `${kinds.join(' and ')} for ${upstreamUrl}, new for each attempt`;
+}
+
+/** undefined = in force for every request. */
+function modeText({ mode, percent, by }: RolloutConfig): string | undefined {
+  if (mode === 'shadow') return 'shadow: decided and counted, and nothing of the request is touched';
+  if (percent === undefined) return undefined;
+  return by === undefined
+    ? `in force in ${percent} % of the pods; the others touch nothing`
+    : `in force for ${percent} % of the values of ${by}; other requests are not touched`;
 }
 
 function healing(healOn: '401' | 'invalid_token' | 'off'): string {

@@ -119,6 +119,15 @@ export type SourceConfig = SourceBase &
     | TokenExchangeConfig
   );
 
+/** How far a policy is in force. */
+export interface RolloutConfig {
+  readonly mode: 'off' | 'shadow' | 'enforce';
+  /** Of the pods, or of the values of the header `by`; undefined = all. */
+  readonly percent: number | undefined;
+  /** Lower case. */
+  readonly by: string | undefined;
+}
+
 /** Which refusals of an upstream renew the credential. */
 export type HealOn = '401' | 'invalid_token' | 'off';
 
@@ -137,6 +146,7 @@ export interface OutboundConfig {
   readonly environment?: string | undefined;
   /** Where the request says for whom its credential is; undefined = the source's credential is everybody's. */
   readonly subject: SubjectHeaders | undefined;
+  readonly rollout: RolloutConfig;
   readonly healOn: HealOn;
   readonly onFailure: 'deny' | 'pass';
   /** Made anew for each attempt; undefined = the credential alone is enough. */

@@ -115,6 +115,7 @@ function toOutbound(
     inject,
     environment: policy.environment,
     subject: source.type === 'token_exchange' ? source.subject : undefined,
+    rollout: policy.mode,
     healOn: heal_on ?? (kinds[source.type].renewable ? '401' : 'off'),
     onFailure: on_failure,
     proof:

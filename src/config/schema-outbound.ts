@@ -1,6 +1,7 @@
 // The schema of a policy: which requests get which credential.
 import * as z from 'zod';
-import type { HostPattern } from './config.ts';
+import type { HostPattern, RolloutConfig } from './config.ts';
+import { parseHeaderName } from './header.ts';
 import { expandService, parseHostPattern } from './host-pattern.ts';
 import { refuse } from './invalid.ts';
 import { parsePathRegex, parsePathRule } from './path-rule.ts';
@@ -76,11 +77,39 @@ const match = z
     paths,
   }));
 
+const mode = z
+  .union(
+    [
+      // YAML reads off as false.
+      z.literal(['off', false, 'shadow', 'enforce']).transform(
+        (value): RolloutConfig => ({
+          mode: value === false ? 'off' : value,
+          percent: undefined,
+          by: undefined,
+        }),
+      ),
+      z
+        .strictObject({
+          percent: z.number().min(0).max(100).describe('Of the pods, or of the values of the header `by`.'),
+          by: parsed(z.string(), parseHeaderName)
+            .optional()
+            .describe('A header whose value decides, e.g. x-user-id. Default: the whole pod is in or out.'),
+        })
+        .transform(({ percent, by }): RolloutConfig => ({ mode: 'enforce', percent, by })),
+    ],
+    { error: 'expected off, shadow, enforce or { percent: 25 }' },
+  )
+  .prefault('enforce')
+  .describe(
+    'How far the policy is in force: enforce; { percent: 25 } for a share, the same each time; shadow decides and counts and changes nothing; off as if it were not there. Default enforce.',
+  );
+
 export const outbound = z
   .strictObject({
     name: nameText('policy').describe('Unique; stands in logs, metrics and the Envoy configuration.'),
     match,
     inject,
+    mode,
     environment: environment.optional(),
     upstream_url: upstreamUrl,
     sign,

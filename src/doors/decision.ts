@@ -6,6 +6,7 @@ import type { Clock } from '../lib/clock.ts';
 import { CredentialError } from '../lib/errors.ts';
 import { TokenBucket } from '../lib/token-bucket.ts';
 import type { Match, Policy, PolicyTable, SubjectHeaders } from '../policy/policy.ts';
+import type { Rollout } from '../policy/rollout.ts';
 import type { UnaryCall } from '../server/front.ts';
 import type { CheckDecision, CheckReason } from '../telemetry/observer.ts';
 import { waitWithin } from './deadline.ts';
@@ -120,7 +121,15 @@ export function createDecision(deps: DecisionDeps): Decision {
     // Whether the route was made for it: a forged Host on a route of something else draws no credential.
     if (!isMarked(request, match)) return withoutPolicy('unmarked');
     if (match === undefined) return withoutPolicy('unmatched');
-    return match;
+    return match.rollout === undefined ? match : rolledOut(match, match.rollout, request);
+  }
+
+  /** Watched only, or not in the share that the policy is in force for: nothing of the request is touched. */
+  function rolledOut(policy: Policy, rollout: Rollout, request: Asked): Policy | Uint8Array {
+    const why = rollout.withheld(rollout.by === undefined ? undefined : request.header(rollout.by));
+    if (why === undefined) return policy;
+    tally.decided(policy.name, 'pass', why);
+    return answers.passUntouched;
   }
 
   function isMarked({ mark, host, scheme }: Asked, match: Match): boolean {

@@ -2,7 +2,10 @@
 import type { CheckReason } from '../telemetry/observer.ts';
 
 /** Reasons that refuse a request. */
-export type DenialReason = Exclude<CheckReason, 'injected' | 'passed_without' | 'malformed'>;
+export type DenialReason = Exclude<
+  CheckReason,
+  'injected' | 'passed_without' | 'malformed' | 'shadow' | 'not_in_percent'
+>;
 
 export interface Denial {
   /** HTTP status that the app sees. */

@@ -3,17 +3,23 @@ import type { Config, OutboundConfig } from '../config/config.ts';
 import { coversHost } from './host-index.ts';
 import { compileInjection } from './injection.ts';
 import type { Policy, PolicyTable } from './policy.ts';
+import { compileRollout } from './rollout.ts';
 import { createRouteTable } from './route-table.ts';
 import { namesOf, readHeaders } from './subject-headers.ts';
 
+/** `pod` tells this process from others, for policies that are in force for a share of the pods. */
 export function compilePolicies(
   config: Pick<Config, 'outbound' | 'unmatched' | 'ambiguousPath'>,
+  pod = '',
 ): PolicyTable {
   const { unmatched, ambiguousPath } = config;
-  const policies = config.outbound.map(compilePolicy);
+  const policies = config.outbound.map((outbound, index) => compilePolicy(outbound, index, pod));
   const names = new Map(policies.map((policy) => [policy.name, policy]));
   const routes = createRouteTable(
-    config.outbound.map(({ match }, i) => ({ policy: policies[i]!, match })),
+    // One that is off is as if it were not there, but for its place in the file and its name in a route's mark.
+    config.outbound.flatMap(({ match, rollout }, i) =>
+      rollout.mode === 'off' ? [] : [{ policy: policies[i]!, match }],
+    ),
     ambiguousPath,
   );
   return {
@@ -31,7 +37,7 @@ export function compilePolicies(
   };
 }
 
-function compilePolicy(outbound: OutboundConfig, index: number): Policy {
+function compilePolicy(outbound: OutboundConfig, index: number, pod: string): Policy {
   const { name, inject, subject, proof, onFailure, rateLimit, healOn } = outbound;
   const injection = compileInjection(inject);
   const removes = namesOf(subject).filter((one) => !injection.headers.some((header) => header.name === one));
@@ -46,5 +52,6 @@ function compilePolicy(outbound: OutboundConfig, index: number): Policy {
     onFailure,
     rateLimit,
     healOn,
+    rollout: compileRollout(name, outbound.rollout, pod),
   };
 }

@@ -2,6 +2,7 @@
 import type { HealOn, ProofConfig, SubjectHeaders } from '../config/config.ts';
 import type { BucketSize } from '../lib/token-bucket.ts';
 import type { Injection } from './injection.ts';
+import type { Rollout } from './rollout.ts';
 
 export type { SubjectHeaders };
 
@@ -21,6 +22,8 @@ export interface Policy {
   readonly onFailure: 'deny' | 'pass';
   readonly rateLimit: BucketSize | undefined;
   readonly healOn: HealOn;
+  /** undefined = in force for every request. */
+  readonly rollout: Rollout | undefined;
 }
 
 /** `undefined` = no policy; 'ambiguous_path' = two parsers may read the path differently and the policy says deny. */

@@ -11,6 +11,8 @@ export type CheckReason =
   | 'ambiguous_path'
   | 'rate_limited' // of the policy
   | 'passed_without' // on_failure: pass
+  | 'shadow' // mode: shadow
+  | 'not_in_percent' // mode: { percent }
   | 'malformed' // the CheckRequest itself
   | CredentialErrorCode;
 

@@ -34,6 +34,7 @@ export function fakePolicies(wishes: readonly PolicyWish[]): PolicyTable {
       proof: wish.proof,
       onFailure: 'deny',
       rateLimit: undefined,
+      rollout: undefined,
       healOn: wish.healOn ?? '401',
     };
     return { wish, policy };

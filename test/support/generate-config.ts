@@ -41,6 +41,7 @@ export function outbound(sketch: PolicySketch): OutboundConfig {
       query: undefined,
     },
     subject: undefined,
+    rollout: { mode: 'enforce', percent: undefined, by: undefined },
     healOn: sketch.healOn ?? '401',
     onFailure: sketch.onFailure ?? 'deny',
     proof: sketch.proof,

@@ -2,7 +2,7 @@
 // is asked once an attempt and a retry carries a new credential.
 import type { Config, OutboundConfig } from '../../config/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
-import { namesOf } from '../../policy/subject-headers.ts';
+import { headersRead } from '../../policy/subject-headers.ts';
 import { headersOf, MARK, signedHeaders } from '../attempt/request.ts';
 import { bearerdTimeout, CHECK_CLUSTER } from './check-filter.ts';
 import type { PlannedPolicy } from './plan.ts';
@@ -56,7 +56,7 @@ export function attemptFilters(config: Config, policy: PlannedPolicy): unknown[]
   ];
 }
 
-function namesRead({ inject, subject, proof }: OutboundConfig): readonly string[] {
-  const injected = inject.headers.map(({ name }) => name);
-  return [...new Set([...injected, ...namesOf(subject), ...signedHeaders(proof)])];
+function namesRead(policy: OutboundConfig): readonly string[] {
+  const injected = policy.inject.headers.map(({ name }) => name);
+  return [...new Set([...injected, ...headersRead(policy), ...signedHeaders(policy.proof)])];
 }

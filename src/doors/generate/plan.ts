@@ -52,15 +52,17 @@ export interface Plan {
 }
 
 export function planDoors(config: Config, door: Door): Plan {
-  const policies = config.outbound.map(
-    (outbound): PlannedPolicy => ({
-      name: outbound.name,
-      source: outbound.inject.source,
-      config: outbound,
-      door: servingDoor(config, outbound, door),
-      headers: compileInjection(outbound.inject).headers,
-    }),
-  );
+  const policies = config.outbound
+    .filter(({ rollout }) => rollout.mode !== 'off')
+    .map(
+      (outbound): PlannedPolicy => ({
+        name: outbound.name,
+        source: outbound.inject.source,
+        config: outbound,
+        door: servingDoor(config, outbound, door),
+        headers: compileInjection(outbound.inject).headers,
+      }),
+    );
   return { policies, hosts: planHosts(policies) };
 }
 

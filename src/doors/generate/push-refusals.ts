@@ -28,6 +28,11 @@ export function pushRefusals(config: Config, policy: OutboundConfig): readonly s
       `${where}.rate_limit cannot be served by push, where bearerd sees no request; use the check door`,
     );
   }
+  if (policy.rollout.mode === 'shadow' || policy.rollout.percent !== undefined) {
+    reasons.push(
+      `${where}.mode cannot be served by push, where Envoy injects into every request or none; use the check or attempt door until the policy is enforced`,
+    );
+  }
   if (policy.neverStale) {
     reasons.push(
       `${where}.never_stale: true cannot be served by push, where Envoy keeps the last credential while bearerd is away; use the check door`,
