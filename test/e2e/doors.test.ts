@@ -1,4 +1,4 @@
-// A plain request leaves through real Envoy with a live token on it, through both doors, on three versions.
+// A plain request leaves through real Envoy with a live token on it, through every door, on three versions.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { OPEN, type SendOptions } from '../../demo/world.ts';
@@ -6,9 +6,9 @@ import { TESTED_ENVOYS } from '../support/envoy.ts';
 import { startedWorld } from '../support/world.ts';
 
 for (const version of TESTED_ENVOYS) {
-  test(`Envoy ${version}: both doors put the token on, once, in place of the app's own value`, async (t) => {
+  test(`Envoy ${version}: every door puts the token on, once, in place of the app's own value`, async (t) => {
     const world = await startedWorld(t, { version });
-    for (const door of ['check', 'push'] as const) {
+    for (const door of ['check', 'push', 'attempt'] as const) {
       const { send } = await world.startEnvoy(door);
       const plain = await send('/v1/orders');
       assert.equal(plain.status, 200, `${door}: ${plain.body}`);
@@ -20,7 +20,7 @@ for (const version of TESTED_ENVOYS) {
       assert.equal((await send('/open', { host: OPEN })).body.includes('"authorization":"none"'), true);
     }
     assert.equal(world.upstream.doubled, 0);
-    assert.equal(world.provider.tokenCalls, 1, 'one token call serves both doors');
+    assert.equal(world.provider.tokenCalls, 1, 'one token call serves all doors');
   });
 }
 
@@ -45,8 +45,8 @@ const TABLE: readonly (readonly [string, string, SendOptions, boolean])[] = [
   ['a parameter in the path', '/open/v1/x;a=b', {}, false],
 ];
 
-describe('one table of requests through both doors', () => {
-  for (const door of ['check', 'push'] as const) {
+describe('one table of requests through every door', () => {
+  for (const door of ['check', 'push', 'attempt'] as const) {
     test(`${door}: the same requests get the credential`, async (t) => {
       const world = await startedWorld(t, { paths: '[/open/v1/]' });
       const { send } = await world.startEnvoy(door);
