@@ -18,8 +18,8 @@ import { RELEASE, SPEND, TAKE, WRITE } from './scripts.ts';
 const LEASE_MS = 6_000;
 /** A request waits and the holder of the lease has been at it for so long: it may be dead, and we ask by ourselves. */
 const PATIENCE_MS = 2_000;
-/** In the background one waits for the lease's end, but less than the store waits for us. */
-const BACKGROUND_PATIENCE_MS = 4_500;
+/** In the background, and up to half as much again, so that a fleet does not go all at once; the store waits for 5 s. */
+const BACKGROUND_PATIENCE_MS = 2_500;
 /** With a credential in hand another's renewal is waited for this long, then looked for again later. */
 const RENEWAL_PATIENCE_MS = 1_500;
 const LOOK_AGAIN_MS = 3_000;
@@ -212,16 +212,15 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
   ): Promise<IssuedToken> {
     let now: Look | undefined = found;
     if (now.fence === undefined) {
-      const patienceMs = isCold ? PATIENCE_MS - (found.heldForMs ?? 0) : BACKGROUND_PATIENCE_MS;
+      const patienceMs = isCold
+        ? PATIENCE_MS - (found.heldForMs ?? 0)
+        : BACKGROUND_PATIENCE_MS * (1 + random() / 2);
       now = await awaitOther(names, request, () => true, patienceMs, isCold ? COLD_MS : BACKGROUND_MS);
     }
     if (now?.entry !== undefined) return take(now.entry, now.leftMs);
     if (now?.fence !== undefined) return fetchFor(names, now.fence, request);
-    // Redis went away, or the holder may be dead while somebody waits here.
-    if (isCold || now === undefined) return source.issue(request);
-    throw new CredentialError('credential_pending', 'another process fetches it and has not ended', {
-      retryable: true,
-    });
+    // Redis went away, or the holder may be dead.
+    return source.issue(request);
   }
 
   /** An entry whose renewal is due: one renews, and the others go on with what there is. */
@@ -267,12 +266,9 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
     if (leased === undefined) return source.issue(request);
     if (leased.fence !== undefined) return fetchFor(names, leased.fence, request);
     const later = await awaitOther(names, request, isOther, RENEWAL_PATIENCE_MS, BACKGROUND_MS);
-    if (later === undefined) return source.issue(request);
-    if (later.entry !== undefined && isOther(later.entry)) return take(later.entry, later.leftMs);
-    if (later.fence !== undefined) return fetchFor(names, later.fence, request);
-    throw new CredentialError('credential_pending', 'another process renews it and has not ended', {
-      retryable: true,
-    });
+    if (later?.entry !== undefined && isOther(later.entry)) return take(later.entry, later.leftMs);
+    if (later?.fence !== undefined) return fetchFor(names, later.fence, request);
+    return source.issue(request);
   }
 
   /** undefined = Redis went away. Throws where the fleet has used up its renewals before time. */

@@ -1,0 +1,293 @@
+// The shared cache on what people run: a cluster with a node killed, sentinels that fail over, a user with exactly the
+// documented rights, TLS, two tenants, and keys that are rotated under load.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createAuthority } from '../../../demo/certificates.ts';
+import type { RedisConfig } from '../../../src/config/config.ts';
+import { Secret } from '../../../src/lib/secret.ts';
+import { countingProvider, createMember, type Member, newKey } from '../../support/fleet.ts';
+import { freePorts } from '../../support/ports.ts';
+import { hasRedis, type StartedRedis, startRedis } from '../../support/redis.ts';
+
+const local = (ports: readonly number[]) => ports.map((port) => ({ host: '127.0.0.1', port }));
+
+/** Asks again and again until the provider is not called for it: the cache serves. Fails the test on any error. */
+async function untilShared(member: Member, provider: { calls: number }, limitMs: number): Promise<void> {
+  const begun = performance.now();
+  for (let calls = -1; calls !== provider.calls; ) {
+    assert.ok(performance.now() - begun < limitMs, `not shared within ${limitMs} ms`);
+    calls = provider.calls;
+    await sleep(100);
+    assert.match(await member.issue(), /^token-/);
+  }
+}
+
+describe('a cluster of three', () => {
+  test('serves the fleet, and a killed node costs misses until its replica takes over', async (t) => {
+    const ports = await freePorts(6);
+    const nodes = await Promise.all(
+      ports.map((port) =>
+        startRedis({
+          port,
+          settings: ['cluster-enabled yes', 'cluster-node-timeout 1000', 'cluster-replica-validity-factor 0'],
+        }),
+      ),
+    );
+    t.after(() => Promise.all(nodes.map((node) => node.stop())));
+    await formCluster(nodes);
+
+    const provider = countingProvider();
+    const key = newKey();
+    const redis: Partial<RedisConfig> = { kind: 'cluster', nodes: local(ports.slice(0, 3)) };
+    const members = Array.from({ length: 3 }, () => createMember(t, { port: 0, key, provider, redis }));
+    const values = await Promise.all(members.map((member) => member.issue()));
+    assert.deepEqual(new Set(values), new Set(['token-1']));
+    assert.equal(provider.calls, 1);
+
+    await Promise.all(nodes.slice(0, 3).map((node) => node.call('CLUSTER', 'COUNTKEYSINSLOT', '0')));
+    const held = await Promise.all(nodes.slice(0, 3).map(async (node) => Number(await node.call('DBSIZE'))));
+    await nodes[held.findIndex((count) => count > 0)]!.kill();
+    const begun = performance.now();
+    for (let i = 0; i < 5; i++) for (const member of members) assert.match(await member.issue(), /^token-/);
+    for (const member of members) await untilShared(member, provider, 30_000);
+    t.diagnostic(`all shared again ${(performance.now() - begun).toFixed(0)} ms after the kill`);
+    // Whoever was at it meanwhile has the same as the others again.
+    const after = await Promise.all(members.map((member) => member.issue()));
+    assert.equal(new Set(after).size, 1);
+  });
+});
+
+async function formCluster(nodes: readonly StartedRedis[]): Promise<void> {
+  const masters = nodes.slice(0, 3);
+  const slots = 16_384;
+  for (const [i, master] of masters.entries()) {
+    const from = Math.floor((i * slots) / 3);
+    const to = Math.floor(((i + 1) * slots) / 3) - 1;
+    await master.call('CLUSTER', 'ADDSLOTSRANGE', String(from), String(to));
+  }
+  for (const node of nodes.slice(1)) await node.call('CLUSTER', 'MEET', '127.0.0.1', String(nodes[0]!.port));
+  const ids = await Promise.all(masters.map((master) => master.call('CLUSTER', 'MYID') as Promise<string>));
+  await until(async () => {
+    for (const node of nodes) {
+      if (!String(await node.call('CLUSTER', 'INFO')).includes('cluster_known_nodes:6')) return false;
+    }
+    return true;
+  });
+  for (const [i, replica] of nodes.slice(3).entries()) {
+    await until(() =>
+      replica.call('CLUSTER', 'REPLICATE', ids[i]!).then(
+        () => true,
+        () => false,
+      ),
+    );
+  }
+  await until(async () => {
+    for (const node of nodes) {
+      if (!String(await node.call('CLUSTER', 'INFO')).includes('cluster_state:ok')) return false;
+    }
+    for (const replica of nodes.slice(3)) {
+      if (!String(await replica.call('INFO', 'replication')).includes('master_link_status:up')) return false;
+    }
+    return true;
+  });
+}
+
+async function until(isThere: () => Promise<boolean>, limitMs = 30_000): Promise<void> {
+  const deadline = performance.now() + limitMs;
+  while (!(await isThere())) {
+    assert.ok(performance.now() < deadline, `not there within ${limitMs} ms`);
+    await sleep(100);
+  }
+}
+
+test('sentinels fail over: the fleet goes on without an error and shares again', async (t) => {
+  const [masterPort, replicaPort, ...sentinelPorts] = await freePorts(5);
+  const master = await startRedis({ port: masterPort! });
+  const replica = await startRedis({ port: replicaPort!, settings: [`replicaof 127.0.0.1 ${masterPort}`] });
+  const sentinels = await Promise.all(
+    sentinelPorts.map((port) =>
+      startRedis({
+        port,
+        sentinel: true,
+        settings: [
+          `sentinel monitor main 127.0.0.1 ${masterPort} 2`,
+          'sentinel down-after-milliseconds main 1000',
+          'sentinel failover-timeout main 3000',
+        ],
+      }),
+    ),
+  );
+  t.after(() => Promise.all([master, replica, ...sentinels].map((node) => node.stop())));
+  await until(async () =>
+    String(await replica.call('INFO', 'replication')).includes('master_link_status:up'),
+  );
+  await until(async () =>
+    String(await sentinels[0]!.call('SENTINEL', 'CKQUORUM', 'main').catch(() => '')).startsWith('OK 3'),
+  );
+  const provider = countingProvider();
+  const key = newKey();
+  const redis: Partial<RedisConfig> = { kind: 'sentinel', nodes: local(sentinelPorts), masterName: 'main' };
+  const members = Array.from({ length: 3 }, () => createMember(t, { port: 0, key, provider, redis }));
+  const values = await Promise.all(members.map((member) => member.issue()));
+  assert.deepEqual(new Set(values), new Set(['token-1']));
+  await master.kill();
+  const begun = performance.now();
+  for (let i = 0; i < 3; i++) for (const member of members) assert.match(await member.issue(), /^token-/);
+  await untilShared(members[0]!, provider, 30_000);
+  t.diagnostic(`shared again ${(performance.now() - begun).toFixed(0)} ms after the kill`);
+});
+
+describe('a user of the ACL', () => {
+  /** From the documentation itself. */
+  const rightsOf = (tenant: string, password: string): string[] => {
+    const document = readFileSync('docs/shared-cache.md', 'utf8');
+    const [, line] = /^ACL SETUSER TENANT (.*)$/m.exec(document) ?? [];
+    assert.ok(line, 'docs/shared-cache.md has a line "ACL SETUSER TENANT …"');
+    return line.replaceAll('TENANT', tenant).replace('PASSWORD', password).split(' ');
+  };
+
+  async function withUsers(t: TestContext) {
+    const redis = await startRedis();
+    t.after(() => redis.stop());
+    for (const tenant of ['checkout', 'billing']) {
+      await redis.call('ACL', 'SETUSER', tenant, ...rightsOf(tenant, `${tenant}-password`));
+    }
+    const key = newKey();
+    const member = (tenant: string, user: string, provider = countingProvider()) =>
+      createMember(t, {
+        ...{ port: redis.port, key, provider, tenant },
+        redis: { username: user, password: { from: 'inline', value: new Secret(`${user}-password`) } },
+      });
+    return { redis, member };
+  }
+
+  test('has exactly the documented rights: all works with them, and with one less something does not', async (t) => {
+    const { member, redis } = await withUsers(t);
+    const provider = countingProvider();
+    const [a, b] = [member('checkout', 'checkout', provider), member('checkout', 'checkout', provider)];
+    await useAll(a, b);
+    assert.equal(provider.calls, 2);
+    assert.deepEqual([...a.named('sharedCacheFailed'), ...b.named('sharedCacheFailed')], []);
+
+    const commands = rightsOf('checkout', 'x').filter((word) => word.startsWith('+'));
+    await Promise.all(
+      commands.map(async (command) => {
+        const tenant = `less-${command.slice(1)}`;
+        const rights = rightsOf(tenant, `${tenant}-password`).filter((word) => word !== command);
+        await redis.call('ACL', 'SETUSER', tenant, ...rights);
+        const lesser = countingProvider();
+        const [c, d] = [member(tenant, tenant, lesser), member(tenant, tenant, lesser)];
+        await useAll(c, d);
+        const faults = [...c.named('sharedCacheFailed'), ...d.named('sharedCacheFailed')];
+        assert.ok(faults.length > 0, `${command} is not needed`);
+      }),
+    );
+  });
+
+  /** A first fetch, a hit, a renewal before time, its announcement, and what the other hears of it. */
+  async function useAll(a: Member, b: Member): Promise<void> {
+    const first = await a.issue();
+    await sleep(150);
+    await b.issue();
+    await a.issue({ refused: new Secret(first) });
+    await sleep(150);
+    await b.issue({ refused: new Secret(first) });
+  }
+
+  test('of one tenant can neither read nor write what is another’s, nor wake it', async (t) => {
+    const { redis, member } = await withUsers(t);
+    const provider = countingProvider();
+    await member('checkout', 'checkout', provider).issue();
+    await sleep(100);
+    // Even with the other's keys: its names are refused, which is a miss.
+    const intruder = member('checkout', 'billing', provider);
+    assert.equal(await intruder.issue(), 'token-2');
+    assert.ok(intruder.named('sharedCacheFailed').length > 0);
+    const [name] = (await redis.call('KEYS', 'bearerd:checkout:*:entry')) as [string];
+    for (const words of [
+      ['GET', name],
+      ['SET', name, 'x'],
+      ['PUBLISH', 'bearerd:checkout:wake', ''],
+      ['KEYS', '*'],
+    ]) {
+      const answer = await redis.call('ACL', 'DRYRUN', 'billing', ...words);
+      assert.notEqual(answer, 'OK', words.join(' '));
+    }
+  });
+});
+
+test('keys are rotated under load, new behind old, then first, then alone, without a call to the provider', async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const provider = countingProvider();
+  const [old, next] = [newKey(), newKey()] as const;
+  const ask = async (...keys: string[]) => {
+    const member = createMember(t, { port: redis.port, key: keys[0]!, keys, provider });
+    return member.issue();
+  };
+  assert.equal(await ask(old), 'token-1');
+  await sleep(50);
+  for (const keys of [
+    [old, next],
+    [next, old],
+    [old, next],
+    [next, old],
+  ]) {
+    const values = await Promise.all([ask(...keys), ask(old), ask(old, next), ask(next, old)]);
+    assert.deepEqual(new Set(values), new Set(['token-1']), 'old and new processes side by side');
+  }
+  assert.equal(provider.calls, 1);
+  // A process without the key of what is there fetches for itself, once.
+  assert.equal(await ask(next), 'token-2');
+  await sleep(50);
+  assert.equal(await ask(next), 'token-2');
+  assert.equal(provider.calls, 2);
+});
+
+describe('over TLS', {
+  skip: hasRedis() ? false : 'needs redis-server with TLS (Debian: apt-get install redis-server)',
+}, () => {
+  test('with a private CA it serves; with another CA or another name nothing is sent and nothing shared', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'bearerd-redis-tls-'));
+    const otherFolder = mkdtempSync(join(tmpdir(), 'bearerd-redis-tls-'));
+    t.after(() => {
+      for (const path of [folder, otherFolder]) rmSync(path, { recursive: true, force: true });
+    });
+    const authority = await createAuthority(folder);
+    const { cert, key } = await authority.issue('redis', 'server');
+    const [plainPort, tlsPort] = await freePorts(2);
+    const redis = await startRedis({
+      kind: 'redis',
+      port: plainPort!,
+      settings: [
+        ...[
+          `tls-port ${tlsPort}`,
+          `tls-cert-file ${cert}`,
+          `tls-key-file ${key}`,
+          `tls-ca-cert-file ${authority.ca}`,
+        ],
+        'tls-auth-clients no',
+      ],
+    });
+    t.after(() => redis.stop());
+    const provider = countingProvider();
+    const common = { port: tlsPort!, key: newKey(), provider };
+    const tls = { caFile: authority.ca, serverName: 'redis' };
+    for (let i = 0; i < 2; i++) {
+      assert.equal(await createMember(t, { ...common, redis: { tls } }).issue(), 'token-1');
+      await sleep(50);
+    }
+    const { ca: otherCa } = await createAuthority(otherFolder);
+    const wrong = [
+      { ...tls, caFile: otherCa },
+      { ...tls, serverName: 'other' },
+    ];
+    for (const [i, bad] of wrong.entries()) {
+      assert.equal(await createMember(t, { ...common, redis: { tls: bad } }).issue(), `token-${i + 2}`);
+    }
+  });
+});
