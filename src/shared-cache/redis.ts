@@ -14,6 +14,7 @@ export const BACKGROUND_MS = 1_000;
 const CONNECTING_MS = 2_000;
 /** One lost call is no outage. */
 const FAILURES_TO_OPEN = 3;
+const TOGETHER_MS = 500;
 const PAUSE = { baseMs: 500, maxMs: 5_000 };
 
 export interface Redis {
@@ -39,6 +40,7 @@ export function createRedis(config: RedisConfig, deps: RedisDeps): Redis {
   let closed = false;
   let attempts = 0;
   let failures = 0;
+  let failedAt = Number.NEGATIVE_INFINITY;
   let openUntil = Number.NEGATIVE_INFINITY;
   let pauses = 0;
   let state: 'up' | 'down' | undefined;
@@ -64,6 +66,9 @@ export function createRedis(config: RedisConfig, deps: RedisDeps): Redis {
 
   function failed(reason: 'timeout' | 'connection' | 'read_only'): void {
     observer.sharedCacheFailed(reason);
+    // Many calls that stood still together failed once.
+    if (clock.monotonic() - failedAt < TOGETHER_MS && reason !== 'read_only') return;
+    failedAt = clock.monotonic();
     failures++;
     if (failures < FAILURES_TO_OPEN && reason !== 'read_only') return;
     openUntil = clock.monotonic() + PAUSE.baseMs / 2 + fullJitterMs(pauses++, PAUSE, random);

@@ -22,6 +22,9 @@ const PATIENCE_MS = 2_000;
 const BACKGROUND_PATIENCE_MS = 2_500;
 /** With a credential in hand another's renewal is waited for this long, then looked for again later. */
 const RENEWAL_PATIENCE_MS = 1_500;
+const SECOND_LOOK_MS = 1_000;
+/** Enough for the second look, a slow provider and a second try of it. */
+const SECOND_LOOK_LEFT_MS = 6_000;
 const LOOK_AGAIN_MS = 3_000;
 const POLL_MS = { first: 25, most: 250 };
 /** Renewals are due for all at once; they come over this share of the life, so the first is alone. */
@@ -227,7 +230,7 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
   async function renewed(names: EntryNames, request: IssueRequest, due: Look): Promise<IssuedToken> {
     const entry = due.entry!;
     const isNew = entry.fence !== given;
-    const now = await look(names, 'always', BACKGROUND_MS);
+    const now = (await look(names, 'always', BACKGROUND_MS)) ?? (await secondLook(names, request));
     if (now === undefined) return source.issue(request).catch(orElse(isNew, entry, due.leftMs));
     if (now.entry !== undefined && !isDue(now)) {
       if (now.fence !== undefined) release(names);
@@ -295,12 +298,19 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
     if (request.refused !== undefined) return replaced(names, request, request.refused.reveal());
     const isCold = isAwaited(request);
     hasLooked = true;
-    const now = await seek(names, isCold ? COLD_MS : BACKGROUND_MS);
+    const now = (await seek(names, isCold ? COLD_MS : BACKGROUND_MS)) ?? (await secondLook(names, request));
     if (now === undefined) return source.issue(request);
     if (now.entry === undefined) return first(names, request, now, isCold);
     if (!isDue(now)) return take(now.entry, now.leftMs);
     // Somebody waits: what there is will do, and the background renews next.
     return isCold ? take(now.entry, now.leftMs, 0) : renewed(names, request, now);
+  }
+
+  /** With half a life left in hand, a Redis that was away for a moment is worth a moment: the whole fleet may see it. */
+  async function secondLook(names: EntryNames, request: IssueRequest): Promise<Look | undefined> {
+    if (request.leftMs === undefined || request.leftMs < SECOND_LOOK_LEFT_MS) return undefined;
+    await sleep(SECOND_LOOK_MS * (1 + random()), request.signal);
+    return seek(names, BACKGROUND_MS);
   }
 
   /** Not the first one of this process, which may be one of a whole fleet that starts, nor while one is left. */

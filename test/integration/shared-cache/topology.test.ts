@@ -58,6 +58,7 @@ describe('a cluster of three', () => {
     // Whoever was at it meanwhile has the same as the others again.
     const after = await Promise.all(members.map((member) => member.issue()));
     assert.equal(new Set(after).size, 1);
+    for (const member of members) await member.close();
   });
 });
 
@@ -139,6 +140,7 @@ test('sentinels fail over: the fleet goes on without an error and shares again',
   for (let i = 0; i < 3; i++) for (const member of members) assert.match(await member.issue(), /^token-/);
   await untilShared(members[0]!, provider, 30_000);
   t.diagnostic(`shared again ${(performance.now() - begun).toFixed(0)} ms after the kill`);
+  for (const member of members) await member.close();
 });
 
 describe('a user of the ACL', () => {
