@@ -9,13 +9,18 @@ type Issue = z.core.$ZodIssue;
 type AnySchema = z.core.$ZodTypes;
 
 const SECRET_KEYS = new Set<PropertyKey>([
+  'api_keys',
   'client_secret',
   'extra_params',
   'form',
   'headers',
   'inline',
   'json',
+  'key',
+  'keys',
+  'password',
   'prefix',
+  'secrets',
   'shared_secret',
   'static',
   'value',
@@ -48,9 +53,7 @@ function shapeProblem(document: YamlDocument, issue: Issue, above: Path, schema:
   const at = (message: string, atKey = false) => [problemAt(document, path, message, atKey)];
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map((key) =>
-        problemAt(document, [...path, key], unknownKey(key, keysAt(schema, path)), true),
-      );
+      return issue.keys.map((key) => unknownKey(document, path, key, keysAt(schema, path)));
     case 'invalid_union': {
       const branch = meantBranch(issue.errors);
       if (branch !== undefined) return branch.flatMap((inner) => shapeProblem(document, inner, path, schema));
@@ -85,10 +88,27 @@ function shapeProblem(document: YamlDocument, issue: Issue, above: Path, schema:
   }
 }
 
-function unknownKey(key: string, known: readonly string[]): string {
+function unknownKey(
+  document: YamlDocument,
+  path: Path,
+  key: string,
+  known: readonly string[],
+): ConfigProblem {
+  const whole = [...path, key];
   const near = nearestWord(key, known);
-  if (near !== undefined) return `unknown key "${key}"; did you mean ${near}?`;
-  return `unknown key "${key}"; expected ${known.length === 1 ? '' : 'one of '}${known.join(', ')}`;
+  if (near !== undefined) {
+    return problemAt(document, whole, `unknown key "${key}"; did you mean ${near}?`, true);
+  }
+  const expected = `expected ${known.length === 1 ? '' : 'one of '}${known.join(', ')}`;
+  // `client_secret: { hunter2 }` makes the secret itself a key.
+  if (isSecretPlace(path)) {
+    return { ...problemAt(document, whole, `unknown key; ${expected}`, true), path: pathText(path) };
+  }
+  return problemAt(document, whole, `unknown key "${key}"; ${expected}`, true);
+}
+
+function isSecretPlace(path: Path): boolean {
+  return path.some((step) => SECRET_KEYS.has(step));
 }
 
 /** Of the ways in which a value may be written, the one whose type was used. */
@@ -125,7 +145,7 @@ function described(value: unknown, path: Path): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'an object';
   const type = typeof value === 'string' ? 'a text' : `a ${typeof value}`;
-  if (path.some((step) => SECRET_KEYS.has(step))) return type;
+  if (isSecretPlace(path)) return type;
   const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
   return text.length > 60 ? type : text;
 }

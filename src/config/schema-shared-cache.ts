@@ -40,6 +40,8 @@ const DEFAULT_PORT = 6379;
 /** `redis.cache.svc:6379`, `10.0.0.1`, `[::1]:6380`. Throws Invalid. */
 function parseNode(text: string): RedisNode {
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/.exec(text);
+  // As a redis:// address may have it.
+  if (text.includes('@')) refuse('expected HOST:PORT; user and password are username and password beside it');
   if (!match) refuse(`expected HOST:PORT such as redis.cache.svc:6379, got "${text}"`);
   const port = match[3] === undefined ? DEFAULT_PORT : Number(match[3]);
   if (port < 1 || port > 65_535) refuse(`a port is from 1 to 65535, got ${port}`);

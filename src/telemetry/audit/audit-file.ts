@@ -1,8 +1,10 @@
 // A file of audit lines: appended, synced, exchanged for a new one by size and by day, and removed after its time.
+import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 
+const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW } = constants;
 const DAY_MS = 86_400_000;
 /** Longest line that readLastLine looks for. */
 const MAX_LINE_BYTES = 64 << 10;
@@ -32,8 +34,8 @@ export function createAuditFile({ path, rotateBytes, keepDays, clock }: AuditFil
 
   async function opened(): Promise<FileHandle> {
     if (handle !== undefined) return handle;
-    // Readable by its owner alone: it names callers and paths.
-    handle = await open(path, 'a+', 0o600);
+    // Readable by its owner alone: it names callers and paths. Of a link (ELOOP) the half line of another file would be cut.
+    handle = await open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0o600);
     const { size: length, mtimeMs } = await handle.stat();
     size = await endOfLastLine(handle, length);
     if (size < length) await handle.truncate(size);
@@ -110,8 +112,11 @@ export async function rotatedFiles(path: string): Promise<readonly string[]> {
 
 async function freeName(path: string, date: string): Promise<string> {
   const { stem, extension } = parts(path);
-  const taken = (await rotatedFiles(path)).filter((name) => name.startsWith(`${stem}-${date}.`)).length;
-  return join(dirname(path), `${stem}-${date}.${taken + 1}${extension}`);
+  const before = `${stem}-${date}.`;
+  // Above the last one and not by their count: one of them may be gone.
+  const taken = (await rotatedFiles(path)).filter((name) => name.startsWith(before));
+  const last = Number.parseInt(taken.at(-1)?.slice(before.length) ?? '0', 10);
+  return join(dirname(path), `${before}${last + 1}${extension}`);
 }
 
 function parts(path: string): { stem: string; extension: string } {

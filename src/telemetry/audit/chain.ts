@@ -47,8 +47,9 @@ export function openRecord(
   }
   const { seq, prev } = record;
   if (typeof seq !== 'number' || typeof prev !== 'string') return { fault: 'not_a_record', head: undefined };
-  const expected = macOf(body, key);
-  if (mac.length !== expected.length || !timingSafeEqual(Buffer.from(mac), Buffer.from(expected))) {
+  const [stated, expected] = [Buffer.from(mac), Buffer.from(macOf(body, key))];
+  // In bytes: timingSafeEqual throws where they differ in length.
+  if (stated.length !== expected.length || !timingSafeEqual(stated, expected)) {
     return { fault: 'wrong_mac', head: undefined };
   }
   const head = { seq, mac };

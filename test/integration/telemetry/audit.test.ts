@@ -1,6 +1,15 @@
 // The audit trail on a real disk, and the command that verifies it.
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -115,4 +124,51 @@ test('files end after keep_days, counted from their last record', async () => {
   assert.ok(!names.includes('audit-2020-01-01.1.jsonl'), `${names}`);
   assert.ok(names.includes('audit-2020-01-02.1.jsonl'), `${names}`);
   assert.equal(readFileSync(path, 'utf8').trimEnd().split('\n').length, 1);
+});
+
+test('a line separator of Unicode in a field is no line break to who verifies', async () => {
+  const { folder, key } = folderWithKey();
+  const { path, start } = trail(folder);
+  const log = start();
+  log.record('secret_rejected', { secret: 'named by a peer\u2028{"seq":1}\u2029\u0085' });
+  log.record('stopped', {});
+  await log.stop();
+  assert.equal((await verify(path, '--key', key)).text, '2 records, 1 to 2: whole\n');
+});
+
+test('a rotated file is never written over, also when an earlier one of the day is gone', async () => {
+  const { folder } = folderWithKey();
+  const { path, start } = trail(folder, 300);
+  const log = start();
+  const rotated = () => readdirSync(folder).filter((name) => /^audit-.*\.jsonl$/.test(name));
+  const write = async () => {
+    log.record('injected', { policy: 'orders', pad: 'x'.repeat(300) });
+    await settle();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  };
+  for (let i = 0; i < 3; i++) await write();
+  const [first, second] = rotated().sort() as [string, string];
+  const kept = readFileSync(join(folder, second), 'utf8');
+  rmSync(join(folder, first));
+  await write();
+  await write();
+  await log.stop();
+  assert.equal(readFileSync(join(folder, second), 'utf8'), kept);
+  assert.ok(readFileSync(path, 'utf8').length > 0);
+});
+
+test('a link in place of the file is not followed: what it points to stays as it is', async () => {
+  const { folder } = folderWithKey();
+  const target = join(folder, 'target');
+  const path = join(folder, 'linked.jsonl');
+  writeFileSync(target, 'half a line of somebody else');
+  symlinkSync(target, path);
+  const file = createAuditFile({
+    path,
+    rotateBytes: 1 << 20,
+    keepDays: 90,
+    clock: new FakeClock(Date.now()),
+  });
+  await assert.rejects(file.append('{}\n'), { code: 'ELOOP' });
+  assert.equal(readFileSync(target, 'utf8'), 'half a line of somebody else');
 });

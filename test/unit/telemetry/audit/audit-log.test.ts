@@ -90,6 +90,16 @@ describe('an audit log', () => {
     );
   });
 
+  test('is not silenced by a last line that somebody put there to break it', async () => {
+    const sink = new MemorySink();
+    sink.text = `{"seq":9,"prev":"","mac":"${'é'.repeat(43)}"}\n`;
+    const { log, states } = setup(sink);
+    log.record('started', {});
+    await log.stop();
+    assert.deepEqual(states, []);
+    assert.equal(sink.records.at(-1)?.['event'], 'started');
+  });
+
   test('keeps events while the sink fails, and writes them in order when it works again', async () => {
     const { sink, clock, log, states } = setup();
     sink.broken = true;

@@ -36,6 +36,14 @@ describe('a chain of audit records', () => {
     for (const line of lines) assert.equal((JSON.parse(line) as { policy: string }).policy, 'orders');
   });
 
+  test('tells a MAC of the right length in characters and the wrong one in bytes, and goes on', async () => {
+    const { lines } = chain(3);
+    lines[1] = lines[1]!.replace(/"mac":"[\w-]{43}"\}$/, `"mac":"${'é'.repeat(43)}"}`);
+    const { records, faults } = await verify(lines);
+    assert.equal(records, 3);
+    assert.deepEqual(faults[0], { file: 'audit.jsonl', line: 2, fault: 'wrong_mac' });
+  });
+
   test('may begin in the middle, when older files were removed after their time', async () => {
     const { lines } = chain(20);
     const report = await verify(lines.slice(7));
