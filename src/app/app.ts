@@ -190,8 +190,11 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       import('../doors/inbound/inbound-door.ts'),
       import('../inbound/lasting.ts'),
     ]);
-    lasting ??= createLasting(clock);
-    return createInboundDoor(configured, configured.inbound, { clock, env, observer, random, lasting });
+    lasting ??= createLasting(clock, shared?.marks);
+    return createInboundDoor(configured, configured.inbound, {
+      ...{ clock, env, observer, random, lasting },
+      sharedRevocations: shared?.marks.revocations,
+    });
   }
 
   let reloading: Promise<boolean> = Promise.resolve(true);

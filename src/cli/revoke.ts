@@ -1,8 +1,12 @@
 // bearerd revoke: one line more in the revocation list. Every sidecar that follows the file refuses from then on.
 import { open, readFile } from 'node:fs/promises';
+import type { SharedCacheConfig } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { parseRevocationLines } from '../inbound/revocation-file.ts';
 import { systemClock } from '../lib/clock.ts';
+import { createRedis } from '../shared-cache/redis.ts';
+import { createSharedMarks } from '../shared-cache/shared-marks.ts';
+import { nullObserver } from '../telemetry/observer.ts';
 import { parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
@@ -21,8 +25,8 @@ const NARROWING = ['jti', 'sub', 'sid', 'client-id', 'issued-before'];
 export const revoke: Command = {
   help: `Usage: bearerd revoke --config FILE WHAT [options]
 
-Appends to the list of inbound.revocation.file. Tokens that fit all that is stated are refused within a second by every
-bearerd that follows the file.
+Appends to the list of inbound.revocation: its file, or with shared: true the one in Redis. Tokens that fit all that is
+stated are refused within a second by every bearerd that follows it.
 
 WHAT, at least one:
   --jti ID                one token
@@ -38,16 +42,16 @@ Options:
 
 Exit code 0 = written, 1 = not.
 `,
-  async run(args, { out, err }) {
+  async run(args, { out, err, env }) {
     const parsed = parseArguments(args, ['config', ...Object.keys(FIELDS)]);
     if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
     if (!NARROWING.some((flag) => parsed.flags[flag] !== undefined)) {
       throw new UsageError(`expected at least one of ${NARROWING.map((flag) => `--${flag}`).join(', ')}`);
     }
     const config = await loadConfig(required(parsed, 'config'));
-    const file = config.inbound?.revocation?.file;
-    if (file === undefined) {
-      err('the configuration has no inbound.revocation.file\n');
+    const list = config.inbound?.revocation;
+    if (list === undefined) {
+      err('the configuration has no inbound.revocation\n');
       return 1;
     }
     const issuer = parsed.flags['issuer'];
@@ -66,8 +70,12 @@ Exit code 0 = written, 1 = not.
       err('a date is not as expected: write 2026-01-31T12:00:00Z\n');
       return 1;
     }
-    await append(file, line);
-    out(`${file}: ${line}`);
+    if (list.file !== undefined) await append(list.file, line);
+    else if (!(await appendShared(config.sharedCache!, line, env))) {
+      err('Redis did not take it: no answer, or no right to write\n');
+      return 1;
+    }
+    out(`${list.file ?? 'shared list'}: ${line}`);
     return 0;
   },
 };
@@ -79,6 +87,21 @@ function isRevocation(line: string): boolean {
   } catch {
     return false;
   }
+}
+
+async function appendShared(
+  { redis: settings, tenant }: SharedCacheConfig,
+  line: string,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<boolean> {
+  const redis = createRedis(settings, {
+    ...{ clock: systemClock, env, observer: nullObserver, random: Math.random },
+    channel: `bearerd:${tenant}:wake`,
+    woken() {},
+  });
+  const count = await createSharedMarks(redis, tenant).revoke(line.trimEnd());
+  redis.close();
+  return count !== undefined;
 }
 
 /** One write in append mode: a reader sees the whole line or none of it. A last line without its end gets one. */

@@ -33,7 +33,11 @@ export function crossProblems(file: ConfigFile, document: YamlDocument): ConfigP
   regexes(file, report);
   inboundProblems(
     file.inbound,
-    { mode: file.mode, listening: file.listen.check_inbound !== undefined },
+    {
+      mode: file.mode,
+      listening: file.listen.check_inbound !== undefined,
+      hasSharedCache: file.shared_cache !== undefined,
+    },
     report,
   );
   return problems;

@@ -1,6 +1,6 @@
 // The inbound side as a whole, without a word of Envoy's: issuers, lists and policies made from the configuration, and
 // the one function that says whether a verified caller may.
-import type { InboundConfig, IssuerConfig } from '../config/inbound/config.ts';
+import type { InboundConfig, IssuerConfig, RevocationConfig } from '../config/inbound/config.ts';
 import type { Clock } from '../lib/clock.ts';
 import { createSecretReader } from '../lib/secret-ref.ts';
 import { watchFile } from '../lib/watch.ts';
@@ -19,6 +19,7 @@ import type { ReplayMemory } from './replay.ts';
 import { createRevocationFile } from './revocation-file.ts';
 import { type RevocationSource, Revocations } from './revocations.ts';
 import { createRolesFile, Roles } from './roles.ts';
+import { createSharedRevocations, type SharedRevocationsDeps } from './shared-revocations.ts';
 import { createSignerKeys, type SignerKeys } from './signer-keys.ts';
 import { timeRefusal } from './time-rule.ts';
 import type { TokenTime } from './token-time.ts';
@@ -31,6 +32,8 @@ export interface InboundDeps {
   readonly observer: Observer;
   readonly random: () => number;
   readonly lasting: Lasting;
+  /** The list of revocations that the fleet shares; undefined without a shared cache. */
+  readonly sharedRevocations?: SharedRevocationsDeps['read'] | undefined;
 }
 
 export interface Denial {
@@ -79,8 +82,7 @@ export function createInbound(config: InboundConfig, deps: InboundDeps): Inbound
   }
   const revocations = new Revocations(config.issuers.map(({ name }) => name));
   const revocationSource: RevocationSource | undefined =
-    config.revocation &&
-    createRevocationFile({ path: config.revocation.file, list: revocations, clock, observer });
+    config.revocation && createRevocationSource(config.revocation, revocations, deps);
   const signers = createSignerKeys(config, deps);
   const maxAgeMs = config.revocation?.maxAgeMs ?? Number.MAX_VALUE;
 
@@ -124,6 +126,16 @@ export function createInbound(config: InboundConfig, deps: InboundDeps): Inbound
       return [...missing, ...signers.missing];
     },
   };
+}
+
+function createRevocationSource(
+  { file }: RevocationConfig,
+  list: Revocations,
+  { clock, observer, sharedRevocations }: InboundDeps,
+): RevocationSource {
+  return file === undefined
+    ? createSharedRevocations({ read: sharedRevocations!, list, clock, observer }) // checks.ts sees to it
+    : createRevocationFile({ path: file, list, clock, observer });
 }
 
 function createIssuer(

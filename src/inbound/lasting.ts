@@ -8,6 +8,12 @@ export interface Lasting {
   readonly replay: ReplayMemory;
 }
 
-export function createLasting(clock: Clock): Lasting {
-  return { time: createTokenTime(clock), replay: createReplayMemory(clock) };
+/** `shared`: whether something is seen for the first time by the whole fleet. */
+export function createLasting(clock: Clock, shared?: ReplayMemory): Lasting {
+  const own = createReplayMemory(clock);
+  const replay: ReplayMemory =
+    shared === undefined
+      ? own
+      : { first: async (what, forMs) => (await own.first(what, forMs)) && (await shared.first(what, forMs)) };
+  return { time: createTokenTime(clock), replay };
 }

@@ -7,11 +7,14 @@ import { createInvalidations } from './invalidations.ts';
 import { createKeys } from './keys.ts';
 import { createSecretHash, isShareable } from './name.ts';
 import { createRedis } from './redis.ts';
+import { createSharedMarks, type SharedMarks } from './shared-marks.ts';
 import { createSharedSource } from './shared-source.ts';
 
 export interface SharedCache {
   /** The source behind the cache; the source itself where its tokens must not be shared. */
   around(source: TokenSource, config: SourceConfig): TokenSource;
+  /** For the inbound side. */
+  readonly marks: SharedMarks;
   close(): void;
 }
 
@@ -39,6 +42,7 @@ export function createSharedCache(config: SharedCacheConfig, deps: SharedCacheDe
       isShareable(own, source, config.perUserSources)
         ? createSharedSource(source, { ...deps, config: own, tenant, redis, keys, invalidations, secretHash })
         : source,
+    marks: createSharedMarks(redis, tenant),
     close() {
       invalidations.close();
       redis.close();

@@ -33,6 +33,7 @@ const mayImport: Record<string, readonly string[]> = {
   cli: [
     'app',
     'inbound',
+    'shared-cache',
     'config',
     'doors',
     'key-ring',

@@ -7,7 +7,7 @@ type Report = (path: Path, message: string) => void;
 
 export function inboundProblems(
   inbound: FileInbound | undefined,
-  file: { readonly mode: string; readonly listening: boolean },
+  file: { readonly mode: string; readonly listening: boolean; readonly hasSharedCache: boolean },
   report: Report,
 ): void {
   if (inbound === undefined) {
@@ -18,6 +18,9 @@ export function inboundProblems(
   if (!file.listening) report(['inbound'], 'needs listen.check_inbound, where Envoy asks');
   if (inbound.policies.length === 0) {
     report(['inbound'], 'expected at least one entry of policies: what no policy matches is refused');
+  }
+  if (inbound.revocation?.shared && !file.hasSharedCache) {
+    report(['inbound', 'revocation', 'shared'], 'needs shared_cache, where the list is');
   }
   issuers(inbound, file.mode, report);
   policies(inbound, report);

@@ -61,7 +61,8 @@ export interface IntrospectionConfig extends IssuerBase {
 }
 
 export interface RevocationConfig {
-  readonly file: string;
+  /** undefined = in the shared cache. */
+  readonly file: string | undefined;
   /** Milliseconds after which a list that cannot be read any more refuses every token; undefined = never. */
   readonly maxAgeMs: number | undefined;
 }

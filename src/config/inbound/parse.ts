@@ -18,7 +18,7 @@ export function toInbound(file: FileInbound, path: ToPath): InboundConfig {
     roles: file.roles,
     rolesFile: file.roles_file && path(file.roles_file),
     revocation: file.revocation && {
-      file: path(file.revocation.file),
+      file: file.revocation.file && path(file.revocation.file),
       maxAgeMs: file.revocation.max_age,
     },
     apiKeys: file.api_keys && { file: path(file.api_keys.file), header: file.api_keys.header },

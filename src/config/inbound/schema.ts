@@ -1,7 +1,7 @@
 // inbound: who may call, and with what right.
 import * as z from 'zod';
 import { parseHeaderName } from '../header.ts';
-import { duration, filePath, parsed } from '../schema-values.ts';
+import { duration, exactlyOne, filePath, oneOfKeys, parsed } from '../schema-values.ts';
 import { issuers } from './schema-issuers.ts';
 import { failedAttempts, inboundPolicy } from './schema-policy.ts';
 
@@ -9,13 +9,21 @@ const roles = z.record(z.string().min(1), z.array(z.string().min(1)));
 
 const revocation = z
   .strictObject({
-    file: filePath.describe('JSON lines, written by "bearerd revoke"; followed four times a second.'),
+    file: filePath
+      .optional()
+      .describe('JSON lines, written by "bearerd revoke"; followed four times a second.'),
+    shared: z
+      .literal(true)
+      .optional()
+      .describe('In Redis, for the whole fleet: needs shared_cache. Written by "bearerd revoke" too.'),
     max_age: duration({ minMs: 1_000, maxMs: 86_400_000 })
       .optional()
       .describe(
         'After this long without a readable list every token is refused. Default: the last list counts on.',
       ),
   })
+  .check(exactlyOne('file', 'shared'))
+  .meta(oneOfKeys('file', 'shared'))
   .describe('Tokens refused before their end, by jti, sub, sid, client or time of issue.');
 
 const apiKeys = z
