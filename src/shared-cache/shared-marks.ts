@@ -1,5 +1,5 @@
 // What the inbound sides of a tenant share: marks of what works once, and the list of revocations. Nothing of it is secret:
-// marks are hashes, and the list is written by an operator (an ACL that lets sidecars only read it suffices).
+// marks are hashes, and the list is written by an operator; sidecars only read it.
 import { hash } from 'node:crypto';
 import { BACKGROUND_MS, type Redis } from './redis.ts';
 
