@@ -23,8 +23,9 @@ const BACKGROUND_PATIENCE_MS = 2_500;
 /** With a credential in hand another's renewal is waited for this long, then looked for again later. */
 const RENEWAL_PATIENCE_MS = 1_500;
 const SECOND_LOOK_MS = 1_000;
-/** Enough for the second look, a slow provider and a second try of it. */
-const SECOND_LOOK_LEFT_MS = 6_000;
+/** Less is left: at once. Enough for a slow provider and a second try of it. */
+const PUT_OFF_LEFT_MS = 6_000;
+const PUT_OFF_SHARE = 0.6;
 const LOOK_AGAIN_MS = 3_000;
 const POLL_MS = { first: 25, most: 250 };
 /** Renewals are due for all at once; they come over this share of the life, so the first is alone. */
@@ -67,6 +68,9 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
   /** Highest fence seen: what is lower is an old value put back. Not for single users, whose number is not bounded. */
   let seen = 0;
   let hasLooked = false;
+  /** What the store was given last. */
+  let current: { readonly issued: IssuedToken; readonly at: number } | undefined;
+  let wasPutOff = false;
   /** Of the entry that the store has now. */
   let given = 0;
   /** Of the entry that this process reads; undefined before the first look, and for single users. */
@@ -293,13 +297,34 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
   }
 
   async function issue(request: IssueRequest): Promise<IssuedToken> {
+    const issued = await obtain(request);
+    if (!source.perSubject) current = { issued, at: clock.monotonic() };
+    return issued;
+  }
+
+  /**
+   * Redis is away and half a life is left: the whole fleet shares this token and would ask the provider in the same
+   * second. Each goes on with it for a part of what is left, once.
+   */
+  function putOff({ leftMs }: IssueRequest): IssuedToken | undefined {
+    if (current === undefined || wasPutOff || leftMs === undefined || leftMs < PUT_OFF_LEFT_MS)
+      return undefined;
+    const { issued, at } = current;
+    if (issued.lifetimeMs === undefined) return undefined;
+    wasPutOff = true;
+    const lifetimeMs = issued.lifetimeMs - (clock.monotonic() - at);
+    return { ...issued, lifetimeMs, refreshAfterMs: random() * leftMs * PUT_OFF_SHARE };
+  }
+
+  async function obtain(request: IssueRequest): Promise<IssuedToken> {
     const names = entryNames(tenant, await identityOf(config, deps.secretHash), source, request.subject);
     if (!source.perSubject) own = names.entry;
     if (request.refused !== undefined) return replaced(names, request, request.refused.reveal());
     const isCold = isAwaited(request);
     hasLooked = true;
     const now = (await seek(names, isCold ? COLD_MS : BACKGROUND_MS)) ?? (await secondLook(names, request));
-    if (now === undefined) return source.issue(request);
+    if (now === undefined) return putOff(request) ?? source.issue(request);
+    wasPutOff = false;
     if (now.entry === undefined) return first(names, request, now, isCold);
     if (!isDue(now)) return take(now.entry, now.leftMs);
     // Somebody waits: what there is will do, and the background renews next.
@@ -308,7 +333,7 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
 
   /** With half a life left in hand, a Redis that was away for a moment is worth a moment: the whole fleet may see it. */
   async function secondLook(names: EntryNames, request: IssueRequest): Promise<Look | undefined> {
-    if (request.leftMs === undefined || request.leftMs < SECOND_LOOK_LEFT_MS) return undefined;
+    if (request.leftMs === undefined || request.leftMs < PUT_OFF_LEFT_MS) return undefined;
     await sleep(SECOND_LOOK_MS * (1 + random()), request.signal);
     return seek(names, BACKGROUND_MS);
   }
