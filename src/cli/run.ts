@@ -12,6 +12,7 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   explain: async () => (await import('./explain.ts')).explain,
   webhook: async () => (await import('./webhook.ts')).webhook,
   import: async () => (await import('./import.ts')).importCommand,
+  doctor: async () => (await import('./doctor.ts')).doctor,
   simulate: async () => (await import('./simulate.ts')).simulate,
   test: async () => (await import('./test-cases.ts')).testCases,
   audit: async () => (await import('./audit.ts')).audit,
@@ -36,6 +37,7 @@ Usage: bearerd VERB [options]
   generate kubernetes webhook|workload …           write manifests for Kubernetes
   webhook --sidecar FILE --certificate FILE …      put the sidecar into pods of Kubernetes
   import FILE                                      from Envoy's credential_injector to a configuration of bearerd
+  doctor --config FILE [--envoy URL]               tell what is wrong between Envoy, bearerd and a configuration
   simulate --policy NEW --log ACCESS_LOG           tell what a new policy would change for the requests of a log
   test CASES --config FILE                         hold a configuration against your expectations, for your CI
   audit verify FILE --key KEYFILE                  tell whether an audit trail is whole

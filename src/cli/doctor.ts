@@ -1,0 +1,110 @@
+// bearerd doctor: what is wrong between a running Envoy, a running bearerd and a configuration.
+import { request } from 'node:http';
+import type { Config } from '../config/config.ts';
+import { loadConfig } from '../config/load.ts';
+import { readEnvoyState } from '../doors/doctor/envoy-state.ts';
+import { type Finding, findings } from '../doors/doctor/findings.ts';
+import { parseArguments, required } from './arguments.ts';
+import { type Command, UsageError } from './command.ts';
+
+const TIMEOUT_MS = 5_000;
+
+export const doctor: Command = {
+  help: `Usage: bearerd doctor --config FILE [--envoy URL]
+
+Looks at the Envoy beside it by its admin interface, and at the running bearerd by its admin socket, and tells what is wrong,
+each with the way out: filters, timeouts, retries, circuit breakers, secrets that have not come, sockets, rewrites, logs that
+would print a credential, sources without a credential.
+
+Options:
+  --config FILE   configuration of bearerd
+  --envoy URL     admin interface of Envoy, default http://127.0.0.1:15000 (Istio's; a bootstrap of bearerd has 9901)
+
+Exit code 0 = nothing is wrong, 1 = something is, or Envoy cannot be asked. Warnings alone are 0.
+`,
+  async run(args, { out, err }) {
+    const parsed = parseArguments(args, ['config', 'envoy']);
+    if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
+    const config = await loadConfig(required(parsed, 'config'));
+    const url = parsed.flags['envoy'] ?? 'http://127.0.0.1:15000';
+    if (!URL.canParse(url)) throw new UsageError(`--envoy takes a URL, got "${url}"`);
+    let found: Finding[];
+    try {
+      const [info, dump, stats] = await Promise.all([
+        ask(new URL('/server_info', url)),
+        ask(new URL('/config_dump', url)),
+        ask(new URL('/stats?format=json&filter=bearerd_', url)),
+      ]);
+      found = [...findings(config, readEnvoyState(info, dump, stats)), ...(await bearerdFindings(config))];
+    } catch (error) {
+      err(`bearerd doctor: ${url} cannot be asked: ${(error as Error).message}\n`);
+      return 1;
+    }
+    for (const { severity, what, fix } of found) out(`${severity.padEnd(8)}${what}\n        -> ${fix}\n`);
+    const errors = found.filter(({ severity }) => severity === 'error').length;
+    out(found.length === 0 ? 'nothing is wrong\n' : `${errors} errors, ${found.length - errors} warnings\n`);
+    return errors > 0 ? 1 : 0;
+  },
+};
+
+async function bearerdFindings({ listen }: Config): Promise<Finding[]> {
+  if (listen.admin === undefined) return [];
+  let status: {
+    sources: { source: string; generation?: number; lastFailure?: string; required: boolean }[];
+    configuration: { refused?: string };
+  };
+  try {
+    status = (await ask(new URL('http://bearerd/status'), listen.admin.path)) as typeof status;
+  } catch (error) {
+    return [
+      {
+        severity: 'error',
+        what: `bearerd does not answer on ${listen.admin.path}: ${(error as Error).message}`,
+        fix: 'is it running, and may this user open the socket?',
+      },
+    ];
+  }
+  const without = status.sources
+    .filter(({ generation, lastFailure }) => generation === undefined && lastFailure !== undefined)
+    .map(
+      ({ source, lastFailure }): Finding => ({
+        severity: 'error',
+        what: `source ${source} has no credential: ${lastFailure}`,
+        fix: 'the log line "no new credential" of bearerd says why',
+      }),
+    );
+  const { refused } = status.configuration;
+  if (refused === undefined) return without;
+  return [
+    ...without,
+    {
+      severity: 'error',
+      what: `the last configuration was not taken over: ${refused}`,
+      fix: 'bearerd check-config FILE',
+    },
+  ];
+}
+
+/** JSON over HTTP, by a Unix socket where one is given. */
+function ask(url: URL, socketPath?: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      url,
+      { timeout: TIMEOUT_MS, ...(socketPath === undefined ? {} : { socketPath }) },
+      (answer) => {
+        const chunks: Buffer[] = [];
+        answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+        answer.on('end', () => {
+          try {
+            resolve(JSON.parse(Buffer.concat(chunks).toString('utf8')));
+          } catch {
+            reject(new Error(`${url.pathname} is no JSON (status ${answer.statusCode})`));
+          }
+        });
+      },
+    );
+    outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
+    outgoing.on('error', (error: NodeJS.ErrnoException) => reject(new Error(error.code ?? error.message)));
+    outgoing.end();
+  });
+}
