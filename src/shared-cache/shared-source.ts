@@ -6,16 +6,15 @@ import type { IssuedToken, IssueRequest, TokenSource } from '../credential/crede
 import { effectiveLifetimeMs } from '../credential/lifetime.ts';
 import type { Clock } from '../lib/clock.ts';
 import { CredentialError } from '../lib/errors.ts';
-import type { Observer, SharedCacheRead } from '../telemetry/observer.ts';
-import { type Entry, entryLeftMs, entryOf, issuedOf, openEntry, sealEntry } from './entry.ts';
+import type { Observer } from '../telemetry/observer.ts';
+import { type Entry, entryLeftMs, entryOf, issuedOf, sealEntry } from './entry.ts';
 import type { Invalidations } from './invalidations.ts';
 import type { Keys } from './keys.ts';
+import { createLooks, type Look } from './look.ts';
 import { type EntryNames, entryNames, identityOf, type SecretHash } from './name.ts';
 import { BACKGROUND_MS, COLD_MS, type Redis } from './redis.ts';
-import { RELEASE, SPEND, TAKE, WRITE } from './scripts.ts';
+import { RELEASE, SPEND, WRITE } from './scripts.ts';
 
-/** Longer than the longest fetch (5 s). */
-const LEASE_MS = 6_000;
 /** A request waits and the holder of the lease has been at it for so long: it may be dead, and we ask by ourselves. */
 const PATIENCE_MS = 2_000;
 /** In the background, and up to half as much again, so that a fleet does not go all at once; the store waits for 5 s. */
@@ -48,25 +47,11 @@ export interface SharedSourceDeps {
   readonly random: () => number;
 }
 
-/** What one script call told. */
-interface Look {
-  /** Something is there, usable or not. */
-  readonly isPresent: boolean;
-  /** Usable, and no older than what we had. */
-  readonly entry: Entry | undefined;
-  readonly leftMs: number;
-  /** Granted to us; undefined = not. */
-  readonly fence: number | undefined;
-  /** Of another's lease; undefined = there is none that we know of. */
-  readonly heldForMs: number | undefined;
-}
-
 export function createSharedSource(source: TokenSource, deps: SharedSourceDeps): TokenSource {
   const { config, tenant, redis, keys, invalidations, clock, observer, random } = deps;
   const holder = randomUUID();
   const writes = new Set<Promise<void>>();
-  /** Highest fence seen: what is lower is an old value put back. Not for single users, whose number is not bounded. */
-  let seen = 0;
+  const { look, seek, saw } = createLooks(source, { ...deps, holder });
   let hasLooked = false;
   /** What the store was given last. */
   let current: { readonly issued: IssuedToken; readonly at: number } | undefined;
@@ -76,54 +61,15 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
   /** Of the entry that this process reads; undefined before the first look, and for single users. */
   let own: string | undefined;
 
-  async function look(
-    names: EntryNames,
-    mode: 'absent' | 'always',
-    budgetMs: number,
-  ): Promise<Look | undefined> {
-    const { entry: name, lease, fences } = names;
-    const reply = await redis.run(TAKE, [name, lease, fences], [holder, String(LEASE_MS), mode], budgetMs);
-    if (!Array.isArray(reply)) {
-      observer.sharedCacheRead(source.name, 'unavailable');
-      return undefined;
-    }
-    const [text, left, fence, heldFor] = reply as [unknown, unknown, unknown, unknown];
-    const leftMs = Number(left);
-    const opened = typeof text === 'string' ? openEntry(text, await keys.all(), name) : undefined;
-    const result = ((): SharedCacheRead => {
-      if (typeof text !== 'string') return 'miss';
-      if (opened === undefined) return 'not_opened';
-      if (!source.perSubject && opened.fence < seen) return 'replayed';
-      // Without a lifetime of Redis's own (PERSIST) it is not what we wrote.
-      return leftMs > 0 && clock.now() < opened.expiresAt - opened.marginMs ? 'hit' : 'miss';
-    })();
-    observer.sharedCacheRead(source.name, result);
-    const entry = result === 'hit' ? opened : undefined;
-    if (entry !== undefined && !source.perSubject) seen = entry.fence;
-    return {
-      isPresent: typeof text === 'string',
-      entry,
-      leftMs,
-      fence: fence === '0' ? undefined : Number(fence),
-      heldForMs: Number(heldFor) < 0 ? undefined : Number(heldFor),
-    };
-  }
-
-  /** A look that takes the lease where there is nothing, or nothing of use. */
-  async function seek(names: EntryNames, budgetMs: number): Promise<Look | undefined> {
-    const found = await look(names, 'absent', budgetMs);
-    const isUseless = found?.isPresent && found.entry === undefined;
-    return isUseless ? look(names, 'always', budgetMs) : found;
-  }
-
   const isDue = ({ entry, leftMs }: Look): boolean => entry !== undefined && leftMs <= entry.refreshAtLeftMs;
 
-  function take(entry: Entry, leftMs: number, refreshAfterMs?: number): IssuedToken {
+  /** undefined = it ended while we waited. */
+  function take(entry: Entry, leftMs: number, refreshAfterMs?: number): IssuedToken | undefined {
     if (!source.perSubject) given = entry.fence;
     const lifetimeMs = leftMs + entry.marginMs;
     const spread = random() * Math.min(SPREAD_MS, lifetimeMs * SPREAD_SHARE);
     const after = refreshAfterMs ?? Math.max(0, leftMs - entry.refreshAtLeftMs) + spread;
-    return issuedOf(entry, leftMs, clock.now(), after)!;
+    return issuedOf(entry, leftMs, clock.now(), after);
   }
 
   /** Asks the provider with the lease in hand, and tells the fleet. */
@@ -141,10 +87,10 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
       release(names);
       return issued;
     }
-    if (!source.perSubject) seen = Math.max(seen, fence);
+    saw(fence);
     // Nobody waits for it: who needs the token has it.
     void tracked(write(names, entry, request.refused !== undefined));
-    return take(entry, entryLeftMs(entry, clock.now()));
+    return take(entry, entryLeftMs(entry, clock.now())) ?? issued;
   }
 
   function release({ lease }: EntryNames): void {
@@ -224,7 +170,8 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
         : BACKGROUND_PATIENCE_MS * (1 + random() / 2);
       now = await awaitOther(names, request, () => true, patienceMs, isCold ? COLD_MS : BACKGROUND_MS);
     }
-    if (now?.entry !== undefined) return take(now.entry, now.leftMs);
+    const taken = now?.entry && take(now.entry, now.leftMs);
+    if (taken !== undefined) return taken;
     if (now?.fence !== undefined) return fetchFor(names, now.fence, request);
     // Redis went away, or the holder may be dead.
     return source.issue(request);
@@ -238,7 +185,7 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
     if (now === undefined) return source.issue(request).catch(orElse(isNew, entry, due.leftMs));
     if (now.entry !== undefined && !isDue(now)) {
       if (now.fence !== undefined) release(names);
-      return take(now.entry, now.leftMs);
+      return take(now.entry, now.leftMs) ?? source.issue(request);
     }
     if (now.fence !== undefined) {
       return fetchFor(names, now.fence, request).catch(orElse(isNew, entry, due.leftMs));
@@ -252,15 +199,16 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
     );
     const best = later?.entry ?? entry;
     const leftMs = later?.entry === undefined ? due.leftMs : later.leftMs;
-    if (best.fence > entry.fence) return take(best, leftMs);
     const again = Math.min(LOOK_AGAIN_MS, leftMs / 5) * (0.5 + random());
-    return take(best, leftMs, again);
+    const after = best.fence > entry.fence ? undefined : again;
+    return take(best, leftMs, after) ?? source.issue(request);
   }
 
   /** A failed renewal is the store's to retry; but one that the store does not have yet is better than none. */
   const orElse = (isNew: boolean, entry: Entry, leftMs: number) => (error: unknown) => {
-    if (!isNew) throw error;
-    return take(entry, leftMs, LOOK_AGAIN_MS * (0.5 + random()));
+    const taken = isNew ? take(entry, leftMs, LOOK_AGAIN_MS * (0.5 + random())) : undefined;
+    if (taken === undefined) throw error;
+    return taken;
   };
 
   /** An upstream refused what we have: a newer one of another process, or a new one within the fleet's budget. */
@@ -268,12 +216,16 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
     const isOther = (entry: Entry) => entry.value.reveal() !== refused;
     const now = await seek(names, BACKGROUND_MS);
     if (now === undefined) return source.issue(request);
-    if (now.entry !== undefined && isOther(now.entry)) return take(now.entry, now.leftMs);
+    if (now.entry !== undefined && isOther(now.entry)) {
+      return take(now.entry, now.leftMs) ?? source.issue(request);
+    }
     const leased = now.fence === undefined ? await forcedLease(names) : now;
     if (leased === undefined) return source.issue(request);
     if (leased.fence !== undefined) return fetchFor(names, leased.fence, request);
     const later = await awaitOther(names, request, isOther, RENEWAL_PATIENCE_MS, BACKGROUND_MS);
-    if (later?.entry !== undefined && isOther(later.entry)) return take(later.entry, later.leftMs);
+    if (later?.entry !== undefined && isOther(later.entry)) {
+      return take(later.entry, later.leftMs) ?? source.issue(request);
+    }
     if (later?.fence !== undefined) return fetchFor(names, later.fence, request);
     return source.issue(request);
   }
@@ -326,9 +278,9 @@ export function createSharedSource(source: TokenSource, deps: SharedSourceDeps):
     if (now === undefined) return putOff(request) ?? source.issue(request);
     wasPutOff = false;
     if (now.entry === undefined) return first(names, request, now, isCold);
-    if (!isDue(now)) return take(now.entry, now.leftMs);
-    // Somebody waits: what there is will do, and the background renews next.
-    return isCold ? take(now.entry, now.leftMs, 0) : renewed(names, request, now);
+    if (isDue(now) && !isCold) return renewed(names, request, now);
+    // Somebody waits: what is due will do, and the background renews next.
+    return take(now.entry, now.leftMs) ?? source.issue(request);
   }
 
   /** With half a life left in hand, a Redis that was away for a moment is worth a moment: the whole fleet may see it. */
