@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { ConfigError } from '../../../src/lib/errors.ts';
@@ -68,4 +69,12 @@ test('each fault is told with its place and what to change', () => {
     ['tenant:', 'per_user_sources: [orders]\ntenant:', /per_user_sources\[0\]: no source named "orders"/],
   ];
   for (const [from, to, problem] of faults) assert.match(problems(good.replace(from, to)), problem);
+});
+
+test('the example of docs/shared-cache.md is a configuration', () => {
+  const [, example] = /^```yaml\nshared_cache:\n([\s\S]*?)^```/m.exec(
+    readFileSync('docs/shared-cache.md', 'utf8'),
+  )!;
+  const { redis, tenant, keys } = parse(example!.replaceAll(/^ {2}/gm, ''));
+  assert.deepEqual([redis.kind, redis.username, tenant, keys.length], ['single', 'checkout', 'checkout', 1]);
 });
