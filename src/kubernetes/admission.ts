@@ -14,13 +14,15 @@ interface AdmissionRequest {
   readonly uid: string;
   readonly operation: string;
   readonly kind: { readonly kind: string };
-  readonly object: Pod;
+  /** undefined = it cannot be read as a pod. */
+  readonly object: Pod | undefined;
 }
 
 /** Throws NotAnAdmissionReview. A pod that cannot be read as one is allowed as it is: we never keep a pod from starting. */
 export function reviewAdmission(body: string, options: SidecarOptions): object {
   const { uid, operation, kind, object } = parseRequest(body);
-  if (operation !== 'CREATE' || kind.kind !== 'Pod') return answer({ uid, allowed: true });
+  if (operation !== 'CREATE' || kind.kind !== 'Pod' || object === undefined)
+    return answer({ uid, allowed: true });
   const injected = injectSidecar(object, options);
   if (injected === undefined) return answer({ uid, allowed: true });
   const patch = patchBetween(object, injected.pod);
@@ -53,18 +55,34 @@ function parseRequest(body: string): AdmissionRequest {
   if (typeof uid !== 'string' || typeof operation !== 'string' || typeof kind?.kind !== 'string') {
     throw new NotAnAdmissionReview('expected request.uid, request.operation and request.kind.kind');
   }
-  return { uid, operation, kind, object: isPod(object) ? object : {} };
+  return { uid, operation, kind, object: isPod(object) ? object : undefined };
 }
 
-/** As far as injection looks: lists are lists and each entry has its name. */
+/** As far as injection looks: lists are lists, each entry has its name, and annotations and labels are texts. */
 function isPod(value: unknown): value is Pod {
-  if (typeof value !== 'object' || value === null) return false;
-  const { spec } = value as Pod;
-  if (typeof spec !== 'object' || spec === null) return false;
-  return [spec.initContainers, spec.containers, spec.volumes].every(
-    (list) =>
-      list === undefined ||
-      (Array.isArray(list) &&
-        list.every((entry) => typeof (entry as { name?: unknown } | null)?.name === 'string')),
+  if (!isObject(value) || !isObject(value['spec'])) return false;
+  const { metadata = {}, spec } = value as { readonly metadata?: unknown; readonly spec: Pod['spec'] };
+  if (!isObject(metadata) || !isTexts(metadata['annotations']) || !isTexts(metadata['labels'])) return false;
+  const { initContainers, containers, volumes } = spec!;
+  return (
+    [initContainers, containers, volumes].every(isNamed) &&
+    [...(initContainers ?? []), ...(containers ?? [])].every(({ volumeMounts }) => isNamed(volumeMounts))
+  );
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isTexts(value: unknown): boolean {
+  return (
+    value === undefined || (isObject(value) && Object.values(value).every((text) => typeof text === 'string'))
+  );
+}
+
+function isNamed(list: unknown): boolean {
+  return (
+    list === undefined ||
+    (Array.isArray(list) && list.every((entry) => isObject(entry) && typeof entry['name'] === 'string'))
   );
 }

@@ -2,18 +2,26 @@
 // out the same.
 import type { SidecarOptions } from '../config/sidecar-file.ts';
 import type { Container, Pod, Volume } from './pod.ts';
-import { buildSidecar, buildVolumes, SIDECAR_NAME, SOCKETS_VOLUME, socketsMount } from './sidecar.ts';
+import {
+  buildSidecar,
+  buildVolumes,
+  OUR_VOLUMES,
+  SIDECAR_NAME,
+  SOCKETS_VOLUME,
+  socketsMount,
+} from './sidecar.ts';
 
 /** "true" or "false" on a pod decides for it, whatever its namespace says. */
 export const INJECT_LABEL = 'bearerd.io/inject';
-/** On a pod: another ConfigMap than the webhook's. */
+/**
+ * On a pod: another ConfigMap of its namespace than the webhook's. It gives nobody more than creating a pod there does, which
+ * may mount any Secret of the namespace: who may not have the secrets of the sidecar gets a namespace of his own.
+ */
 export const CONFIG_ANNOTATION = 'bearerd.io/config';
 /** What the webhook did, as JSON. */
 export const STATUS_ANNOTATION = 'bearerd.io/status';
 
 const PROXY_NAME = 'istio-proxy';
-/** Members of a pod that only this webhook puts there. */
-const OUR_VOLUME = /^bearerd-/;
 
 export interface Injected {
   readonly pod: Pod;
@@ -32,6 +40,16 @@ export function injectSidecar(pod: Pod, webhookOptions: SidecarOptions): Injecte
   if (spec['hostNetwork'] === true) {
     warnings.push('bearerd: with hostNetwork the health port is the node’s; set listen.health to 127.0.0.1');
   }
+  if ((spec.containers ?? []).some(({ name }) => name === SIDECAR_NAME)) {
+    return {
+      pod,
+      warnings: [`bearerd: a container is called ${SIDECAR_NAME} already: nothing is injected, rename it`],
+    };
+  }
+  for (const shared of ['hostPID', 'shareProcessNamespace']) {
+    if (spec[shared] !== true) continue;
+    warnings.push(`bearerd: with ${shared} other containers of the same user can read its memory`);
+  }
   const others = (spec.initContainers ?? []).filter(({ name }) => name !== SIDECAR_NAME).map(withSockets);
   const containers = (spec.containers ?? []).map(withSockets);
   const proxyAt = others.findIndex(({ name }) => name === PROXY_NAME);
@@ -43,7 +61,7 @@ export function injectSidecar(pod: Pod, webhookOptions: SidecarOptions): Injecte
   const at = proxyAt === -1 ? 0 : proxyAt;
   const initContainers = others.toSpliced(at, 0, buildSidecar(options));
   const volumes: readonly Volume[] = [
-    ...(spec.volumes ?? []).filter(({ name }) => !OUR_VOLUME.test(name)),
+    ...(spec.volumes ?? []).filter(({ name }) => !OUR_VOLUMES.has(name)),
     ...buildVolumes(options),
   ];
   const status = JSON.stringify({
@@ -62,9 +80,9 @@ export function injectSidecar(pod: Pod, webhookOptions: SidecarOptions): Injecte
   };
 }
 
-/** Envoy sees the sockets; the app never does: whoever opens them may ask for tokens. */
+/** Envoy sees the sockets; the app never does: whoever opens them may ask for tokens. Nobody else sees the secrets. */
 function withSockets(container: Container): Container {
-  const mounts = (container.volumeMounts ?? []).filter(({ name }) => name !== SOCKETS_VOLUME);
+  const mounts = (container.volumeMounts ?? []).filter(({ name }) => !OUR_VOLUMES.has(name));
   if (container.name === PROXY_NAME) return { ...container, volumeMounts: [...mounts, socketsMount] };
   // Nothing of it is touched where nothing was wrong: `volumeMounts: []` would be a change.
   return mounts.length === (container.volumeMounts?.length ?? 0)

@@ -5,6 +5,16 @@ import type { Container, Volume, VolumeMount } from './pod.ts';
 
 export const SIDECAR_NAME = 'bearerd';
 export const SOCKETS_VOLUME = 'bearerd-sockets';
+const CONFIG_VOLUME = 'bearerd-config';
+const SECRETS_VOLUME = 'bearerd-secrets';
+const TOKEN_VOLUME = 'bearerd-token';
+/** Volumes of a pod that only this webhook puts there. */
+export const OUR_VOLUMES: ReadonlySet<string> = new Set([
+  SOCKETS_VOLUME,
+  CONFIG_VOLUME,
+  SECRETS_VOLUME,
+  TOKEN_VOLUME,
+]);
 /** Where listen.check and listen.xds put their sockets. */
 export const SOCKETS_PATH = '/run/bearerd';
 export const CONFIG_PATH = '/etc/bearerd';
@@ -45,13 +55,13 @@ export function buildSidecar(options: SidecarOptions): Container {
     },
     volumeMounts: [
       socketsMount,
-      { name: 'bearerd-config', mountPath: CONFIG_PATH, readOnly: true },
+      { name: CONFIG_VOLUME, mountPath: CONFIG_PATH, readOnly: true },
       ...(options.secret === undefined
         ? []
-        : [{ name: 'bearerd-secrets', mountPath: SECRETS_PATH, readOnly: true }]),
+        : [{ name: SECRETS_VOLUME, mountPath: SECRETS_PATH, readOnly: true }]),
       ...(options.tokenAudience === undefined
         ? []
-        : [{ name: 'bearerd-token', mountPath: TOKEN_PATH, readOnly: true }]),
+        : [{ name: TOKEN_VOLUME, mountPath: TOKEN_PATH, readOnly: true }]),
     ],
   };
 }
@@ -60,15 +70,15 @@ export function buildVolumes(options: SidecarOptions): readonly Volume[] {
   return [
     // In memory: a socket needs no disk, and nothing of it outlives the pod.
     { name: SOCKETS_VOLUME, emptyDir: { medium: 'Memory', sizeLimit: '1Mi' } },
-    { name: 'bearerd-config', configMap: { name: options.configMap } },
+    { name: CONFIG_VOLUME, configMap: { name: options.configMap } },
     ...(options.secret === undefined
       ? []
-      : [{ name: 'bearerd-secrets', secret: { secretName: options.secret, defaultMode: 0o440 } }]),
+      : [{ name: SECRETS_VOLUME, secret: { secretName: options.secret, defaultMode: 0o440 } }]),
     ...(options.tokenAudience === undefined
       ? []
       : [
           {
-            name: 'bearerd-token',
+            name: TOKEN_VOLUME,
             projected: {
               defaultMode: 0o440,
               sources: [

@@ -55,6 +55,48 @@ describe('the sidecar in a pod', () => {
     assert.deepEqual(spec!.containers![0]!.volumeMounts, []);
   });
 
+  test('takes its secrets and its token away from every other container', () => {
+    const volumeMounts = ['secrets', 'token', 'config', 'sockets'].map((what) => ({
+      name: `bearerd-${what}`,
+      mountPath: `/steal/${what}`,
+    }));
+    const greedy = { ...app, volumeMounts };
+    const { spec } = inject(
+      pod({
+        initContainers: [{ ...greedy, name: 'init' }],
+        containers: [greedy, { ...proxy, volumeMounts }],
+      }),
+    );
+    assert.deepEqual(spec!.initContainers![1]!.volumeMounts, []);
+    assert.deepEqual(
+      spec!.containers!.map(({ volumeMounts: left }) => names(left)),
+      [[], ['bearerd-sockets']],
+    );
+    assert.equal(spec!.containers![1]!.volumeMounts![0]!.mountPath, '/run/bearerd');
+  });
+
+  test('leaves an app its own volumes, whatever they are called', () => {
+    const volumes = [{ name: 'bearerd-docs-data', emptyDir: {} }];
+    const docs = { ...app, volumeMounts: [{ name: 'bearerd-docs-data', mountPath: '/data' }] };
+    const { spec } = inject(pod({ containers: [docs, proxy], volumes }));
+    assert.deepEqual(spec!.volumes![0], volumes[0]);
+    assert.equal(spec!.containers![0], docs);
+  });
+
+  test('stays away from a pod that has a container of its name, which the API server would refuse', () => {
+    const given = pod({ containers: [{ ...app, name: 'bearerd' }, proxy] });
+    const { pod: left, warnings } = injectSidecar(given, options)!;
+    assert.equal(left, given);
+    assert.match(warnings.join(), /a container is called bearerd already: nothing is injected/);
+  });
+
+  for (const shared of ['hostPID', 'shareProcessNamespace']) {
+    test(`warns where other containers may look into its process: ${shared}`, () => {
+      const { warnings } = injectSidecar(pod({ containers: [app, proxy], [shared]: true }), options)!;
+      assert.match(warnings.join(), new RegExp(`with ${shared} other containers`));
+    });
+  }
+
   test('runs without root, without capabilities, on a read-only root, in the group of istio-proxy', () => {
     const sidecar = inject(pod({ containers: [app, proxy] })).spec!.initContainers![0]!;
     assert.deepEqual(sidecar['securityContext'], {
@@ -139,7 +181,34 @@ describe('an AdmissionReview', () => {
 
   test('of something else than a new pod allows it as it is', () => {
     assert.deepEqual(answerTo(review(pod({}), 'UPDATE')), { uid: 'u-1', allowed: true });
-    assert.equal(answerTo(review({ spec: { containers: 'x' } }))['allowed'], true);
+  });
+
+  for (const [what, unreadable] of Object.entries({
+    'containers are no list': { metadata: { name: 'a' }, spec: { containers: 'x' } },
+    'metadata is nothing': { metadata: null, spec: { containers: [app] } },
+    'annotations are a list': { metadata: { annotations: ['a'] }, spec: { containers: [app] } },
+    'an annotation is an object': {
+      metadata: { annotations: { 'bearerd.io/config': {} } },
+      spec: { containers: [app] },
+    },
+    'mounts are a text': { metadata: {}, spec: { containers: [{ name: 'a', volumeMounts: 'x' }] } },
+    'a mount is nothing': { metadata: {}, spec: { containers: [{ name: 'a', volumeMounts: [null] }] } },
+    'there is no pod': null,
+  })) {
+    test(`of a pod that cannot be read allows it as it is: ${what}`, () => {
+      assert.deepEqual(answerTo(review(unreadable)), { uid: 'u-1', allowed: true });
+    });
+  }
+
+  test('carries keys along that mean something to JavaScript', () => {
+    const text = '{"name":"a","annotations":{"__proto__":"x","constructor":"y","toString":"z"}}';
+    const given = pod({ containers: [app, proxy] }, JSON.parse(text));
+    const operations = JSON.parse(
+      Buffer.from(answerTo(review(given))['patch'] as string, 'base64').toString(),
+    ) as { path: string; value: object }[];
+    const { value } = operations.find(({ path }) => path === '/metadata/annotations')!;
+    assert.deepEqual(Object.keys(value), ['__proto__', 'constructor', 'toString', 'bearerd.io/status']);
+    assert.equal(({} as Record<string, unknown>)['x'], undefined);
   });
 
   for (const body of [
