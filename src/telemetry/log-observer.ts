@@ -32,6 +32,12 @@ const NOTICE_TEXTS: Readonly<Record<KeyNotice, string>> = {
   older_than_90_days: 'an API key is older than 90 days: renew it',
 };
 
+/** Envoy's faults of validation, `… failed (WHY): `, end with the message in protobuf's text form, the secret included. */
+function beforeContent(text: string): string {
+  const end = text.indexOf('): ');
+  return end === -1 ? text.split('"', 1)[0]! : text.slice(0, end + 1);
+}
+
 export function createLogObserver(log: Logger, clock: Clock): Observer {
   const limit = createRepeatLimit(clock);
   const open = new Set<string>();
@@ -200,7 +206,7 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
       const omitted = limit.admit(`nack:${secretName}`);
       if (omitted === undefined) return;
       log.error(
-        { secretName, version, omitted, detail: detail.slice(0, 300) },
+        { secretName, version, omitted, detail: beforeContent(detail).slice(0, 300) },
         'Envoy refused a secret (NACK) and keeps the old one',
       );
     },

@@ -23,6 +23,10 @@ export interface GatewayOptions {
   readonly settings?: string;
   /** Files of the folder by name, written before anything starts. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Of policies beside `orders`, whose requests go to the same upstream. */
+  readonly hosts?: readonly string[];
+  /** More of the folder, before anything starts. */
+  readonly prepare?: (folder: string) => void;
   readonly mode?: 'production' | 'development';
   /** The upstream: what it answers. Default: 200 and the headers that it received, as JSON. */
   readonly upstream?: (request: IncomingMessage, response: ServerResponse) => void;
@@ -54,6 +58,7 @@ export async function startGateway(t: TestContext, options: GatewayOptions): Pro
     // Scripts among them are to be run.
     await writeFile(join(folder, name), text.replaceAll('FOLDER', folder), { mode: 0o700 });
   }
+  options.prepare?.(folder);
   const port = options.upstreamPort ?? (await startUpstream(t, options.upstream ?? echo));
   const configFile = join(folder, 'bearerd.yaml');
   const text = `version: 1
@@ -62,13 +67,14 @@ listen:
   check: unix://${folder}/check.sock
   xds: unix://${folder}/xds.sock
   health: ${options.health ?? '127.0.0.1:0'}
+  admin: unix://${folder}/admin.sock
 sources:
 ${options.sources.replaceAll('FOLDER', folder)}
 outbound:
   - name: orders
     match: { hosts: [orders.example.com] }
     inject: { source: orders${options.inject ?? ''} }
-${options.policy === undefined ? '' : `    ${options.policy.replaceAll('FOLDER', folder)}\n`}${options.settings ?? ''}
+${options.policy === undefined ? '' : `    ${options.policy.replaceAll('FOLDER', folder)}\n`}${options.settings?.replaceAll('FOLDER', folder) ?? ''}
 `;
   await writeFile(configFile, text);
   const config = parseConfig(text, configFile);
@@ -93,7 +99,9 @@ ${options.policy === undefined ? '' : `    ${options.policy.replaceAll('FOLDER',
           generateEnvoy(config, {
             door,
             listen: { kind: 'tcp', host: '127.0.0.1', port: 0 },
-            upstreams: { 'orders.example.com': there, '*': there },
+            upstreams: Object.fromEntries(
+              ['orders.example.com', ...(options.hosts ?? []), '*'].map((host) => [host, there]),
+            ),
           }),
         ),
         ...(version === undefined ? {} : { version }),

@@ -91,3 +91,16 @@ test('a breaker is told of when it opens and when it closes, and not with each p
     ['the token endpoint is away: only probes are sent', 'the token endpoint is back'],
   );
 });
+
+test('of why Envoy refused a secret the reason is told and not the content, which it prints too', () => {
+  const { lines, observer } = setUp();
+  const content =
+    'name: "orders"\ngeneric_secret {\n  secret {\n    inline_string: "Bearer canary-token"\n  }\n}\n';
+  const reason = 'Proto constraint validation failed (SecretValidationError.Name: ["value is too long"])';
+  observer.secretRejected('orders', '1.2', `${reason}: ${content}`);
+  observer.secretRejected('stock', '1.3', `cannot take ${content}`);
+  assert.deepEqual(
+    lines.map(({ detail }) => detail),
+    [reason, 'cannot take name: '],
+  );
+});

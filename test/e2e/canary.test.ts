@@ -1,0 +1,308 @@
+// Every secret and token of a run, with each door and with everything that goes wrong around it, is looked for wherever
+// bearerd writes: found nowhere but on the requests themselves.
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createClient } from '@redis/client';
+import { startGateway } from '../support/gateway.ts';
+import { writeRing } from '../support/key-ring.ts';
+import { startProcess } from '../support/process.ts';
+import { startRedis } from '../support/redis.ts';
+import { storeLogin } from '../support/stored-login.ts';
+
+/** In every secret of this test that may be any text. */
+const MARK = 'c4n4ry';
+const STORE_KEY = keyOf('store');
+const CACHE_KEY = keyOf('cache');
+
+/** 32 bytes as base64. */
+function keyOf(name: string): string {
+  return Buffer.from(`${MARK}-${name}`.padEnd(32, '-')).toString('base64');
+}
+
+/** A token endpoint for each path; what it says in its refusals is as careless as a provider can be. */
+async function startProvider(t: TestContext): Promise<string> {
+  let count = 0;
+  const answer = (path: string, response: ServerResponse): void => {
+    const json = (status: number, body: object) => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    };
+    const token = `${MARK}-token-${++count}`;
+    switch (path) {
+      case '/fails':
+        return json(500, { access_token: token, error: 'server_error', error_description: token });
+      case '/refuses':
+        return json(400, {
+          error: 'invalid_client',
+          error_description: `the secret ${MARK}-secret is wrong`,
+        });
+      case '/refuses-oddly':
+        response.setHeader('www-authenticate', `Basic realm="${MARK}"`);
+        return json(401, { error: `${MARK}-error`, error_uri: `https://x/${MARK}` });
+      case '/malformed':
+        response.writeHead(200, { 'content-type': 'application/json' });
+        response.end(`{"access_token":"${token}","token_type":"Bearer",`);
+        return;
+      case '/unusable':
+        return json(200, { access_token: `${token} with\r\nx: y`, token_type: 'Bearer', expires_in: 600 });
+      case '/other-type':
+        return json(200, { access_token: token, token_type: `${MARK}-type`, expires_in: 600 });
+      case '/redirects':
+        response.writeHead(302, { location: `https://evil.example/?token=${token}` }).end();
+        return;
+      default:
+        json(200, {
+          access_token: token,
+          token_type: 'Bearer',
+          issued_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+          expires_in: 600,
+          refresh_token: `${MARK}-refresh-${count}`,
+        });
+    }
+  };
+  const server = createServer((incoming, response) => {
+    incoming.resume();
+    incoming.on('end', () => answer(incoming.url!, response));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const BROKEN = ['fails', 'refuses', 'refuses-oddly', 'malformed', 'unusable', 'other-type', 'redirects'];
+
+function sourcesOf(provider: string): string {
+  const client = (path: string) =>
+    `token_endpoint: ${provider}/${path}, client_id: a, client_secret: { file: FOLDER/secret }`;
+  return [
+    `  orders: { required: true, client_credentials: { ${client('orders')} } }`,
+    '  keys: { api_keys: { ring: FOLDER/ring.yaml } }',
+    '  keyed: { static: { value: { env: CANARY_STATIC } } }',
+    `  inlined: { static: { value: { inline: ${MARK}-inline } } }`,
+    `  person: { refresh_token: { ${client('person')}, store: { file: FOLDER/refresh, key: { file: FOLDER/store-key } } } }`,
+    `  users: { token_exchange: { ${client('users')}, subject_token: { header: x-user } } }`,
+    '  signed: { signed_jwt: { keys: { directory: FOLDER/signing }, issuer: "https://a.example", subject: a, audience: b, lifetime: 5m } }',
+    `  called: { http: { url: ${provider}/called, method: POST, secrets: { pass: { file: FOLDER/secret } }, headers: { x-pass: "\${pass}" }, token: /access_token, lifetime: /expires_in } }`,
+    `  run: { exec: { command: [/bin/sh, -c, "echo ${MARK}-stdout; echo ${MARK}-stderr >&2; exit 1"] } }`,
+    ...BROKEN.map((path) => `  ${path}: { client_credentials: { ${client(path)} } }`),
+  ].join('\n');
+}
+
+const OTHERS = ['keys', 'keyed', 'inlined', 'person', 'users', 'signed', 'called', 'run', ...BROKEN];
+
+const policiesOf = (names: readonly string[]) => `heal_on: 401
+${names
+  .map(
+    (name) => `  - name: ${name}
+    match: { hosts: [${name}.example.com] }
+    inject: { source: ${name} }`,
+  )
+  .join('\n')}`;
+
+/** In plain, and as base64 would show it at each of its three places. */
+function needles(secrets: Iterable<string>): readonly string[] {
+  return [...secrets].flatMap((secret) => [
+    secret,
+    Buffer.from(secret).toString('hex'),
+    ...[0, 1, 2].map((shift) => {
+      const encoded = Buffer.from(`${'.'.repeat(shift)}${secret}`).toString('base64');
+      // Without what its neighbours decide.
+      return encoded.slice(shift === 0 ? 0 : 4, -4);
+    }),
+  ]);
+}
+
+for (const door of ['check', 'push', 'attempt'] as const) {
+  test(`${door}: no secret and no token of a run is in logs, pages, files, configurations or Redis`, async (t) => {
+    // A subject's credential is never pushed, and of secrets that stay empty Envoy waits for each.
+    const unpushed = ['users', ...BROKEN];
+    const others = OTHERS.filter((name) => door !== 'push' || !unpushed.includes(name));
+    const provider = await startProvider(t);
+    const redis = await startRedis({ settings: [`requirepass ${MARK}-redis`] });
+    t.after(() => redis.stop());
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+    const carried = new Set<string>();
+    let status = 200;
+    process.env['CANARY_STATIC'] = `${MARK}-static`;
+    t.after(() => delete process.env['CANARY_STATIC']);
+    const gateway = await startGateway(t, {
+      sources: sourcesOf(provider),
+      policy: policiesOf(others),
+      hosts: others.map((name) => `${name}.example.com`),
+      files: {
+        secret: `${MARK}-secret\n`,
+        'store-key': STORE_KEY,
+        'cache-key': CACHE_KEY,
+        'audit-key': `${MARK}-audit-key`,
+        'redis-password': `${MARK}-redis`,
+      },
+      settings: `log: { level: trace }
+audit: { sink: { file: FOLDER/audit.jsonl }, key: { file: FOLDER/audit-key } }
+shared_cache:
+  redis: { address: "127.0.0.1:${redis.port}", password: { file: FOLDER/redis-password } }
+  tenant: canary
+  keys: [{ file: FOLDER/cache-key }]
+  per_user_sources: [users]`,
+      prepare(folder) {
+        writeRing(folder, [
+          { id: 'a', state: 'in_use', value: `${MARK}-key-a`, to: 2 },
+          { id: 'b', state: 'activated', value: `${MARK}-key-b`, to: 90 },
+        ]);
+        mkdirSync(join(folder, 'signing'));
+        writeFileSync(join(folder, 'signing', '2026-11.pem'), pem);
+      },
+      upstream(incoming: IncomingMessage, response: ServerResponse) {
+        const value = incoming.headers.authorization ?? '';
+        if (value !== '') carried.add(value.replace(/^Bearer /, ''));
+        response.writeHead(status, {
+          'www-authenticate': `Bearer error="invalid_token", error_description="${value}"`,
+        });
+        response.end();
+      },
+    });
+    const configFile = join(gateway.folder, 'bearerd.yaml');
+    await storeLogin(configFile, 'person', `${MARK}-refresh-0`);
+    await gateway.bearerd.waitForOutput(/"source":"person".*refresh token stored/);
+    await gateway.ready();
+    const { send, envoy } = await gateway.startEnvoy(door, {
+      change: (bootstrap) => {
+        writeFileSync(join(gateway.folder, 'envoy.yaml'), bootstrap);
+        return bootstrap;
+      },
+    });
+
+    const round = async (): Promise<void> => {
+      const sent = ['orders', ...others].map((name) =>
+        send(`/x?access_token=${MARK}`, {
+          host: `${name}.example.com`,
+          headers: { 'x-user': `Bearer ${MARK}-user`, authorization: `Bearer ${MARK}-of-the-app` },
+        }),
+      );
+      await Promise.all(sent);
+    };
+    await round();
+    await send('/x', { host: 'users.example.com', headers: { 'x-user': `${MARK} no token` } });
+    await sleep(200);
+    status = 401;
+    await round();
+    await round();
+    status = 200;
+    await round();
+
+    // Configurations that are refused, each with the secret at another wrong place.
+    const text = readFileSync(configFile, 'utf8');
+    for (const wrong of [
+      `{ ${MARK}-typo }`,
+      `{ inlin: ${MARK}-typo }`,
+      `${MARK}-typo`,
+      `{ inline: [${MARK}-typo] }`,
+      `{ inline: "${MARK}-typo`,
+    ]) {
+      const before = refusals(gateway.bearerd.output());
+      writeFileSync(configFile, text.replace(/client_secret: \{ file: [^}]*\}/, `client_secret: ${wrong}`));
+      while (refusals(gateway.bearerd.output()) === before) await sleep(20);
+    }
+    writeFileSync(configFile, text.replace(`${MARK}-inline`, `${MARK}-changed`));
+    await gateway.bearerd.waitForOutput(/another configuration took over/);
+    await round();
+
+    const cli = async (...args: string[]) => {
+      const run = await startProcess(process.execPath, ['bin/bearerd.js', ...args], { name: args.join(' ') });
+      assert.equal((await run.exited).code, 0, run.output());
+      return run.output();
+    };
+    const places = new Map<string, string>([
+      ['/metrics', await gateway.metrics()],
+      ['/readyz', await (await fetch(`${gateway.healthUrl}/readyz`)).text()],
+      ['/.well-known/jwks.json', await (await fetch(`${gateway.healthUrl}/.well-known/jwks.json`)).text()],
+      ['/status', await statusOf(join(gateway.folder, 'admin.sock'))],
+      ['explain', await cli('explain', '--config', configFile, 'GET', 'http://inlined.example.com/x')],
+      ['check-config', await cli('check-config', configFile)],
+      ['generated by the command', await cli('generate', 'envoy', '--config', configFile, '--door', door)],
+      ['Redis', await dumpOf(redis.port, `${MARK}-redis`)],
+      ["Envoy's statistics", await envoy.admin('/stats')],
+      ["Envoy's configuration", await envoy.admin('/config_dump')],
+    ]);
+    await gateway.bearerd.stop();
+    places.set('standard output and error', gateway.bearerd.output());
+    for (const name of readdirSync(gateway.folder)) {
+      // Those hold them by design; what bearerd wrote itself does not.
+      if (!/^(audit\.jsonl|refresh|refresh\.login|envoy\.yaml)$/.test(name)) continue;
+      places.set(name, readFileSync(join(gateway.folder, name), 'utf8'));
+    }
+
+    const keyLines = pem.split('\n').filter((line) => line !== '' && !line.startsWith('-----'));
+    const sought = needles([MARK, STORE_KEY, CACHE_KEY, ...keyLines, ...carried]);
+    assert.ok(
+      [...carried].some((value) => value.startsWith(`${MARK}-token-`)),
+      'a token was sent',
+    );
+    assert.ok(
+      [...carried].some((value) => value.startsWith('eyJ')),
+      'a signed token was sent',
+    );
+    const basic = Buffer.from(`a:${MARK}-secret`).toString('base64');
+    assert.ok(
+      sought.some((needle) => basic.includes(needle)),
+      'one inside of a Basic header would be found',
+    );
+    for (const [place, content] of places) {
+      assert.ok(content.length > 0, `nothing in ${place}`);
+      const found = sought.filter((needle) => content.includes(needle));
+      assert.deepEqual(found, [], `${place}: ${excerpt(content, found[0])}`);
+    }
+    for (const what of ['audit.jsonl', 'refresh', 'Redis']) assert.ok(places.has(what), `no ${what}`);
+    assert.match(places.get('audit.jsonl')!, /"event":"credential_issued"/);
+    assert.match(places.get('standard output and error')!, /"level":"warn"/);
+    assert.match(places.get('Redis')!, /sealed1\./);
+    t.diagnostic(`${sought.length} texts sought in ${places.size} places, ${carried.size} credentials sent`);
+  });
+}
+
+function refusals(output: string): number {
+  return output.split('the configuration was not taken over').length;
+}
+
+function excerpt(content: string, found: string | undefined): string {
+  const at = found === undefined ? -1 : content.indexOf(found);
+  return at === -1 ? '' : content.slice(Math.max(0, at - 200), at + 100);
+}
+
+function statusOf(socketPath: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ socketPath, path: '/status' }, (incoming) => {
+      let text = '';
+      incoming.on('data', (chunk: Buffer) => {
+        text += chunk;
+      });
+      incoming.on('end', () => resolve(text));
+    });
+    outgoing.on('error', reject);
+    outgoing.end();
+  });
+}
+
+/** Every key with its value. */
+async function dumpOf(port: number, password: string): Promise<string> {
+  const client = createClient({ socket: { host: '127.0.0.1', port }, password });
+  await client.connect();
+  try {
+    const lines: string[] = [];
+    for (const key of await client.keys('*')) {
+      const kind = await client.type(key);
+      lines.push(`${key} ${kind === 'string' ? await client.get(key) : kind}`);
+    }
+    return lines.join('\n');
+  } finally {
+    client.destroy();
+  }
+}
