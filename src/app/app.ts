@@ -75,7 +75,9 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   const { clock, env, random, version, runtime } = deps;
   const metrics = createMetrics(clock);
   const logger = createLogger(config.log, deps.log);
-  const audit = config.audit && createAudit(config.audit, { clock, env, log: logger, out: deps.log });
+  const audit =
+    config.audit &&
+    createAudit(config.audit, { clock, env, log: logger, out: deps.log, observer: metrics.observer });
   const logged = createLogObserver(logger, clock);
   const observer = createTeeObserver(
     audit ? createTeeObserver(audit.observer, logged) : logged,

@@ -13,7 +13,7 @@ export const generateKubernetesCommand: Command = {
        bearerd generate kubernetes workload --sidecar FILE --config FILE --namespace NAME
 
 Writes manifests for kubectl apply: of the webhook that puts bearerd into pods (once a cluster), or of a namespace whose
-pods get it (its ConfigMap and PodMonitor). The namespace takes part by its label bearerd.io/injection=enabled.
+pods get it (its ConfigMap, PodMonitor and PrometheusRule). The namespace takes part by its label bearerd.io/injection=enabled.
 Ambient mode has no Envoy beside the pod and so no place for a sidecar: send the traffic through an egress gateway there.
 
 Options:

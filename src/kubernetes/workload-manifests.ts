@@ -1,5 +1,6 @@
-// What a namespace needs beside the webhook: its configuration, and how Prometheus finds its sidecars.
+// What a namespace needs beside the webhook: its configuration, how Prometheus finds its sidecars, and when it alerts.
 import { because } from '../lib/commented-yaml.ts';
+import { alertRules } from './alerts.ts';
 
 export interface WorkloadOptions {
   readonly namespace: string;
@@ -26,6 +27,12 @@ export function workloadManifests({ namespace, configMap, config }: WorkloadOpti
         selector: because('Every pod of the namespace; only those with the sidecar have the port.', {}),
         podMetricsEndpoints: [{ port: 'bearerd-health', path: '/metrics', interval: '30s' }],
       },
+    },
+    {
+      apiVersion: 'monitoring.coreos.com/v1',
+      kind: 'PrometheusRule',
+      metadata: { name: 'bearerd', namespace },
+      spec: alertRules(),
     },
   ];
 }

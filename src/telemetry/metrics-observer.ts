@@ -2,6 +2,7 @@
 // (its labelled counter costs 0.11 µs and a key string per call, measured with prom-client 15).
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Clock } from '../lib/clock.ts';
+import { createAuditMetrics } from './audit-metrics.ts';
 import {
   type CheckDecision,
   type CheckReason,
@@ -15,6 +16,15 @@ export interface Metrics {
   readonly observer: Observer;
   /** The text exposition. */
   render(): Promise<string>;
+  /** Every metric, also those without a sample yet. */
+  list(): readonly MetricDescription[];
+}
+
+export interface MetricDescription {
+  readonly name: string;
+  readonly type: string;
+  readonly help: string;
+  readonly labels: readonly string[];
 }
 
 interface DecisionCount {
@@ -75,6 +85,12 @@ export function createMetrics(clock: Clock): Metrics {
         this.set({ source }, Math.max(0, (expiresAt - clock.now()) / 1000));
       }
     },
+  });
+  const lifetimes = new Gauge({
+    name: 'bearerd_credential_lifetime_seconds',
+    help: 'Seconds that the current credential of a source had left when it was taken over; +Inf where it never ends by itself.',
+    labelNames: ['source'],
+    registers,
   });
   new Gauge({
     name: 'bearerd_credential_generation',
@@ -309,6 +325,7 @@ export function createMetrics(clock: Clock): Metrics {
     configurationTaken: (revision) => configuration.set(revision),
     configurationRefused: () => refusedConfigurations.inc(),
     ...createSharedCacheMetrics(registers),
+    ...createAuditMetrics(registers),
     injectionCount: (policy) => countOf(checks, policy, 'inject', 'injected'),
     checkDecided(policy, decision, reason) {
       countOf(checks, policy ?? '', decision, reason).count++;
@@ -325,6 +342,7 @@ export function createMetrics(clock: Clock): Metrics {
     },
     credentialPublished(source, generation, expiresAt) {
       credentials.set(source, { generation, expiresAt });
+      lifetimes.set({ source }, Math.max(0, (expiresAt - clock.now()) / 1000));
     },
     credentialExpired(source, generation) {
       credentials.set(source, { generation, expiresAt: 0 });
@@ -425,7 +443,15 @@ export function createMetrics(clock: Clock): Metrics {
     },
   };
 
-  return { observer, render: () => registry.metrics() };
+  function list(): readonly MetricDescription[] {
+    // prom-client's types leave out labelNames, which each of its metrics has.
+    const known = registry.getMetricsAsArray() as unknown as readonly (Omit<MetricDescription, 'labels'> & {
+      readonly labelNames: readonly string[];
+    })[];
+    return known.map(({ name, type, help, labelNames }) => ({ name, type, help, labels: labelNames }));
+  }
+
+  return { observer, render: () => registry.metrics(), list };
 }
 
 function countOf(

@@ -165,6 +165,10 @@ export interface Observer {
   certificateLoaded(listener: string, notAfter: number): void;
   /** New files were not taken over: the last good ones serve on. `reason` names the file. */
   certificateRefused(listener: string, reason: string): void;
+  /** The audit trail cannot be written, or is written again. */
+  auditSinkChanged(state: 'failed' | 'recovered'): void;
+  /** An audit record was dropped: the sink took none for too long. */
+  auditRecordLost(): void;
   /** A thing that should not happen; `message` is fixed text. */
   unexpected(where: string, error: unknown): void;
 }
@@ -220,5 +224,7 @@ export const nullObserver: Observer = {
   listenerChanged: nothing,
   certificateLoaded: nothing,
   certificateRefused: nothing,
+  auditSinkChanged: nothing,
+  auditRecordLost: nothing,
   unexpected: nothing,
 };

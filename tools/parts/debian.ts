@@ -23,6 +23,10 @@ const PINS = {
     version: '1.1.12-1',
     sha256: '8bdc077d4f69f152da4ebd75f3a60ecbfa7e449e7a73915f11f269699aee4163',
   },
+  prometheus: {
+    version: '2.42.0+ds-5+deb12u1',
+    sha256: '81d59a24fce84f7fbe97a45a4f2914b6a5881b5cd1db2a6a0e129e515e1a5f55',
+  },
 } as const;
 
 export type DebianPackage = keyof typeof PINS;

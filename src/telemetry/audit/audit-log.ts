@@ -25,6 +25,8 @@ export interface AuditLogDeps {
   readonly clock: Clock;
   /** Told when the sink fails, and that it took lines again. */
   readonly onSink: (state: 'failed' | 'recovered', reason: string) => void;
+  /** Told for each record that is dropped. */
+  readonly onLost?: () => void;
 }
 
 export interface AuditLog {
@@ -38,7 +40,7 @@ export interface AuditLog {
   stop(): Promise<void>;
 }
 
-export function createAuditLog({ sink, key: readKey, node, clock, onSink }: AuditLogDeps): AuditLog {
+export function createAuditLog({ sink, key: readKey, node, clock, onSink, onLost }: AuditLogDeps): AuditLog {
   const waiting: AuditFields[] = [];
   let head: ChainHead = CHAIN_START;
   let lost = 0;
@@ -112,6 +114,7 @@ export function createAuditLog({ sink, key: readKey, node, clock, onSink }: Audi
       if (waiting.length >= MAX_WAITING) {
         lost++;
         untold++;
+        onLost?.();
         return;
       }
       waiting.push(fieldsOf(event, fields));

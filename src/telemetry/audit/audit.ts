@@ -3,6 +3,7 @@ import type { AuditConfig } from '../../config/config.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { createSecretReader } from '../../lib/secret-ref.ts';
 import type { Logger, LogSink } from '../logger.ts';
+import type { Observer } from '../observer.ts';
 import { createAuditFile } from './audit-file.ts';
 import { createAuditLog } from './audit-log.ts';
 import { type AuditObserver, createAuditObserver } from './audit-observer.ts';
@@ -16,6 +17,8 @@ export interface AuditDeps {
   readonly log: Logger;
   /** For sink: stdout. */
   readonly out: LogSink;
+  /** For metrics. */
+  readonly observer: Pick<Observer, 'auditSinkChanged' | 'auditRecordLost'>;
 }
 
 export interface Audit extends Omit<AuditObserver, 'stop'> {
@@ -25,7 +28,7 @@ export interface Audit extends Omit<AuditObserver, 'stop'> {
   stop(): Promise<void>;
 }
 
-export function createAudit(config: AuditConfig, { clock, env, log, out }: AuditDeps): Audit {
+export function createAudit(config: AuditConfig, { clock, env, log, out, observer: told }: AuditDeps): Audit {
   const { sink, key, node } = config;
   const auditLog = createAuditLog({
     sink:
@@ -39,13 +42,16 @@ export function createAudit(config: AuditConfig, { clock, env, log, out }: Audit
     key: key && createSecretReader(key, env).read,
     node,
     clock,
-    onSink: (state, reason) =>
-      state === 'failed'
-        ? log.error(
-            { reason },
-            'audit records cannot be written; they wait, and are counted when they are lost',
-          )
-        : log.info({}, 'audit records are written again'),
+    onSink(state, reason) {
+      told.auditSinkChanged(state);
+      if (state === 'failed') {
+        log.error(
+          { reason },
+          'audit records cannot be written; they wait, and are counted when they are lost',
+        );
+      } else log.info({}, 'audit records are written again');
+    },
+    onLost: () => told.auditRecordLost(),
   });
   const { observer, watch, stop } = createAuditObserver(auditLog, clock);
   let toldSeq = 0;
