@@ -1,7 +1,7 @@
 // What one configuration makes of requests: its policies, and the handlers of the doors that decide by them. Exchanged as a
 // whole when the configuration changes.
 import type { Config } from '../config/config.ts';
-import type { CredentialStore } from '../credential/credential.ts';
+import type { ChangeableStore } from '../credential/store.ts';
 import { createProcess, type ProcessHandler } from '../doors/attempt/process.ts';
 import { createCheck } from '../doors/check/check.ts';
 import type { AttemptOutcomes } from '../doors/feedback/attempt-outcomes.ts';
@@ -23,7 +23,7 @@ export interface Serving {
 }
 
 export interface ServingDeps {
-  readonly store: CredentialStore;
+  readonly store: ChangeableStore;
   readonly observer: Observer;
   readonly clock: Clock;
   /** What the check door put on which request; outlives the configuration. */
@@ -40,7 +40,9 @@ export function createServing(
   keys: SigningKeys,
   deps: ServingDeps,
 ): Serving {
-  const { store, observer, clock, carried, attempted, outcomes, nonces } = deps;
+  const { observer, clock, carried, attempted, outcomes, nonces } = deps;
+  // A request may be waiting for Envoy's report, or for a first credential, while another configuration takes over.
+  const store = deps.store.inForce();
   const common = { policies, store, observer, clock, maxWaitMs: config.maxWaitMs };
   return {
     config,

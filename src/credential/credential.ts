@@ -168,6 +168,9 @@ export interface CredentialStore {
   stop(): Promise<void>;
 }
 
+/** What the doors ask; of sources that were replaced meanwhile until those who wait are answered. */
+export type SourcesInForce = Omit<CredentialStore, 'subscribe' | 'missing' | 'status' | 'start' | 'stop'>;
+
 export interface SourceStatus {
   readonly source: string;
   readonly type: SourceType;

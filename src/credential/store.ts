@@ -3,7 +3,7 @@
 import type { Clock } from '../lib/clock.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import { type Allowance, createAllowance } from './allowance.ts';
-import type { CredentialListener, CredentialStore, TokenSource } from './credential.ts';
+import type { CredentialListener, CredentialStore, SourcesInForce, TokenSource } from './credential.ts';
 import { createRate, type Rate } from './rate.ts';
 import { createRenewal, type Renewal } from './renewal.ts';
 import { createSubjectCache } from './subject-entries.ts';
@@ -46,6 +46,11 @@ export interface ChangeableStore extends CredentialStore {
     unchanged: ReadonlySet<string>,
     waitMs: number,
   ): Promise<SourceChange>;
+  /**
+   * The sources in force now, for good: what was decided by the policies of before must not get the credential of another
+   * source that has the same name since.
+   */
+  inForce(): SourcesInForce;
 }
 
 /** What still waits for a fetch of a source that was replaced gets its answer. */
@@ -80,10 +85,23 @@ export function createCredentialStore(deps: StoreDeps): ChangeableStore {
       : createRenewal({ ...common, ...rates, required });
   }
 
-  function of(source: string): Renewal {
-    const renewal = renewals.get(source);
+  function of(source: string, among = renewals): Renewal {
+    const renewal = among.get(source);
     if (!renewal) throw new TypeError(`no source named ${source}`);
     return renewal;
+  }
+
+  function asked(of: (source: string) => Renewal): SourcesInForce {
+    return {
+      peek: (source, subjectKey) => of(source).peek(subjectKey),
+      reader: (source) => of(source).peek,
+      get: (source, ...wanted) => of(source).get(...wanted),
+      after: (source, ...wanted) => of(source).after(...wanted),
+      failure: (source, subjectKey) => of(source).failure(subjectKey),
+      retryAfterMs: (source, subjectKey) => of(source).retryAfterMs(subjectKey),
+      refused: (source, refused, requestKey) => of(source).refused(refused, requestKey),
+      subjectOf: (source, valueKey) => of(source).subjectOf(valueKey),
+    };
   }
 
   async function endLingering(): Promise<void> {
@@ -152,15 +170,12 @@ export function createCredentialStore(deps: StoreDeps): ChangeableStore {
   }
 
   return {
-    peek: (source, subjectKey) => of(source).peek(subjectKey),
-    reader: (source) => of(source).peek,
-    get: (source, ...wanted) => of(source).get(...wanted),
-    after: (source, ...wanted) => of(source).after(...wanted),
-    failure: (source, subjectKey) => of(source).failure(subjectKey),
-    retryAfterMs: (source, subjectKey) => of(source).retryAfterMs(subjectKey),
+    ...asked((source) => of(source)),
+    inForce() {
+      const now = renewals;
+      return asked((source) => of(source, now));
+    },
     subscribe,
-    refused: (source, refused, requestKey) => of(source).refused(refused, requestKey),
-    subjectOf: (source, valueKey) => of(source).subjectOf(valueKey),
     missing: () => required.filter((name) => !of(name).hadOne),
     status: () => [...renewals.values()].map((renewal) => renewal.status()),
     prepare,

@@ -1,7 +1,7 @@
 // What Check and Process decide alike: match → mark → slot → inject, or wait for a first credential. A warm one is
 // synchronous from the first byte to the last: it fetches nothing, awaits nothing and logs nothing, and its answer was
 // encoded when the credential was first handed out.
-import type { Credential, CredentialStore, Subject } from '../credential/credential.ts';
+import type { Credential, SourcesInForce, Subject } from '../credential/credential.ts';
 import type { Clock } from '../lib/clock.ts';
 import { CredentialError } from '../lib/errors.ts';
 import { TokenBucket } from '../lib/token-bucket.ts';
@@ -50,7 +50,7 @@ export interface Tally {
 
 export interface DecisionDeps {
   readonly policies: PolicyTable;
-  readonly store: CredentialStore;
+  readonly store: SourcesInForce;
   readonly clock: Clock;
   /** Longest wait for a credential, milliseconds, also when the caller sent no deadline. */
   readonly maxWaitMs: number;

@@ -1,7 +1,7 @@
 // ExternalProcessor/Process in the upstream filter chain: every attempt of a request, request headers only. The first one
 // is decided as a Check is. A later one waits until it is known why the one before failed, since the credential may have
 // been refused, and then carries a new one: the app sees no refusal.
-import type { CredentialStore, Subject } from '../../credential/credential.ts';
+import type { SourcesInForce, Subject } from '../../credential/credential.ts';
 import { keyOf } from '../../credential/subject.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Policy, PolicyTable } from '../../policy/policy.ts';
@@ -25,7 +25,7 @@ export const EVIDENCE_MS = 50;
 
 export interface ProcessDeps {
   readonly policies: PolicyTable;
-  readonly store: CredentialStore;
+  readonly store: SourcesInForce;
   readonly observer: Observer;
   readonly clock: Clock;
   /** Longest wait for a credential, milliseconds. Envoy's message_timeout has to be longer, and does not tell itself. */

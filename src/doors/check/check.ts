@@ -1,5 +1,5 @@
 // Authorization/Check: the request as the app sent it, once, before Envoy's router.
-import type { CredentialStore } from '../../credential/credential.ts';
+import type { SourcesInForce } from '../../credential/credential.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { PolicyTable } from '../../policy/policy.ts';
 import { GrpcError, GrpcStatus, type UnaryHandler } from '../../server/front.ts';
@@ -13,7 +13,7 @@ export const CHECK_PATH = '/envoy.service.auth.v3.Authorization/Check';
 
 export interface CheckDeps {
   readonly policies: PolicyTable;
-  readonly store: CredentialStore;
+  readonly store: SourcesInForce;
   readonly observer: Observer;
   readonly clock: Clock;
   /** Longest wait of a cold Check, milliseconds, also when the caller sent no deadline. */

@@ -69,6 +69,24 @@ describe('sources that change while the store serves', () => {
     assert.deepEqual(told, ['a-old-1', 'a-new-1', undefined]);
   });
 
+  test('are never mixed: who decided by the sources of before gets nothing of others with the same names', async () => {
+    const { store } = setup(sourceOf('a', 'old').stored);
+    await settle();
+    const before = store.inForce();
+    (await store.prepare([sourceOf('a', 'new').stored], new Set(), 500)).commit();
+    assert.equal((await store.get('a', 100)).value.reveal(), 'a-new-1');
+    assert.equal((await before.get('a', 100)).value.reveal(), 'a-old-1');
+    assert.equal(before.peek('a')?.value.reveal(), 'a-old-1');
+    const renewed = before.after('a', before.peek('a')!.generation, 100).catch(() => undefined);
+    assert.doesNotMatch((await renewed)?.value.reveal() ?? '', /new/);
+    (await store.prepare([], new Set(), 500)).commit();
+    assert.equal(
+      (await before.get('a', 100)).value.reveal(),
+      'a-old-1',
+      'nor a fault where there is none now',
+    );
+  });
+
   test('that were replaced end later, so that who waits for them is answered', async () => {
     let answer = (_token: Secret): void => {};
     const slow = sourceOf('a', 'old', {
