@@ -11,7 +11,7 @@ import { createPushedSecrets } from '../doors/push/pushed-secrets.ts';
 import type { Lasting } from '../inbound/lasting.ts';
 import type { Clock } from '../lib/clock.ts';
 import { ConfigError } from '../lib/errors.ts';
-import { fingerprint } from '../lib/fingerprint.ts';
+import { contentHash, fingerprint } from '../lib/fingerprint.ts';
 import type { RuntimeReport } from '../lib/runtime.ts';
 import { compilePolicies } from '../policy/compile.ts';
 import type { PolicyTable } from '../policy/policy.ts';
@@ -114,7 +114,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   };
   const startedAt = clock.now();
   /** Of the configuration in force; counts up with each that is taken over. */
-  const revision = { number: 1, hash: fingerprint(config).slice(0, 16), since: startedAt };
+  const revision = { number: 1, hash: contentHash(config).slice(0, 16), since: startedAt };
   let refusedReload: string | undefined;
   /** Monotonic ms, once everything listens. */
   let listeningSince: number | undefined;
@@ -229,14 +229,22 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     const sameInbound = fingerprint(next.inbound) === fingerprint(before.inbound);
     const nextInbound = sameInbound ? inbound : await createInbound(next);
     if (!sameInbound) nextInbound?.start();
-    const [change] = await Promise.all([
+    const giveUp = (): void => {
+      keys.stop();
+      if (!sameInbound) nextInbound?.stop();
+    };
+    const preparing = Promise.all([
       store.prepare(nextSources.stored, unchanged, PREPARE_MS),
       keys.start(),
       untilReady(() => sameInbound || nextInbound === undefined || nextInbound.missing().length === 0),
     ]);
+    const [change] = await preparing.catch((error: unknown) => {
+      giveUp();
+      throw error;
+    });
     if (stopping) {
       change.abandon();
-      keys.stop();
+      giveUp();
       return;
     }
     const old = { inbound, keys: serving.keys };
@@ -249,7 +257,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     if (!sameInbound) old.inbound?.stop();
     tellSharedSecrets(next);
     revision.number++;
-    revision.hash = fingerprint(next).slice(0, 16);
+    revision.hash = contentHash(next).slice(0, 16);
     revision.since = clock.now();
     logger.level = next.log.level;
     watchInjections();

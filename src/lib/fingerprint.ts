@@ -7,6 +7,11 @@ export function fingerprint(value: unknown): string {
   return hash('sha256', JSON.stringify(value, digested) ?? 'undefined', 'hex');
 }
 
+/** Hex, without what is secret: the same in every process that has this content, and nothing to be guessed from it. */
+export function contentHash(value: unknown): string {
+  return hash('sha256', JSON.stringify(value) ?? 'undefined', 'hex');
+}
+
 // `this` and not `value`: JSON.stringify has called toJSON() already, and every Secret is "[redacted]" by then.
 function digested(this: unknown, key: string, value: unknown): unknown {
   const original = (this as Record<string, unknown>)[key];

@@ -82,7 +82,7 @@ export interface KeyReport {
 export interface Observer {
   /** The process begins, with what its environment switched on. */
   processStarted(version: string, runtime: RuntimeReport): void;
-  /** Another configuration took over. `revision` counts up from 1; `hash` is of the whole, secrets included by digest. */
+  /** Another configuration took over. `revision` counts up from 1; `hash` is of all that is no secret. */
   configurationTaken(revision: number, hash: string): void;
   /** It was not taken over: the one before stays in force. `problems` quotes no secret. */
   configurationRefused(file: string, problems: string): void;
