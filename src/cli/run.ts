@@ -6,6 +6,7 @@ import { type Command, type CommandContext, UsageError } from './command.ts';
 // Loaded when asked for: `serve` should not pay memory for the other verbs, nor they for it.
 const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.ts')).serve,
+  status: async () => (await import('./status.ts')).status,
   login: async () => (await import('./login.ts')).login,
   'check-config': async () => (await import('./check-config.ts')).checkConfig,
   schema: async () => (await import('./schema.ts')).schema,
@@ -28,6 +29,7 @@ const HELP = `bearerd puts the right credential on requests that leave through E
 Usage: bearerd VERB [options]
 
   serve --config FILE                              run the sidecar
+  status --config FILE                             show what a running bearerd has: sources, endpoints, policies
   login --config FILE --source NAME                log a person in, for a refresh_token source
   check-config FILE                                report every problem of a configuration, start nothing
   schema                                           print the JSON Schema of the configuration, for editors

@@ -1,0 +1,70 @@
+// bearerd status asks a running bearerd; a provider that is away and a refused configuration show.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { startProcess } from '../../support/process.ts';
+
+test('status shows sources, endpoints, policies and a refused configuration, and never a value', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'bearerd-status-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 'bearerd.yaml');
+  writeFileSync(join(folder, 'key'), 'canary-value\n');
+  // Port 9 of loopback: nobody listens there.
+  const text = `version: 1
+mode: development
+listen: { check: "unix://${folder}/check.sock", admin: "unix://${folder}/admin.sock" }
+sources:
+  legacy: { file: { path: ${folder}/key } }
+  away:
+    client_credentials:
+      { token_endpoint: "http://127.0.0.1:9/token", client_id: a, client_secret: { file: ${folder}/key } }
+outbound:
+  - { name: maps, match: { hosts: [maps.example.com] }, inject: { source: legacy, header: x-api-key, prefix: "" } }
+  - { name: orders, match: { hosts: [orders.example.com] }, inject: { source: away } }
+`;
+  writeFileSync(file, text);
+  const status = async (...more: string[]) => {
+    const asked = await startProcess(process.execPath, [
+      ...['bin/bearerd.js', 'status', '--config', file],
+      ...more,
+    ]);
+    const { code } = await asked.exited;
+    return { code, output: asked.output() };
+  };
+  const none = await status();
+  assert.equal(none.code, 1);
+  assert.match(none.output, /admin\.sock cannot be asked: ENOENT/);
+
+  const bearerd = await startProcess(process.execPath, ['bin/bearerd.js', 'serve', '--config', file]);
+  t.after(() => bearerd.stop());
+  await bearerd.waitForOutput(/"listener":"admin","state":"listening"/);
+  await bearerd.waitForOutput(/source_unavailable/);
+  const { code, output } = await status();
+  t.diagnostic(`\n${output}`);
+  assert.equal(code, 0, output);
+  assert.match(output, /^bearerd \S+: ready\nconfiguration 1 \(\w+\) since \d/);
+  assert.match(output, /^legacy +file +endless +- +1 +-$/m);
+  assert.match(output, /^away +client_credentials +none .*source_unavailable$/m);
+  assert.match(output, /^http:\/\/127\.0\.0\.1:9\/token +(closed|open|half_open) /m);
+  assert.match(output, /^maps +legacy +x-api-key +off +deny$/m);
+  assert.doesNotMatch(output, /canary/);
+
+  const watching = await startProcess(process.execPath, [
+    ...['bin/bearerd.js', 'status', '--watch', '--config', file],
+  ]);
+  t.after(() => watching.stop());
+  await watching.waitForOutput(/SOURCE[\s\S]*SOURCE/);
+  await watching.stop();
+
+  writeFileSync(file, text.replace('version: 1', 'version: 1\nstartup_wait: never'));
+  await bearerd.waitForOutput(/was not taken over/);
+  // The command reads the file for the socket's path only.
+  writeFileSync(join(folder, 'same.yaml'), text);
+  const asked = await startProcess(process.execPath, [
+    ...['bin/bearerd.js', 'status', '--config', join(folder, 'same.yaml')],
+  ]);
+  assert.equal((await asked.exited).code, 1);
+  assert.match(asked.output(), /a newer one was refused: .*startup_wait/);
+});
