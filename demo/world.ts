@@ -168,7 +168,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     metrics: async () => (await fetch(`${healthUrl}/metrics`)).text(),
     async stop() {
       for (const stop of stops.reverse()) await stop();
-      await rm(folder, { recursive: true, force: true });
+      await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
     },
   };
 }

@@ -25,7 +25,7 @@ export async function writeDocExample(
     .find((text) => text.startsWith(`${heading}\n`));
   if (section === undefined) throw new Error(`${document} has no section ${heading}`);
   const folder = await mkdtemp(join(tmpdir(), 'bearerd-docs-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }));
   const places: Readonly<Record<string, string>> = {
     '/run/bearerd': folder,
     '/var/run/secrets': folder,

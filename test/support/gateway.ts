@@ -53,7 +53,8 @@ export interface Gateway {
 
 export async function startGateway(t: TestContext, options: GatewayOptions): Promise<Gateway> {
   const folder = await mkdtemp(join(tmpdir(), 'bearerd-gateway-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  // Retried: a process that is not stopped yet may still put its last socket there.
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }));
   for (const [name, text] of Object.entries(options.files ?? {})) {
     // Scripts among them are to be run.
     await writeFile(join(folder, name), text.replaceAll('FOLDER', folder), { mode: 0o700 });

@@ -97,7 +97,7 @@ export async function startRedis({
     },
     async stop() {
       await process_.stop();
-      await rm(folder, { recursive: true, force: true });
+      await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
     },
   };
 }
