@@ -68,7 +68,7 @@ test('serve listens, runs with small heap limits, ends well on SIGTERM, and name
   await first.waitForOutput(/"listener":"health","state":"listening"/);
   t.diagnostic(`listening after ${(performance.now() - begun).toFixed(0)} ms`);
   const { readFileSync } = await import('node:fs');
-  assert.match(readFileSync(`/proc/${first.pid}/cmdline`, 'utf8'), /--max-semi-space-size=4/);
+  assert.match(readFileSync(`/proc/${first.pid}/cmdline`, 'utf8'), /--max-semi-space-size=2/);
   const second = await bearerd('serve', '--config', config);
   assert.equal(second.code, 1);
   assert.match(second.output, /cannot start: .*check\.sock/);
