@@ -1,7 +1,7 @@
 // bearerd test: a user's own expectations of a configuration, for their CI.
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import * as z from 'zod';
-import { loadConfig } from '../config/load.ts';
+import { loadConfig, readConfigText } from '../config/load.ts';
 import { shapeProblems } from '../config/problems.ts';
 import { parseYaml } from '../config/yaml-document.ts';
 import { ConfigError } from '../lib/errors.ts';
@@ -94,10 +94,7 @@ Exit code 0 = all as expected, 1 = not.
 };
 
 async function loadCases(path: string): Promise<z.output<typeof casesFile>['cases']> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    const message = `cannot be read: ${error.code === 'ENOENT' ? 'there is no such file' : error.code}`;
-    throw new ConfigError(path, [{ path: '', line: undefined, column: undefined, message }]);
-  });
+  const text = await readConfigText(path);
   const document = parseYaml(text, path);
   const result = casesFile.safeParse(document.value);
   if (!result.success) throw new ConfigError(path, shapeProblems(document, result.error.issues, casesFile));

@@ -1,7 +1,7 @@
 // The file that says how the sidecar is put into pods: of `bearerd webhook` and `bearerd generate kubernetes`.
-import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
 import { ConfigError } from '../lib/errors.ts';
+import { readConfigText } from './load.ts';
 import { shapeProblems } from './problems.ts';
 import { parseYaml } from './yaml-document.ts';
 
@@ -66,11 +66,7 @@ const sidecarFile = z
 
 /** Throws ConfigError with every problem, also when the file cannot be read. */
 export async function loadSidecarFile(path: string): Promise<SidecarOptions> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    const message = `cannot be read: ${error.code === 'ENOENT' ? 'there is no such file' : error.code}`;
-    throw new ConfigError(path, [{ path: '', line: undefined, column: undefined, message }]);
-  });
-  return parseSidecarFile(text, path);
+  return parseSidecarFile(await readConfigText(path), path);
 }
 
 /** Throws ConfigError with every problem. */

@@ -1,6 +1,8 @@
 // What is wrong between a running Envoy and a configuration of bearerd, each with its way out. Pure.
 import type { Config, OutboundConfig } from '../../config/config.ts';
-import { durationMs, type EnvoyState, json, list, ofType } from './envoy-state.ts';
+import { DEADLINE_SHARE } from '../deadline.ts';
+import { json, list } from '../envoy-json.ts';
+import { durationMs, type EnvoyState, ofType } from './envoy-state.ts';
 
 export interface Finding {
   /** error: requests fail or a credential is in danger. warning: something is lost when it matters. */
@@ -10,8 +12,6 @@ export interface Finding {
 }
 
 const GENERATE = 'apply what "bearerd generate" writes for this configuration';
-/** Numbers of the generated configuration: a cold Check waits for 70 % of the caller's deadline. */
-const WAIT_SHARE = 0.7;
 const ENOUGH_RETRIES = 100;
 
 export function findings(config: Config, state: EnvoyState): readonly Finding[] {
@@ -91,11 +91,11 @@ function checkFilter({ maxWaitMs, unmatched }: Config, state: EnvoyState): Findi
     if (json(grpc['envoy_grpc'])['cluster_name'] !== 'bearerd_check') return [];
     const found: Finding[] = [];
     const timeout = durationMs(grpc['timeout']) ?? 200;
-    if (timeout * WAIT_SHARE < maxWaitMs - 50) {
+    if (timeout * DEADLINE_SHARE < maxWaitMs - 50) {
       found.push({
         severity: 'warning',
-        what: `Envoy gives a Check ${timeout} ms, so bearerd waits ${Math.round(timeout * WAIT_SHARE)} ms for a first credential and not max_wait, ${maxWaitMs} ms`,
-        fix: `grpc_service.timeout: ${Math.ceil(maxWaitMs / WAIT_SHARE / 100) / 10}s, or a smaller max_wait`,
+        what: `Envoy gives a Check ${timeout} ms, so bearerd waits ${Math.round(timeout * DEADLINE_SHARE)} ms for a first credential and not max_wait, ${maxWaitMs} ms`,
+        fix: `grpc_service.timeout: ${Math.ceil(maxWaitMs / DEADLINE_SHARE / 100) / 10}s, or a smaller max_wait`,
       });
     }
     if (object['failure_mode_allow'] === true) {
@@ -147,7 +147,7 @@ function processors({ maxWaitMs }: Config, state: EnvoyState): Finding[] {
       found.push({
         severity: 'error',
         what: `message_timeout is ${timeout} ms and max_wait ${maxWaitMs} ms: Envoy gives up before bearerd answers`,
-        fix: `message_timeout: ${Math.ceil(maxWaitMs / WAIT_SHARE / 100) / 10}s`,
+        fix: `message_timeout: ${Math.ceil(maxWaitMs / DEADLINE_SHARE / 100) / 10}s`,
       });
     }
     return found;

@@ -1,6 +1,8 @@
 // Envoy's own credential_injector, read out of a bootstrap, a config dump or any piece of one: what it injects, and for which
 // hosts. Pure; what cannot be carried over is said in words.
 
+import { isType, type Json, json, list, objectsIn } from '../envoy-json.ts';
+
 /** One injector that was found. */
 export interface FoundInjector {
   /** Where it stands: the listener or cluster, for comments. */
@@ -30,15 +32,13 @@ export type FoundCredential =
       readonly prefix: string;
     };
 
-type Json = Readonly<Record<string, unknown>>;
-
 const INJECTOR = 'credential_injector.v3.CredentialInjector';
 const OAUTH2 = 'injected_credentials.oauth2.v3.OAuth2';
 const GENERIC = 'injected_credentials.generic.v3.Generic';
 
 export function findInjectors(configuration: unknown): readonly FoundInjector[] {
   const routes = virtualHosts(configuration);
-  return objects(configuration, []).flatMap(({ object, above }) => {
+  return objectsIn(configuration).flatMap(({ object, above }) => {
     if (!isType(object, INJECTOR)) return [];
     const cluster = above.findLast((a) => isCluster(a));
     const manager = above.findLast((a) => isType(a, 'HttpConnectionManager'));
@@ -137,11 +137,11 @@ interface FoundVirtualHost {
 }
 
 function virtualHosts(configuration: unknown): readonly FoundVirtualHost[] {
-  return objects(configuration, [])
+  return objectsIn(configuration)
     .filter(({ object }) => Array.isArray(object['domains']) && Array.isArray(object['routes']))
     .map(({ object }) => ({
       domains: list(object['domains']).filter((domain): domain is string => typeof domain === 'string'),
-      clusters: objects(object['routes'], []).flatMap(({ object: route }) =>
+      clusters: objectsIn(object['routes']).flatMap(({ object: route }) =>
         ['cluster', 'name'].flatMap((key) => (typeof route[key] === 'string' ? [route[key] as string] : [])),
       ),
     }));
@@ -151,33 +151,6 @@ function isCluster(object: Json): boolean {
   return (
     'connect_timeout' in object || 'load_assignment' in object || 'typed_extension_protocol_options' in object
   );
-}
-
-interface Found {
-  readonly object: Json;
-  /** What it stands in, from the outside. */
-  readonly above: readonly Json[];
-}
-
-/** Every object below `value`. What a config dump nests a thousand deep is no configuration. */
-function objects(value: unknown, above: readonly Json[]): Found[] {
-  if (typeof value !== 'object' || value === null || above.length > 200) return [];
-  if (Array.isArray(value)) return value.flatMap((item) => objects(item, above));
-  const object = value as Json;
-  const inside = [...above, object];
-  return [{ object, above }, ...Object.values(object).flatMap((inner) => objects(inner, inside))];
-}
-
-function isType(object: Json, name: string): boolean {
-  return typeof object['@type'] === 'string' && object['@type'].endsWith(name);
-}
-
-function json(value: unknown): Json {
-  return typeof value === 'object' && value !== null ? (value as Json) : {};
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
 }
 
 function text(value: unknown): string | undefined {
