@@ -1,6 +1,6 @@
 // Metrics of the shared cache: what looks found, what writes did, and whether it is there.
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { Observer } from './observer.ts';
+import type { Observer } from '../observer.ts';
 
 type Events = Pick<
   Observer,

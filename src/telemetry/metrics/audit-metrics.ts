@@ -1,6 +1,6 @@
 // Metrics of the audit trail: whether its sink takes records, and how many it never will.
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { Observer } from './observer.ts';
+import type { Observer } from '../observer.ts';
 
 export function createAuditMetrics(
   registers: Registry[],

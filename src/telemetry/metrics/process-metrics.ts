@@ -1,0 +1,67 @@
+// Metrics of the process: its configuration, its listeners with their certificates and peers, and what should not happen.
+import { Counter, Gauge, type Registry } from 'prom-client';
+import type { Observer } from '../observer.ts';
+
+type Events = Pick<
+  Observer,
+  | 'configurationTaken'
+  | 'configurationRefused'
+  | 'peerFault'
+  | 'certificateLoaded'
+  | 'certificateRefused'
+  | 'unexpected'
+>;
+
+export function createProcessMetrics(registers: Registry[]): Events {
+  const configuration = new Gauge({
+    name: 'bearerd_configuration_revision',
+    help: 'Counts up with each configuration that took over, from 1 at the start.',
+    registers,
+  });
+  const refusedConfigurations = new Counter({
+    name: 'bearerd_configurations_refused_total',
+    help: 'Configurations that were not taken over: the one before stays in force.',
+    registers,
+  });
+  const peerFaults = new Counter({
+    name: 'bearerd_peer_faults_total',
+    help: 'Limits or protocol rules that a peer broke, by listener.',
+    labelNames: ['listener', 'fault'],
+    registers,
+  });
+  const certificates = new Gauge({
+    name: 'bearerd_certificate_not_after_seconds',
+    help: 'End of the certificate that a listener serves with, epoch seconds.',
+    labelNames: ['listener'],
+    registers,
+  });
+  const refusedCertificates = new Counter({
+    name: 'bearerd_certificates_refused_total',
+    help: 'New certificate files that were not usable.',
+    labelNames: ['listener'],
+    registers,
+  });
+  const unexpected = new Counter({
+    name: 'bearerd_unexpected_errors_total',
+    help: 'Errors that should not happen.',
+    labelNames: ['where'],
+    registers,
+  });
+  configuration.set(1);
+  return {
+    configurationTaken: (revision) => configuration.set(revision),
+    configurationRefused: () => refusedConfigurations.inc(),
+    peerFault(listener, fault) {
+      peerFaults.inc({ listener, fault });
+    },
+    certificateLoaded(listener, notAfter) {
+      certificates.set({ listener }, notAfter / 1000);
+    },
+    certificateRefused(listener) {
+      refusedCertificates.inc({ listener });
+    },
+    unexpected(where) {
+      unexpected.inc({ where });
+    },
+  };
+}
