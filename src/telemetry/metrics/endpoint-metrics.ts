@@ -1,11 +1,10 @@
 // Metrics of token endpoints: calls that were sent and that were not, the breaker, and the provider's clock.
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { Clock } from '../../lib/clock.ts';
 import type { Observer } from '../observer.ts';
 
 type Events = Pick<Observer, 'endpointCalled' | 'endpointRefused' | 'breakerChanged' | 'clockSkewSeen'>;
 
-export function createEndpointMetrics(registers: Registry[], clock: Clock): Events {
+export function createEndpointMetrics(registers: Registry[]): Events {
   const calls = new Counter({
     name: 'bearerd_endpoint_calls_total',
     help: 'Calls to a token endpoint, by whom they are for; probes are sent alone while its breaker is open.',
