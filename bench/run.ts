@@ -9,6 +9,7 @@ import { exchange } from './exchange.ts';
 import type { Figure, Skipped } from './figure.ts';
 import { heal } from './heal.ts';
 import { inbound } from './inbound.ts';
+import { metricsCost } from './metrics-cost.ts';
 import { policies } from './policies.ts';
 import { idleMemory, startTime } from './process.ts';
 import { proof } from './proof.ts';
@@ -18,6 +19,7 @@ const PARTS: Record<string, () => Promise<readonly (Figure | Skipped)[]>> = {
   start: startTime,
   idle: idleMemory,
   direct,
+  metrics: metricsCost,
   policies,
   envoy: throughEnvoy,
   push,

@@ -23,7 +23,7 @@ import { findSharedSecrets } from '../source/shared-secrets.ts';
 import { createAudit } from '../telemetry/audit/audit.ts';
 import { createLogObserver } from '../telemetry/log-observer.ts';
 import { createLogger, type LogSink } from '../telemetry/logger.ts';
-import { createMetrics } from '../telemetry/metrics-observer.ts';
+import { createMetrics, type Metrics } from '../telemetry/metrics-observer.ts';
 import { createTeeObserver } from '../telemetry/tee-observer.ts';
 import { refuseRestarts, unchangedSources } from './changes.ts';
 import { createCheckFront, createXdsFronts, type ListenerDeps } from './listeners.ts';
@@ -40,6 +40,8 @@ export interface AppDeps {
   readonly log: LogSink;
   readonly version: string;
   readonly runtime: RuntimeReport;
+  /** Default: Prometheus metrics. */
+  readonly metrics?: Metrics;
 }
 
 /** As bound: `unix:///…` or `127.0.0.1:PORT`. */
@@ -73,7 +75,7 @@ const PREPARE_STEP_MS = 20;
 
 export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   const { clock, env, random, version, runtime } = deps;
-  const metrics = createMetrics(clock);
+  const metrics = deps.metrics ?? createMetrics(clock);
   const logger = createLogger(config.log, deps.log);
   const audit =
     config.audit &&
