@@ -1,14 +1,40 @@
-// A policy may ask its source for another audience, scope or resource (`inject: { source, audience }`). What it gets is
+// A policy may ask its source for another audience, scope, resource or claims (`inject: { source, audience }`). What it gets is
 // another credential, so it is a source of its own under the names of both; policies that ask for the same share it.
 import type { SourceConfig } from './config.ts';
 import type { ConfigFile } from './schema.ts';
+import type { AskedParameters } from './schema-inject.ts';
 import { type KindName, kindOf } from './source/kinds.ts';
 import type { Path } from './yaml-document.ts';
 
 type FilePolicy = ConfigFile['outbound'][number];
 
-/** Kinds whose token requests have these parameters. A refresh token has one chain only. */
-const ASKABLE: ReadonlySet<KindName> = new Set(['client_credentials', 'jwt_bearer', 'token_exchange']);
+type Asked = keyof AskedParameters;
+
+/** What a policy may ask of a kind. A refresh token has one chain only. */
+const ASKABLE: Partial<Record<KindName, readonly Asked[]>> = {
+  client_credentials: ['audience', 'scope', 'resource'],
+  jwt_bearer: ['audience', 'scope', 'resource'],
+  token_exchange: ['audience', 'scope', 'resource'],
+  signed_jwt: ['audience', 'scope', 'claims'],
+  spiffe_jwt: ['audience'],
+};
+
+const asksOf = (asks: AskedParameters) =>
+  (Object.keys(asks) as Asked[]).filter((key) => asks[key] !== undefined);
+
+/** The keys of the source that the policy states. */
+function asked(source: SourceConfig, asks: AskedParameters): Record<string, unknown> {
+  const stated: Record<string, unknown> = Object.fromEntries(asksOf(asks).map((key) => [key, asks[key]]));
+  switch (source.type) {
+    case 'signed_jwt':
+      if (asks.claims !== undefined) stated['claims'] = { ...source.claims, ...asks.claims };
+      return asks.audience === undefined ? stated : { ...stated, audience: [asks.audience] };
+    case 'spiffe_jwt':
+      return { audience: [asks.audience] };
+    default:
+      return stated;
+  }
+}
 
 export interface PolicySources {
   readonly sources: readonly SourceConfig[];
@@ -24,18 +50,18 @@ export function toPolicySources(
 ): PolicySources {
   const own = new Map<string, SourceConfig>();
   const origin = new Map<string, string>();
-  const asked = new Map<string, string>();
+  const derivedBy = new Map<string, string>();
   const ofPolicy = outbound.map(({ name, inject: { source, asks } }) => {
     if (asks === undefined) return source;
-    const key = JSON.stringify([source, asks.audience, asks.scope, asks.resource]);
-    const known = asked.get(key);
+    const key = JSON.stringify([source, asks.audience, asks.scope, asks.resource, asks.claims]);
+    const known = derivedBy.get(key);
     if (known !== undefined) return known;
     // No name of the file holds a colon.
     const derived = `${source}:${name}`;
-    asked.set(key, derived);
+    derivedBy.set(key, derived);
     origin.set(derived, source);
-    const stated = Object.fromEntries(Object.entries(asks).filter(([, value]) => value !== undefined));
-    own.set(derived, { ...sources.find((one) => one.name === source)!, ...stated, name: derived });
+    const of = sources.find((one) => one.name === source)!;
+    own.set(derived, { ...of, ...asked(of, asks), name: derived } as SourceConfig);
     return derived;
   });
   const used = new Set([...ofPolicy, ...sources.flatMap(({ fallback }) => fallback ?? [])]);
@@ -56,15 +82,18 @@ export function policySourceProblems(
   outbound.forEach(({ inject: { source: name, asks } }, i) => {
     const source = Object.hasOwn(sources, name) ? sources[name] : undefined;
     if (asks === undefined || source === undefined) return;
-    const key = (['audience', 'scope', 'resource'] as const).find((one) => asks[one] !== undefined)!;
-    const path = ['outbound', i, 'inject', key];
-    if (!ASKABLE.has(kindOf(source))) {
-      report(path, `${name} is a ${kindOf(source)} source: it cannot be asked for another ${key}`);
-    } else if (source.fallback !== undefined) {
-      report(
-        path,
-        `${name} has a fallback, which would be asked without this ${key}; use a source of its own`,
-      );
+    const askable = ASKABLE[kindOf(source)] ?? [];
+    for (const key of asksOf(asks)) {
+      const path = ['outbound', i, 'inject', key];
+      if (!askable.includes(key)) {
+        const other = key === 'claims' ? 'other claims' : `another ${key}`;
+        report(path, `${name} is a ${kindOf(source)} source: it cannot be asked for ${other}`);
+      } else if (source.fallback !== undefined) {
+        report(
+          path,
+          `${name} has a fallback, which would be asked without this ${key}; use a source of its own`,
+        );
+      }
     }
   });
 }

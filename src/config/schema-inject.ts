@@ -4,6 +4,7 @@ import { defaultPrefix, parseInjectedHeader, parsePrefix } from './header.ts';
 import { refuse } from './invalid.ts';
 import { parseResource, parseScope } from './oauth-values.ts';
 import { parsed, textOrList } from './schema-values.ts';
+import { claims } from './source/signed-jwt.ts';
 
 /** At least one of headers and query. */
 export interface InjectConfig {
@@ -28,6 +29,8 @@ export interface AskedParameters {
   readonly audience: string | undefined;
   readonly scope: readonly string[] | undefined;
   readonly resource: readonly string[] | undefined;
+  /** Beside the source's own; those of the same name take their place. */
+  readonly claims: Readonly<Record<string, unknown>> | undefined;
 }
 
 const headerName = parsed(z.string(), parseInjectedHeader);
@@ -84,12 +87,15 @@ export const inject = z
       .min(1)
       .optional()
       .describe(
-        'Instead of the source’s own, for this policy (client_credentials, jwt_bearer, token_exchange).',
+        'Instead of the source’s own, for this policy (client_credentials, jwt_bearer, token_exchange, signed_jwt, spiffe_jwt).',
       ),
-    scope: parsed(textOrList, parseScope).optional().describe('As audience.'),
+    scope: parsed(textOrList, parseScope).optional().describe('As audience; not spiffe_jwt.'),
     resource: parsed(textOrList, (value) => (typeof value === 'string' ? [value] : value).map(parseResource))
       .optional()
-      .describe('As audience.'),
+      .describe('As audience, where the source calls a token endpoint (RFC 8707).'),
+    claims: claims
+      .optional()
+      .describe('Claims beside those of a signed_jwt source, or in their place, for this policy.'),
   })
   .check(({ value, issues }) => {
     const { header, prefix, basic, headers } = value;
@@ -105,8 +111,8 @@ export const inject = z
   })
   .describe('What is put on the request.')
   .transform((value): InjectConfig & { readonly asks: AskedParameters | undefined } => {
-    const { source, header, prefix, basic, headers, query, audience, scope, resource } = value;
-    const asks = (audience ?? scope ?? resource) !== undefined;
+    const { source, header, prefix, basic, headers, query, audience, scope, resource, claims } = value;
+    const asks = (audience ?? scope ?? resource ?? claims) !== undefined;
     const alone = header === undefined && prefix === undefined && basic === undefined && query !== undefined;
     const stated = headers ?? (alone ? [] : [{ name: header ?? 'authorization', prefix }]);
     return {
@@ -117,6 +123,6 @@ export const inject = z
         basic: basic && { username: basic.username },
       })),
       query,
-      asks: asks ? { audience, scope, resource } : undefined,
+      asks: asks ? { audience, scope, resource, claims } : undefined,
     };
   });

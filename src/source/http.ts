@@ -84,11 +84,7 @@ export function createHttpSource(config: HttpConfig, { clock, env, observer }: S
       }
     },
     watch: (changed) =>
-      watchFiles(
-        secrets.map(([, secret]) => secret.file),
-        clock,
-        changed,
-      ),
+      watchFiles([...secrets.map(([, secret]) => secret.file), config.caFile], clock, changed),
     close: () => http.close(),
   };
 }

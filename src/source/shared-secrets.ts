@@ -1,6 +1,9 @@
 // One secret that sources of two environments use: whoever takes it in one has it in the other. Told, not refused: only its
 // owner knows whether that is meant. Secrets are compared by value, so that two copies count too.
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { SecretRef, SourceConfig } from '../config/config.ts';
+import { parseKeyRing } from '../key-ring/ring.ts';
 import { Secret } from '../lib/secret.ts';
 import { createSecretReader } from '../lib/secret-ref.ts';
 
@@ -15,7 +18,7 @@ export async function findSharedSecrets(
   const shared: SharedSecret[] = [];
   for (const source of sources) {
     if (source.environment === undefined) continue;
-    for (const ref of secretRefs(source)) {
+    for (const ref of await allRefs(source)) {
       const secret = await createSecretReader(ref, env)
         .read()
         .catch(() => undefined);
@@ -27,6 +30,29 @@ export async function findSharedSecrets(
     }
   }
   return shared;
+}
+
+/** With the files that a source finds by itself: keys of a ring, signing keys of a folder. */
+async function allRefs(source: SourceConfig): Promise<readonly SecretRef[]> {
+  const refs = secretRefs(source);
+  const file = (path: string): SecretRef => ({ from: 'file', path });
+  try {
+    if (source.type === 'api_keys') {
+      const ring = parseKeyRing(await readFile(source.ring, 'utf8'), source.ring);
+      return [...refs, ...ring.map(({ file: path }) => file(path))];
+    }
+    if (source.type === 'signed_jwt' && source.keys.from === 'files') {
+      return [...refs, ...source.keys.files.map(({ path }) => file(path))];
+    }
+    if (source.type === 'signed_jwt' && source.keys.from === 'directory') {
+      const folder = source.keys.path;
+      const names = (await readdir(folder)).filter((name) => !name.startsWith('.'));
+      return [...refs, ...names.map((name) => file(join(folder, name)))];
+    }
+  } catch {
+    // Told by the source itself when it is read.
+  }
+  return refs;
 }
 
 /** Every reference below the source's settings, and the token of a file source. */

@@ -1,4 +1,4 @@
-// Every source × client authentication × provider through every door of a real Envoy: one row a line, and a row for each
+// Every source × client authentication × provider through every door of real Envoys, each tested version: one row a line, and a row for each
 // combination, real or with the reason why there is none.
 import { after, before, describe, test } from 'node:test';
 import { kindNames } from '../../src/config/source/kinds.ts';

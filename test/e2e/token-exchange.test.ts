@@ -1,10 +1,11 @@
 // Per-user tokens through the check door of a real Envoy, exchanged by a real provider.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import type { Door } from '../../src/doors/generate/plan.ts';
 import { startExchangeProvider } from '../support/exchange-provider.ts';
 import { startGateway } from '../support/gateway.ts';
 
-async function start(t: TestContext, more = '', policy = '') {
+async function start(t: TestContext, more = '', policy = '', door: Door = 'check') {
   const provider = await startExchangeProvider({ clientId: 'gateway', clientSecret: 'gateway-secret' });
   t.after(() => provider.stop());
   const gateway = await startGateway(t, {
@@ -16,7 +17,7 @@ async function start(t: TestContext, more = '', policy = '') {
       audience: urn:orders${more}`,
     policy,
   });
-  const { send } = await gateway.startEnvoy('check');
+  const { send } = await gateway.startEnvoy(door);
   return { provider, gateway, send };
 }
 
@@ -77,3 +78,20 @@ test('what the app sees without a usable subject token says whose fault it is', 
   assert.deepEqual(await of(`Bearer ${bob}`), [503, 'source_unavailable', undefined]);
   assert.doesNotMatch(gateway.bearerd.output(), new RegExp(`${ann.slice(-20)}|${bob.slice(-20)}|made-up`));
 });
+
+for (const door of ['check', 'attempt'] as const) {
+  test(`${door}: a thousand requests of one new user at once are one exchange`, async (t) => {
+    const { provider, send } = await start(t, '', '', door);
+    const authorization = `Bearer ${await provider.userToken('ann')}`;
+    // Longer than it takes Envoy to take in the thousand.
+    provider.delayMs = 1_000;
+    const answers = await Promise.all(
+      Array.from({ length: 1_000 }, () => send('/v1/orders', { headers: { authorization } })),
+    );
+    assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+    const tokens = new Set(answers.map(({ body }) => (JSON.parse(body) as Seen).authorization));
+    assert.equal(tokens.size, 1);
+    assert.equal((await provider.verify([...tokens][0]!.replace('Bearer ', '')))['sub'], 'ann');
+    assert.equal(provider.calls, 1);
+  });
+}

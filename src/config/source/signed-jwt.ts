@@ -57,6 +57,14 @@ const keys = z
   .check(exactlyOne('directory', 'files'))
   .meta(oneOfKeys('directory', 'files'));
 
+/** Also what a policy may add (`inject.claims`). */
+export const claims = z.record(
+  parsed(z.string(), (name) =>
+    RESERVED.includes(name) ? refuse(`${name} is set by another key or by bearerd`) : name,
+  ),
+  z.unknown(),
+);
+
 const schema = z
   .strictObject({
     keys: keys.describe(
@@ -83,17 +91,7 @@ const schema = z
     scope: parsed(textOrList, parseScope)
       .prefault([])
       .describe('List, or one text with spaces. Default: no claim.'),
-    claims: z
-      .record(
-        parsed(z.string(), (name) =>
-          RESERVED.includes(name)
-            ? refuse(`${name} is set by another key of this source or by bearerd`)
-            : name,
-        ),
-        z.unknown(),
-      )
-      .default({})
-      .describe('Further claims, any JSON. Default: none.'),
+    claims: claims.default({}).describe('Further claims, any JSON. Default: none.'),
     typ: z.string().min(1).default('JWT').describe('typ of the header, e.g. at+jwt. Default JWT.'),
     lifetime: duration({ minMs: 10_000, maxMs: 15 * MINUTE_MS })
       .prefault('5m')

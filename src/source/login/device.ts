@@ -19,11 +19,12 @@ export async function deviceFlow(login: Login): Promise<TokenReply> {
     config.deviceAuthorizationEndpoint,
     call(),
   );
-  say(
-    `Open this address in any browser and enter the code ${device.user_code}:\n\n  ${device.verification_uri}\n\n`,
-  );
+  const code = shown('user_code', device.user_code);
+  const address = shown('verification_uri', device.verification_uri);
+  say(`Open this address in any browser and enter the code ${code}:\n\n  ${address}\n\n`);
   if (device.verification_uri_complete !== undefined) {
-    say(`or, with the code in it:\n\n  ${device.verification_uri_complete}\n\n`);
+    const complete = shown('verification_uri_complete', device.verification_uri_complete);
+    say(`or, with the code in it:\n\n  ${complete}\n\n`);
   }
   let intervalSeconds = device.interval ?? INTERVAL_SECONDS;
   for (let leftSeconds = device.expires_in; leftSeconds > 0; leftSeconds -= intervalSeconds) {
@@ -46,4 +47,14 @@ export async function deviceFlow(login: Login): Promise<TokenReply> {
     }
   }
   throw new CredentialError('source_timeout', 'nobody entered the code in time', { retryable: false });
+}
+
+/** A provider's text on a terminal: control characters could move its cursor, Unicode could pass for another address. */
+function shown(member: string, text: string): string {
+  if (/^[\x20-\x7e]{1,2048}$/.test(text)) return text;
+  throw new CredentialError(
+    'source_invalid_response',
+    `${member} of the device authorization has characters that are not shown on a terminal`,
+    { retryable: false },
+  );
 }

@@ -1,4 +1,4 @@
-// One bearerd with a source and a policy for each row of the matrix, real providers, and one real Envoy a door.
+// One bearerd with a source and a policy for each row of the matrix, real providers, and real Envoys of each tested version a door.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
@@ -12,7 +12,7 @@ import { type GatedEnvoy, gated } from '../../../demo/world.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { generateEnvoy } from '../../../src/doors/generate/generate.ts';
 import { GenerateError } from '../../../src/doors/generate/problems.ts';
-import { startEnvoy } from '../envoy.ts';
+import { startEnvoy, TESTED_ENVOYS } from '../envoy.ts';
 import { startProcess } from '../process.ts';
 import { storeLogin } from '../stored-login.ts';
 import { createParts, type Parts } from './parts.ts';
@@ -22,7 +22,7 @@ import { configOf, EXPECTED, oauthWords, plainWords, UPSTREAM_URL } from './word
 
 export interface StartedMatrix {
   /**
-   * A plain request through the door: what the upstream got is the row's credential. Returns why the door cannot serve
+   * A plain request through the door of each Envoy: what the upstream got is the row's credential. Returns why the door cannot serve
    * the row, by the word of the generator; undefined = it did.
    */
   verify(row: Row, door: Door): Promise<string | undefined>;
@@ -121,7 +121,7 @@ async function start(
       ),
     });
   const refusals = new Map<string, string>();
-  const doors = new Map<Door, GatedEnvoy>();
+  const doors = new Map<Door, readonly GatedEnvoy[]>();
   for (const door of DOORS) {
     const served: Record<string, object> = {};
     for (const [name, source] of Object.entries(sources)) {
@@ -129,9 +129,15 @@ async function start(
       if (refusal === undefined) served[name] = source;
       else refusals.set(`${name} ${door}`, refusal);
     }
-    const envoy = await startEnvoy({ config: generated(served, door) });
-    stops.push(() => envoy.stop());
-    doors.set(door, await gated(envoy));
+    const config = generated(served, door);
+    const envoys = await Promise.all(
+      TESTED_ENVOYS.map(async (version) => {
+        const envoy = await startEnvoy({ config, version });
+        stops.push(() => envoy.stop());
+        return gated(envoy);
+      }),
+    );
+    doors.set(door, envoys);
   }
   const keycloak = providers.get('Keycloak');
   const ofAlice = keycloak === undefined ? '' : await subjectToken(keycloak, parts);
@@ -143,12 +149,15 @@ async function start(
       assert.match(refusal, new RegExp(`outbound\\.${name}:? .*cannot be served by ${door}`));
       return refusal;
     }
+    for (const envoy of doors.get(door)!) await verifyThrough(envoy, row);
+    return undefined;
+  };
+
+  async function verifyThrough(envoy: GatedEnvoy, row: Row): Promise<void> {
+    const name = nameOf(row);
     const app = row.source === 'token_exchange' ? ofAlice : 'of-the-app';
     const send = () =>
-      doors.get(door)!.send('/x', {
-        host: `${name}.example.com`,
-        headers: { authorization: `Bearer ${app}` },
-      });
+      envoy.send('/x', { host: `${name}.example.com`, headers: { authorization: `Bearer ${app}` } });
     let answer = await send();
     // A first exchange may take longer than Envoy waits; the next request finds it.
     for (let i = 0; i < 50 && answer.status === 503 && row.source === 'token_exchange'; i++) {
@@ -161,7 +170,7 @@ async function start(
     const provider = providers.get(row.provider);
     if (provider === undefined) {
       assert.equal(authorization, `Bearer ${EXPECTED[row.source]}`);
-      return undefined;
+      return;
     }
     const [scheme, token = ''] = authorization.split(' ');
     assert.equal(scheme, row.method.includes('DPoP') ? 'DPoP' : 'Bearer');
@@ -172,8 +181,7 @@ async function start(
     if (row.method !== '-') {
       assert.equal(userOf(payload), row.source === 'client_credentials' ? undefined : 'alice');
     }
-    return undefined;
-  };
+  }
 }
 
 const SELF: Provider = {
