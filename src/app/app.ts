@@ -10,7 +10,7 @@ import type { InboundDoor } from '../doors/inbound/inbound-door.ts';
 import { createPushedSecrets } from '../doors/push/pushed-secrets.ts';
 import type { Lasting } from '../inbound/lasting.ts';
 import type { Clock } from '../lib/clock.ts';
-import { ConfigError } from '../lib/errors.ts';
+import { ConfigError, problemText } from '../lib/errors.ts';
 import { contentHash, fingerprint } from '../lib/fingerprint.ts';
 import type { RuntimeReport } from '../lib/runtime.ts';
 import { compilePolicies } from '../policy/compile.ts';
@@ -210,7 +210,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
         return true;
       } catch (error) {
         if (!(error instanceof ConfigError)) throw error;
-        refusedReload = error.problems.map(({ path, message }) => `${path}: ${message}`).join('; ');
+        refusedReload = error.problems.map(problemText).join('; ');
         observer.configurationRefused(error.file, refusedReload);
         audit?.record('configuration_refused', { problems: error.problems.length });
         return false;

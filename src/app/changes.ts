@@ -9,6 +9,7 @@ const AT_START = {
   listen: 'listen',
   limits: 'limits',
   audit: 'audit',
+  stateDir: 'state_dir',
   sharedCache: 'shared_cache',
 } as const satisfies Partial<Record<keyof Config, string>>;
 

@@ -1,5 +1,7 @@
 // bearerd generate kubernetes: manifests of the webhook, or of a namespace whose pods get the sidecar.
 import { readFile, writeFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { readConfigTexts } from '../config/config-texts.ts';
 import { loadConfig } from '../config/load.ts';
 import { loadSidecarFile } from '../config/sidecar-file.ts';
 import { webhookManifests } from '../kubernetes/webhook-manifests.ts';
@@ -18,7 +20,7 @@ Ambient mode has no Envoy beside the pod and so no place for a sidecar: send the
 
 Options:
   --sidecar FILE            how the sidecar is put into pods (see "bearerd webhook --help")
-  --config FILE             configuration of the sidecars; checked first
+  --config FILE             configuration of the sidecars, a file or a directory; checked first
   --namespace NAME          webhook: where it runs, default bearerd-system; workload: the namespace
   --failure-policy POLICY   Ignore (default): pods start without the sidecar while the webhook is away; Fail: none starts
   --output FILE             default: standard output
@@ -44,10 +46,15 @@ Options:
     } else {
       const file = required(parsed, 'config');
       await loadConfig(file);
+      const texts = await readConfigTexts(file);
+      const named = texts.map(({ file: one, text }) => [
+        texts.length === 1 ? 'bearerd.yaml' : basename(one),
+        text,
+      ]);
       documents = workloadManifests({
         namespace: required(parsed, 'namespace'),
         configMap: sidecar.configMap,
-        config: await readFile(file, 'utf8'),
+        config: Object.fromEntries(named),
       });
     }
     const text = documents.map((document) => toYaml(document)).join('---\n');

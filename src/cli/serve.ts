@@ -1,8 +1,9 @@
 // bearerd serve: runs until it is asked to end.
 import { type App, createApp } from '../app/app.ts';
+import { configState } from '../config/config-texts.ts';
 import { loadConfig } from '../config/load.ts';
 import { systemClock } from '../lib/clock.ts';
-import { watchFile } from '../lib/watch.ts';
+import { watchState } from '../lib/watch.ts';
 import { parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
@@ -18,7 +19,8 @@ A changed FILE takes over as a whole within a second, with no request lost; one 
 configuration before in force. SIGHUP reads it again at once.
 
 Options:
-  --config FILE   configuration, YAML or JSON (see "bearerd schema" and "bearerd check-config")
+  --config FILE   configuration, YAML or JSON (see "bearerd schema" and "bearerd check-config"); or a directory of such
+                  files, merged in the order of their names
 
 Exit code 0 = ended as asked, 1 = the configuration has problems or an address cannot be had.
 `,
@@ -33,7 +35,7 @@ Exit code 0 = ended as asked, 1 = the configuration has problems or an address c
       else void app.reload(() => loadConfig(file));
     };
     // Before it is read: a change between reading and watching would never be seen.
-    const stopWatching = watchFile(file, systemClock, reload, LOOK_EVERY_MS);
+    const stopWatching = watchState(() => configState(file), systemClock, reload, LOOK_EVERY_MS);
     onReload(reload);
     const config = await loadConfig(file);
     try {

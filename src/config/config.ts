@@ -57,6 +57,8 @@ export interface Config {
   readonly feedback: FeedbackConfig;
   /** undefined = no audit trail. */
   readonly audit: AuditConfig | undefined;
+  /** Directory that this process may write, for what outlives it; undefined = nothing does. */
+  readonly stateDir: string | undefined;
   /** undefined = memory only. */
   readonly sharedCache: SharedCacheConfig | undefined;
   readonly log: LogConfig;

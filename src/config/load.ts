@@ -1,23 +1,11 @@
-// The configuration file on disk.
-import { readFile } from 'node:fs/promises';
-import { ConfigError } from '../lib/errors.ts';
+// The configuration on disk, a file or a directory: the one place where the program reads it.
 import type { Config } from './config.ts';
-import { parseConfig } from './parse.ts';
+import { readConfigTexts } from './config-texts.ts';
+import { parseConfigTexts } from './parse.ts';
 
-const MAX_BYTES = 16 << 20;
+export { readConfigText } from './config-texts.ts';
 
-/** Throws ConfigError, also when the file cannot be read. */
-export async function loadConfig(file: string): Promise<Config> {
-  return parseConfig(await readConfigText(file), file);
-}
-
-/** Throws ConfigError when the file cannot be read or is far too large. */
-export async function readConfigText(file: string): Promise<string> {
-  const fail = (message: string) =>
-    new ConfigError(file, [{ path: '', line: undefined, column: undefined, message }]);
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw fail(`cannot be read: ${error.code === 'ENOENT' ? 'there is no such file' : error.code}`);
-  });
-  if (text.length > MAX_BYTES) throw fail(`is larger than ${MAX_BYTES} bytes`);
-  return text;
+/** `path`: a file, or a directory whose files are merged. Throws ConfigError, also when it cannot be read. */
+export async function loadConfig(path: string): Promise<Config> {
+  return parseConfigTexts(await readConfigTexts(path), path);
 }

@@ -1,12 +1,14 @@
 // Text to Config: the one place that translates the file's snake_case. Every problem at once, then frozen.
 import { hostname } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { ConfigError } from '../lib/errors.ts';
+import { ConfigError, type ConfigProblem } from '../lib/errors.ts';
 import { crossProblems } from './checks.ts';
 import type { AuditConfig, CheckListenConfig, Config, OutboundConfig, SourceConfig } from './config.ts';
+import type { ConfigText } from './config-texts.ts';
 import { toInbound } from './inbound/parse.ts';
+import { mergeDocuments, type Part } from './merged-document.ts';
 import { toPolicySources } from './policy-sources.ts';
-import { shapeProblems } from './problems.ts';
+import { problemAt, shapeProblems } from './problems.ts';
 import { type ConfigFile, configFile } from './schema.ts';
 import type { InjectConfig } from './schema-inject.ts';
 import { isBoundByDpop, toMessageSignature } from './schema-proof.ts';
@@ -19,13 +21,54 @@ type FileSource = ConfigFile['sources'][string];
 
 /** Relative paths inside are relative to `file`. Throws ConfigError with every problem. */
 export function parseConfig(text: string, file: string): Config {
-  const document = parseYaml(text, file);
+  return parseConfigTexts([{ file, text }], file);
+}
+
+/** `path`: what the texts are together, for messages. Throws ConfigError with every problem of every text. */
+export function parseConfigTexts(texts: readonly ConfigText[], path: string): Config {
+  const [first] = texts;
+  const refuseAll = (problems: readonly ConfigProblem[]): void => {
+    if (problems.length > 0) throw new ConfigError(path, inOrder(problems, texts));
+  };
+  const { parts, problems } = parseParts(texts);
+  const document = mergeDocuments(parts);
   const result = configFile.safeParse(document.value);
-  if (!result.success)
-    throw new ConfigError(file, inOrder(shapeProblems(document, result.error.issues, configFile)));
-  const problems = crossProblems(result.data, document);
-  if (problems.length > 0) throw new ConfigError(file, inOrder(problems));
-  return deepFreeze(toConfig(result.data, dirname(resolve(file))));
+  // Of what a broken file lacks, nothing is told: it may stand in it.
+  const shape =
+    result.success || parts.length === 0 ? [] : shapeProblems(document, result.error.issues, configFile);
+  refuseAll([...problems, ...document.problems, ...shape]);
+  const file = result.data!;
+  refuseAll(crossProblems(file, document));
+  return deepFreeze(toConfig(file, dirname(resolve(first!.file))));
+}
+
+/** Each as YAML of a version that is known; what is not, is told and left out. */
+function parseParts(texts: readonly ConfigText[]): {
+  parts: readonly Part[];
+  problems: readonly ConfigProblem[];
+} {
+  const parts: Part[] = [];
+  const problems: ConfigProblem[] = [];
+  for (const origin of texts) {
+    const { file } = origin;
+    try {
+      const document = parseYaml(origin.text, file);
+      const version = (document.value as { version?: unknown } | null)?.version;
+      if (typeof version === 'number' && version > 1) {
+        const message = `expected version: 1, got ${version}: a newer bearerd reads it; of what it means nothing is known here`;
+        problems.push({ ...problemAt(document, ['version'], message), file });
+      } else if (texts.length > 1 && version === undefined) {
+        problems.push({
+          ...problemAt(document, ['version'], 'missing: expected version: 1 in each file', true),
+          file,
+        });
+      } else parts.push({ origin, document });
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      problems.push(...error.problems.map((problem) => ({ ...problem, file })));
+    }
+  }
+  return { parts, problems };
 }
 
 function toConfig(file: ConfigFile, folder: string): Config {
@@ -58,6 +101,7 @@ function toConfig(file: ConfigFile, folder: string): Config {
     },
     feedback: { responseHeaders: file.feedback.response_headers },
     audit: file.audit && toAudit(file.audit, folder),
+    stateDir: file.state_dir === undefined ? undefined : resolve(folder, file.state_dir),
     sharedCache: file.shared_cache && toSharedCache(file.shared_cache, (path) => resolve(folder, path)),
     log: { level: file.log.level },
   };
@@ -139,10 +183,12 @@ function withDpopScheme(inject: InjectConfig): InjectConfig {
   return { ...inject, headers };
 }
 
-function inOrder<P extends { readonly line: number | undefined; readonly column: number | undefined }>(
-  problems: readonly P[],
-): P[] {
-  return [...problems].sort((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0));
+/** By file, line and column. */
+function inOrder(problems: readonly ConfigProblem[], texts: readonly ConfigText[]): readonly ConfigProblem[] {
+  const at = ({ file }: ConfigProblem) => texts.findIndex((text) => text.file === file);
+  return [...problems].sort(
+    (a, b) => at(a) - at(b) || (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0),
+  );
 }
 
 function deepFreeze<T>(value: T): T {

@@ -35,7 +35,8 @@ export function pathText(path: Path): string {
 
 export function problemAt(document: YamlDocument, path: Path, message: string, atKey = false): ConfigProblem {
   const place = atKey ? document.placeOfKey(path) : document.placeOf(path);
-  return { path: pathText(path), line: place.line, column: place.column, message };
+  const file = place.file === undefined ? {} : { file: place.file };
+  return { ...file, path: pathText(place.path ?? path), line: place.line, column: place.column, message };
 }
 
 /** `schema` is the file's, for suggestions of keys. */

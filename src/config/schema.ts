@@ -8,7 +8,7 @@ import { admin, check, health, xds } from './schema-listen.ts';
 import { outbound } from './schema-outbound.ts';
 import { sharedCache } from './schema-shared-cache.ts';
 import { sources } from './schema-sources.ts';
-import { duration, parsed } from './schema-values.ts';
+import { duration, filePath, parsed } from './schema-values.ts';
 
 const RESPONSE_HEADERS = [
   'www-authenticate',
@@ -116,6 +116,11 @@ export const configFile = z
     limits: limits.prefault({}).describe('Bounds that protect this process and the providers.'),
     feedback: feedback.prefault({}).describe('What Envoy tells about refused requests.'),
     audit: audit.optional(),
+    state_dir: filePath
+      .optional()
+      .describe(
+        'Directory of this process alone, writable, for what is to outlive a restart; relative: to this file. Default: none, nothing outlives it.',
+      ),
     shared_cache: sharedCache.optional(),
     log: log.prefault({}).describe('Log lines on standard output, JSON.'),
   })

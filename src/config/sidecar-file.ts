@@ -8,7 +8,7 @@ import { parseYaml } from './yaml-document.ts';
 export interface SidecarOptions {
   /** With its tag. */
   readonly image: string;
-  /** ConfigMap with the key bearerd.yaml. */
+  /** ConfigMap whose keys are the files of a configuration. */
   readonly configMap: string;
   /** Secret whose keys become files below /var/run/secrets/bearerd; undefined = none. */
   readonly secret: string | undefined;
@@ -40,7 +40,9 @@ const quantities = z.record(z.enum(['cpu', 'memory', 'ephemeral-storage']), quan
 const sidecarFile = z
   .strictObject({
     image: z.string().min(1).describe('Image with its tag. Required.'),
-    config_map: name.default('bearerd').describe('ConfigMap with the key bearerd.yaml. Default bearerd.'),
+    config_map: name
+      .default('bearerd')
+      .describe('ConfigMap whose keys are the files of the configuration. Default bearerd.'),
     secret: name
       .optional()
       .describe('Secret whose keys become files below /var/run/secrets/bearerd. Default: none.'),

@@ -20,6 +20,9 @@ export interface Place {
   readonly line: number;
   /** 1-based. */
   readonly column: number;
+  /** Of several: which, and the path inside it. */
+  readonly file?: string;
+  readonly path?: Path;
 }
 
 export interface YamlDocument {
@@ -50,8 +53,8 @@ export function parseYaml(text: string, file: string): YamlDocument {
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
   const problem = (offset: number, message: string): ConfigProblem => ({
-    path: '',
     ...place(offset),
+    path: '',
     message,
   });
 

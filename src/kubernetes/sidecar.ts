@@ -36,7 +36,7 @@ export function buildSidecar(options: SidecarOptions): Container {
   return {
     name: SIDECAR_NAME,
     image: options.image,
-    args: ['serve', '--config', `${CONFIG_PATH}/bearerd.yaml`],
+    args: ['serve', '--config', CONFIG_PATH],
     restartPolicy: 'Always',
     ports: [{ name: 'bearerd-health', containerPort: HEALTH_PORT, protocol: 'TCP' }],
     // Ten seconds of startup_wait and some more: a provider that is down never keeps a pod from starting.

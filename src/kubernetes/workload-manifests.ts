@@ -6,8 +6,8 @@ export interface WorkloadOptions {
   readonly namespace: string;
   /** ConfigMap of the sidecars. */
   readonly configMap: string;
-  /** Text of the configuration, as it is. */
-  readonly config: string;
+  /** Texts of the configuration as they are, by file name. */
+  readonly config: Readonly<Record<string, string>>;
 }
 
 /** In the order in which they are applied. */
@@ -17,7 +17,7 @@ export function workloadManifests({ namespace, configMap, config }: WorkloadOpti
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata: { name: configMap, namespace },
-      data: { 'bearerd.yaml': config },
+      data: config,
     },
     {
       apiVersion: 'monitoring.coreos.com/v1',

@@ -47,6 +47,8 @@ export class CredentialError extends Error {
 
 /** One problem of a configuration file, exact enough to be mended without reading the docs. */
 export interface ConfigProblem {
+  /** Where a configuration is several files; default: that of the ConfigError. */
+  readonly file?: string | undefined;
   /** Path inside the document, e.g. `sources.orders.client_credentials.issuer`. */
   readonly path: string;
   /** 1-based; undefined where the problem has no place in the file. */
@@ -54,6 +56,12 @@ export interface ConfigProblem {
   readonly column: number | undefined;
   /** What is wrong and what was expected. Never a secret's value. */
   readonly message: string;
+}
+
+/** `FILE:LINE:COLUMN: path: message`, from FILE to COLUMN only where a configuration is several files. */
+export function problemText({ file, line, column, path, message }: ConfigProblem): string {
+  const place = file === undefined || line === undefined ? '' : `${file}:${line}:${column}: `;
+  return `${place}${path === '' ? '' : `${path}: `}${message}`;
 }
 
 /** Every problem of a configuration at once. */

@@ -6,14 +6,23 @@ import type { Clock, Timer } from './clock.ts';
 const EVERY_MS = 1_000;
 
 /**
- * Calls `changed` within about `everyMs`, a second by default. A file that is away for a moment is no change. Returns the
+ * Calls `changed` within about a second. A file that is away for a moment is no change. Returns the
  * way to stop.
  */
-export function watchFile(
-  path: string,
+export function watchFile(path: string, clock: Clock, changed: () => void): () => void {
+  const state = async () => {
+    const s = await stat(path, { bigint: true }).catch(() => undefined);
+    return s && `${s.dev}:${s.ino}:${s.size}:${s.mtimeNs}:${s.ctimeNs}`;
+  };
+  return watchState(state, clock, changed, EVERY_MS);
+}
+
+/** As watchFile(), of whatever `state` tells; undefined = it is away. */
+export function watchState(
+  state: () => Promise<string | undefined>,
   clock: Clock,
   changed: () => void,
-  everyMs: number = EVERY_MS,
+  everyMs: number,
 ): () => void {
   let timer: Timer | undefined;
   let stopped = false;
@@ -21,10 +30,7 @@ export function watchFile(
   let looked = false;
 
   async function look(): Promise<void> {
-    const now = await stat(path, { bigint: true }).then(
-      (s) => `${s.dev}:${s.ino}:${s.size}:${s.mtimeNs}:${s.ctimeNs}`,
-      () => undefined,
-    );
+    const now = await state();
     if (stopped) return;
     if (now !== undefined) {
       // Also when it was away at the first look: the first fetch failed for it.

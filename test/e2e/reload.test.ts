@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createWorld } from '../../demo/world.ts';
 import { startProcess } from '../support/process.ts';
@@ -36,7 +36,11 @@ test('a changed file is in force within a second, and a broken one leaves the ol
   assert.match(await world.metrics(), /bearerd_configuration_revision 3/);
 });
 
-test('the swap of a ConfigMap by the kubelet is followed', async (t) => {
+for (const form of ['file', 'directory'] as const) {
+  test(`the swap of a ConfigMap by the kubelet is followed, as a ${form}`, (t) => followsSwap(t, form));
+}
+
+async function followsSwap(t: TestContext, form: 'file' | 'directory'): Promise<void> {
   const world = await createWorld();
   t.after(() => world.stop());
   // As the kubelet lays out a volume: FILE -> ..data/FILE, ..data -> a folder of its time, exchanged by rename.
@@ -51,7 +55,8 @@ test('the swap of a ConfigMap by the kubelet is followed', async (t) => {
   };
   lay('..2026_1', text);
   symlinkSync('..data/bearerd.yaml', file);
-  const bearerd = await startProcess(process.execPath, ['bin/bearerd.js', 'serve', '--config', file], {
+  const path = form === 'file' ? file : volume;
+  const bearerd = await startProcess(process.execPath, ['bin/bearerd.js', 'serve', '--config', path], {
     name: 'bearerd',
   });
   t.after(() => bearerd.stop());
@@ -62,7 +67,7 @@ test('the swap of a ConfigMap by the kubelet is followed', async (t) => {
   const took = performance.now() - begun;
   t.diagnostic(`in force after ${took.toFixed(0)} ms, bound 1 s`);
   assert.ok(took < 1_000, `${took} ms`);
-});
+}
 
 test('what needs a restart is refused by name, and the configuration before stays in force', async (t) => {
   const world = await createWorld();

@@ -83,6 +83,7 @@ export function configOf(
     },
     feedback: { responseHeaders: ['www-authenticate', 'retry-after'] },
     audit: undefined,
+    stateDir: undefined,
     sharedCache: undefined,
     log: { level: 'info' },
     ...patch,

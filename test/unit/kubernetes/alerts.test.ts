@@ -12,7 +12,11 @@ import { FakeClock } from '../../support/fake-clock.ts';
 test('monitoring/alerts.yaml and the generated PrometheusRule hold the alerts of the program', () => {
   const rules = plain(alertRules());
   assert.deepEqual(parse(readFileSync('monitoring/alerts.yaml', 'utf8')), rules, 'npm run alerts');
-  const manifests = workloadManifests({ namespace: 'shop', configMap: 'bearerd', config: 'version: 1\n' });
+  const manifests = workloadManifests({
+    namespace: 'shop',
+    configMap: 'bearerd',
+    config: { 'bearerd.yaml': 'version: 1\n' },
+  });
   const rule = manifests.map(plain).find((one) => (one as { kind: string }).kind === 'PrometheusRule');
   assert.deepEqual((rule as { spec: unknown }).spec, rules);
 });
