@@ -97,6 +97,7 @@ function doors(config: Config, policy: OutboundConfig, { injection }: Policy): [
     ...doorLines('push door', pushRefusals(config, policy), [
       `serves it as secret ${names}, no call a request`,
       'while bearerd is away Envoy goes on sending the last credential, even past its expiry',
+      ...pushRolloutLines(policy.rollout),
     ]),
     ...doorLines('attempt', attemptRefusals(config, [policy]), [
       'serves it, one call an attempt; a refused request is sent again with a new credential at once',
@@ -116,6 +117,17 @@ function proofText({ upstreamUrl, dpop, sign }: ProofConfig): string {
     ...(sign === undefined ? [] : [`an HTTP message signature by ${sign.algorithm} (RFC 9421)`]),
   ];
   return `${kinds.join(' and ')} for ${upstreamUrl}, new for each attempt`;
+}
+
+/** How a mode looks through push, where Envoy decides and bearerd sees no request. */
+function pushRolloutLines({ mode, percent }: RolloutConfig): string[] {
+  if (mode === 'shadow') return ['in shadow no injector is generated, and the check door watches'];
+  if (percent === undefined) return [];
+  return [
+    'in a pod outside the share the request goes as the app sent it; so it does while Envoy has not heard from bearerd yet',
+    'a pod changes sides once its Envoy was told: a change of the share reaches no request before',
+    'a refused request is not sent again, in no pod, until mode is enforce and the configuration of Envoy is generated anew',
+  ];
 }
 
 /** undefined = in force for every request. */

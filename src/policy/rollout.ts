@@ -14,13 +14,20 @@ export interface Rollout {
   withheld(value: string | undefined): Withheld;
 }
 
+/**
+ * SDS resource by which Envoy knows whether this pod is in the policy's share: empty where it is not. The name of a source
+ * is never empty, so no credential has such a name.
+ */
+export const shareSecretName = (policy: string): string => `/share/${policy}`;
+
 /** undefined = in force for all. `pod` tells this process from others: its host name. */
 export function compileRollout(
   policy: string,
   { mode, percent, by }: RolloutConfig,
   pod: string,
 ): Rollout | undefined {
-  if (mode === 'shadow') return { by: undefined, withheld: () => 'shadow' };
+  // One that is off covers no request; its share, which Envoy may still ask for, is nobody.
+  if (mode !== 'enforce') return { by: undefined, withheld: () => 'shadow' };
   if (percent === undefined || percent >= 100) return undefined;
   const share = Math.round(percent * (WHOLE / 100));
   // With the policy's name: who is in one share is not in all of them.

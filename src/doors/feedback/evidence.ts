@@ -36,7 +36,10 @@ export function judgePush(
   if (source === undefined || !policies.policies.some((p) => p.source === source)) {
     return { verdict: 'malformed', source: '' };
   }
-  const objection = objectionOf(policyOf(attempt, attempt.path, source, policies), attempt);
+  const policy = policyOf(attempt, attempt.path, source, policies);
+  // Outside the share it carried what the app sent.
+  const objection =
+    policy?.rollout?.withheld(undefined) === undefined ? objectionOf(policy, attempt) : 'not_ours';
   if (objection) return { verdict: objection, source };
   const carried = acknowledgements.carriedSince(source);
   if (!carried || attempt.startedAt <= carried.sinceEpochMs + AFTER_ACK_MS) {

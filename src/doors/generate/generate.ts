@@ -37,8 +37,10 @@ export function generateEnvoy(config: Config, options: GenerateOptions): string 
   ];
   const checks = serves('check') || config.unmatched === 'deny';
   const needsCheck = checks || serves('attempt');
-  if (checks && door !== 'push' && config.listen.check === undefined) {
-    problems.push('listen.check is missing: the check door needs an address');
+  if (checks && config.listen.check === undefined) {
+    problems.push(
+      'listen.check is missing: the check door needs an address, also to watch policies in shadow',
+    );
   }
   if (needsCheck && checkUpstream === undefined && listensOnAnyPort(config)) {
     problems.push('listen.check has port 0: Envoy has to be told a fixed one');

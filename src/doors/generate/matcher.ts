@@ -1,6 +1,6 @@
 // The push door's rules inside Envoy: match_delegate around the injector, which is skipped unless host, method and path
 // are the policy's (M13). A request that is routed here by mistake so leaves without a credential.
-import type { PathRule } from '../../config/config.ts';
+import type { OutboundConfig, PathRule } from '../../config/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
 import {
   AMBIGUOUS_PATH,
@@ -17,6 +17,16 @@ export interface InjectionRules {
   /** undefined = every path. */
   readonly paths: readonly PathRule[] | undefined;
   readonly refuseAmbiguousPath: boolean;
+  /** Only where the mark of the policy's share stands. */
+  readonly inShare: boolean;
+}
+
+/** Of the upstream chain alone: removed before and after the injector, so an app forges none and no upstream sees it. */
+export const SHARE_MARK = 'x-bearerd-share';
+
+/** Whether a policy is in force in some of the pods only. */
+export function isShared({ rollout }: OutboundConfig): boolean {
+  return rollout.mode === 'enforce' && rollout.percent !== undefined;
 }
 
 /** `filter` applies to requests that fulfil the rules and to no other. */
@@ -56,13 +66,21 @@ export function onlyWhen(
 }
 
 /** What is compared byte by byte comes before any expression, and what is not asked for is not looked at. */
-function predicates({ endpoint, methods, paths, refuseAmbiguousPath }: InjectionRules): object {
+function predicates({ endpoint, methods, paths, refuseAmbiguousPath, inShare }: InjectionRules): object {
   const rules = [
     any([
       ...plainAuthorities(endpoint).map((exact) => header(':authority', { exact })),
       header(':authority', expression(authorityExpression(endpoint))),
     ]),
   ];
+  if (inShare) {
+    rules.push(
+      because(
+        'Whether this pod is in the share of the policy, as the secret before it told.',
+        header(SHARE_MARK, { exact: 'in' }),
+      ) as object,
+    );
+  }
   if (methods !== undefined) rules.push(any(methods.map((exact) => header(':method', { exact }))));
   if (paths !== undefined) rules.push(any(paths.flatMap(pathPredicates)));
   if (refuseAmbiguousPath) {
@@ -110,7 +128,7 @@ function header(name: string, valueMatch: object): object {
   return {
     single_predicate: {
       input: {
-        name: name.slice(1),
+        name: name.replace(/^:/, ''),
         typed_config: {
           '@type': 'type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput',
           header_name: name,

@@ -59,11 +59,17 @@ export function planDoors(config: Config, door: Door): Plan {
         name: outbound.name,
         source: outbound.inject.source,
         config: outbound,
-        door: servingDoor(config, outbound, door),
+        door: plannedDoor(config, outbound, door),
         headers: compileInjection(outbound.inject).headers,
       }),
     );
   return { policies, hosts: planHosts(policies) };
+}
+
+/** Through push nothing is injected in shadow, so the check door watches in its place. */
+function plannedDoor(config: Config, outbound: OutboundConfig, door: Door): ServingDoor {
+  const serving = servingDoor(config, outbound, door);
+  return serving === 'push' && outbound.rollout.mode === 'shadow' ? 'check' : serving;
 }
 
 /** both: push where Envoy can decide alone, check otherwise. best: what serves the policy best. */

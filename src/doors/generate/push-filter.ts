@@ -3,7 +3,8 @@
 import type { Config } from '../../config/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
 import type { InjectedHeader } from '../../policy/injection.ts';
-import { type InjectionRules, onlyWhen } from './matcher.ts';
+import { shareSecretName } from '../../policy/rollout.ts';
+import { type InjectionRules, isShared, onlyWhen, SHARE_MARK } from './matcher.ts';
 import type { PlannedPolicy } from './plan.ts';
 
 /** Name of the cluster of the n-th entry of listen.xds. */
@@ -19,15 +20,28 @@ function xdsClusterOf(config: Config, source: string): string {
 }
 
 /** Complete `http_filters` of the cluster's HttpProtocolOptions: an injector sets one header. */
-export function pushFilters(config: Config, policy: PlannedPolicy, rules: InjectionRules): unknown[] {
-  return [
-    ...policy.headers.map((header, i) =>
-      onlyWhen(
-        rules,
-        injector(config, policy, header),
-        i === 0 ? undefined : `bearerd.inject.${header.name}`,
-      ),
+export function pushFilters(
+  config: Config,
+  policy: PlannedPolicy,
+  rules: Omit<InjectionRules, 'inShare'>,
+): unknown[] {
+  const inShare = isShared(policy.config);
+  const injectors = policy.headers.map((header, i) =>
+    onlyWhen(
+      { ...rules, inShare },
+      injector(config, policy, header),
+      i === 0 ? undefined : `bearerd.inject.${header.name}`,
     ),
+  );
+  return [
+    ...(inShare
+      ? [
+          withoutMark('bearerd.unmark'),
+          shareMark(config, policy),
+          ...injectors,
+          withoutMark('bearerd.marked'),
+        ]
+      : injectors),
     because('Has to be the last one.', {
       name: 'envoy.filters.http.upstream_codec',
       typed_config: {
@@ -37,13 +51,34 @@ export function pushFilters(config: Config, policy: PlannedPolicy, rules: Inject
   ];
 }
 
-function injector(config: Config, policy: PlannedPolicy, header: InjectedHeader) {
+/** Sets the mark where bearerd says that this pod is in the share, and nothing where it says so not or nothing at all. */
+function shareMark(config: Config, policy: PlannedPolicy): object {
+  const mark = { name: SHARE_MARK, secretName: shareSecretName(policy.name) };
+  return { ...injector(config, policy, mark, true), name: 'bearerd.share' };
+}
+
+function withoutMark(name: string): object {
+  return {
+    name,
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation',
+      mutations: { request_mutations: [{ remove: SHARE_MARK }] },
+    },
+  };
+}
+
+function injector(
+  config: Config,
+  policy: PlannedPolicy,
+  header: Pick<InjectedHeader, 'name' | 'secretName'>,
+  mayBeMissing = false,
+) {
   return {
     name: 'envoy.filters.http.credential_injector',
     typed_config: {
       '@type': 'type.googleapis.com/envoy.extensions.filters.http.credential_injector.v3.CredentialInjector',
       overwrite: because('The app’s own value is replaced, never doubled.', true),
-      allow_request_without_credential: false,
+      allow_request_without_credential: mayBeMissing,
       credential: {
         name: 'envoy.http.injected_credentials.generic',
         typed_config: {

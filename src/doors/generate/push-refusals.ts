@@ -28,9 +28,9 @@ export function pushRefusals(config: Config, policy: OutboundConfig): readonly s
       `${where}.rate_limit cannot be served by push, where bearerd sees no request; use the check door`,
     );
   }
-  if (policy.rollout.mode === 'shadow' || policy.rollout.percent !== undefined) {
+  if (policy.rollout.by !== undefined) {
     reasons.push(
-      `${where}.mode cannot be served by push, where Envoy injects into every request or none; use the check or attempt door until the policy is enforced`,
+      `${where}.mode.by cannot be served by push, where a share is of pods, each with all its requests; leave by out or use the check or attempt door until the policy is enforced`,
     );
   }
   if (policy.neverStale) {

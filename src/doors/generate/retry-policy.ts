@@ -1,6 +1,7 @@
 // The one table that decides a route's retry policy: Envoy has one per route, and it takes the place of any other.
 
 import { because } from '../../lib/commented-yaml.ts';
+import { isShared } from './matcher.ts';
 import type { PlannedPolicy } from './plan.ts';
 
 /**
@@ -38,6 +39,12 @@ export function retryPolicy(policy: PlannedPolicy | undefined): unknown {
   if (policy.door === 'check') {
     return because(
       'The check runs once a request, so a retry would carry the refused credential again.',
+      once(),
+    );
+  }
+  if (policy.door === 'push' && isShared(policy.config)) {
+    return because(
+      'In force in a share of the pods: a retry would also repeat refusals of what the app itself sent in the others.',
       once(),
     );
   }

@@ -5,6 +5,7 @@ import type { Any } from '../../gen/google/protobuf/any.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { InjectedHeader } from '../../policy/injection.ts';
 import type { PolicyTable } from '../../policy/policy.ts';
+import { shareSecretName } from '../../policy/rollout.ts';
 import { buildSecretResource } from './secret-resource.ts';
 
 export interface PushedSecret {
@@ -59,11 +60,10 @@ interface Follower {
   acknowledgedAt: number;
 }
 
-/** What a secret is made of. */
-interface Made {
-  readonly source: string;
-  readonly header: InjectedHeader;
-}
+/** What a secret is made of: a credential, or whether this pod is in a policy's share. */
+type Made =
+  | { readonly source: string; readonly header: InjectedHeader }
+  | { readonly source: string; readonly share: 'in' | '' };
 
 interface Entry {
   readonly name: string;
@@ -107,6 +107,10 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
     entry.unfollowStore();
     entry.unfollowStore = () => {};
     if (made === undefined) return;
+    if ('share' in made) {
+      publish(entry, made.share, undefined);
+      return;
+    }
     const { source, header } = made;
     publish(entry, '', undefined);
     entry.unfollowStore = store.subscribe(source, (credential: Credential | undefined) => {
@@ -156,7 +160,7 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
     carriedSince(source) {
       let since: { generation: number; sinceEpochMs: number } | undefined;
       for (const { made, current, followers: all } of entries.values()) {
-        if (made?.source !== source) continue;
+        if (made?.source !== source || 'share' in made) continue;
         const followers = [...all].filter((follower) => isServed(made, follower));
         if (followers.length === 0) continue;
         if (current.generation === undefined) return undefined;
@@ -175,7 +179,7 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
         const made = madeOf.get(entry.name);
         // The name stands for source and form, so one that goes on goes on with the same credential.
         if (made === undefined && entry.made !== undefined) end(entry);
-        else if (entry.made === undefined) follow(entry, made);
+        else if (entry.made === undefined || !isSameShare(entry.made, made)) follow(entry, made);
         else entry.made = made;
       }
     },
@@ -190,6 +194,10 @@ function isServed(made: Made | undefined, { sources }: Follower): boolean {
   return made !== undefined && (sources === undefined || sources.has(made.source));
 }
 
+function isSameShare(before: Made, next: Made | undefined): boolean {
+  return !('share' in before) || (next !== undefined && 'share' in next && next.share === before.share);
+}
+
 /**
  * Headers that share a name share source and form, so any stands for all. A subject's credential is no secret of Envoy's:
  * it would go on everybody's requests.
@@ -199,8 +207,9 @@ function servedSecrets({ policies }: PolicyTable): ReadonlyMap<string, Made> {
     policies
       // One that needs a proof is worth nothing without it.
       .filter(({ subject, proof }) => subject === undefined && proof === undefined)
-      .flatMap(({ source, injection }) =>
-        injection.headers.map((header): [string, Made] => [header.secretName, { source, header }]),
-      ),
+      .flatMap(({ name, source, injection, rollout }): [string, Made][] => [
+        [shareSecretName(name), { source, share: rollout?.withheld(undefined) === undefined ? 'in' : '' }],
+        ...injection.headers.map((header): [string, Made] => [header.secretName, { source, header }]),
+      ]),
   );
 }

@@ -1,6 +1,7 @@
 // Both SDS protocols without sockets: the test is the Envoy.
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
+import { parseConfig } from '../../../../src/config/parse.ts';
 import { createDelta } from '../../../../src/doors/push/delta.ts';
 import { createPushedSecrets, type PushedSecrets } from '../../../../src/doors/push/pushed-secrets.ts';
 import { SECRET_TYPE_URL } from '../../../../src/doors/push/secret-resource.ts';
@@ -12,6 +13,7 @@ import {
   DiscoveryRequest,
   type DiscoveryResponse,
 } from '../../../../src/gen/envoy/service/discovery/v3/discovery.ts';
+import { compilePolicies } from '../../../../src/policy/compile.ts';
 import { FakeClock, settle } from '../../../support/fake-clock.ts';
 import { fakePolicies } from '../../../support/fake-policies.ts';
 import { FakeStore } from '../../../support/fake-store.ts';
@@ -108,6 +110,37 @@ test('a new credential is pushed with its prefix, a new version and a new nonce;
   assert.equal(new Set([first, second, third].map((r) => r.versionInfo)).size, 3);
   assert.equal(new Set([first, second, third].map((r) => r.nonce)).size, 3);
   for (const { versionInfo } of [first, second, third]) assert.match(versionInfo, /^\d+\.\d+$/);
+});
+
+test('a share is a secret of its own: told at once, moved by a new configuration, and no credential is it', async () => {
+  const table = (mode: string) =>
+    compilePolicies(
+      parseConfig(
+        `{ version: 1, listen: { xds: "unix:///x.sock" }, sources: { orders: { file: { path: /t } } },
+           outbound: [{ name: orders, match: { hosts: [orders] }, inject: { source: orders }, mode: ${mode} }] }`,
+        'bearerd.yaml',
+      ),
+      'pod-1',
+    );
+  secrets = createPushedSecrets({ store, policies: table('{ percent: 0 }'), clock });
+  const stream = openSotw();
+  stream.receive(sotwRequest({ resourceNames: ['/share/orders'] }));
+  assert.deepEqual(valuesOf(only(stream.take())), [['/share/orders', '']]);
+  for (const [mode, told] of [
+    ['{ percent: 100 }', 'in'],
+    ['off', ''],
+    ['enforce', 'in'],
+    ['shadow', ''],
+  ] as const) {
+    secrets.usePolicies(table(mode));
+    await settle();
+    assert.deepEqual(valuesOf(only(stream.take())), [['/share/orders', told]], mode);
+    secrets.usePolicies(table(mode));
+    await settle();
+    assert.deepEqual(stream.take(), [], 'the same again is not told again');
+  }
+  store.publish('orders', 'one');
+  assert.equal(secrets.carriedSince('orders'), undefined);
 });
 
 test('changes of one moment are one answer', async () => {

@@ -1,0 +1,75 @@
+// A policy that is in force in a share of the pods, through the push door of every supported Envoy and by reloads alone:
+// outside the share the request is the app's own, inside it carries the credential or ends.
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createWorld } from '../../demo/world.ts';
+import { TESTED_ENVOYS } from '../support/envoy.ts';
+
+for (const version of TESTED_ENVOYS) {
+  test(`Envoy ${version}: a pod is in the share or out of it, and an app cannot say which`, async (t) => {
+    const upstream = createServer((request, response) => {
+      response.statusCode = request.url === '/v1/refused' ? 401 : 200;
+      attempts++;
+      response.end(JSON.stringify(request.headers));
+    });
+    let attempts = 0;
+    await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
+    t.after(() => upstream.close().closeAllConnections());
+    const world = await createWorld({
+      version,
+      policy: 'mode: { percent: 0 }',
+      upstreamPort: (upstream.address() as AddressInfo).port,
+    });
+    t.after(() => world.stop());
+    const bearerd = await world.startBearerd();
+    await world.ready();
+    const { send } = await world.startEnvoy('push');
+    const get = async (path = '/v1/orders') => {
+      const { status, body } = await send(path, {
+        headers: { authorization: 'Bearer of-the-app', 'x-bearerd-share': 'in' },
+      });
+      return { status, headers: status === 503 ? {} : (JSON.parse(body) as Record<string, string>) };
+    };
+    const text = readFileSync(world.configFile, 'utf8');
+    const isOurs = async (): Promise<boolean> =>
+      (await get()).headers['authorization'] !== 'Bearer of-the-app';
+    async function into(mode: string, ours: boolean): Promise<void> {
+      writeFileSync(world.configFile, text.replace('mode: { percent: 0 }', `mode: ${mode}`));
+      for (const end = Date.now() + 5_000; (await isOurs()) !== ours; await sleep(20))
+        assert.ok(Date.now() < end, `${mode} is not in force`);
+    }
+
+    assert.deepEqual(
+      [(await get()).headers['authorization'], (await get()).headers['x-bearerd-share']],
+      ['Bearer of-the-app', undefined],
+    );
+    const before = attempts;
+    assert.equal((await get('/v1/refused')).status, 401);
+    assert.equal(attempts, before + 1, 'a refusal of what the app sent is repeated by nobody');
+    const isTold = async () => /refusals_total\{.*verdict="not_ours"\} 1\n/.test(await world.metrics());
+    for (const end = Date.now() + 5_000; !(await isTold()); await sleep(20)) assert.ok(Date.now() < end);
+
+    await into('{ percent: 100 }', true);
+    assert.equal((await get()).headers['x-bearerd-share'], undefined);
+    await into('shadow', false);
+    await into('enforce', true);
+    await into('off', false);
+    await into('{ percent: 100 }', true);
+    await bearerd.stop();
+    assert.ok(await isOurs(), 'without bearerd Envoy goes on as before');
+  });
+}
+
+test('an Envoy that bearerd never told of the share counts as outside, and one inside without a credential ends the request', async (t) => {
+  const world = await createWorld({ policy: 'mode: { percent: 100 }', providerDown: true });
+  t.after(() => world.stop());
+  const { send } = await world.startEnvoy('push');
+  assert.equal((await send('/v1/orders')).status, 401);
+  await world.startBearerd();
+  for (const end = Date.now() + 15_000; (await send('/v1/orders')).status !== 503; await sleep(100))
+    assert.ok(Date.now() < end);
+});
