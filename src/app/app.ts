@@ -95,8 +95,11 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     (await import('../shared-cache/shared-cache.ts')).createSharedCache(config.sharedCache, {
       ...{ clock, env, observer, random },
     });
+  const tracing =
+    config.tracing &&
+    (await import('../telemetry/tracing.ts')).createTracing(config.tracing, { observer, version, node: pod });
   const building: BuildDeps = {
-    ...{ clock, env, observer, endpoints },
+    ...{ clock, env, observer, endpoints, tracer: tracing },
     around: shared?.around ?? ((source) => source),
   };
   let sources = await buildSources(config.sources, building);
@@ -104,7 +107,16 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   const carried = createCarriedRing();
   const attempted = createCarriedRing();
   const outcomes = createAttemptOutcomes(clock);
-  const doors = { store, observer, clock, carried, attempted, outcomes, nonces: createNonces() };
+  const doors = {
+    store,
+    observer,
+    clock,
+    carried,
+    attempted,
+    outcomes,
+    nonces: createNonces(),
+    tracer: tracing,
+  };
   let serving = createServing(config, compilePolicies(config, pod), createKeys(config), doors);
   const secrets = createPushedSecrets({ store, policies: serving.policies, clock });
   const feedback = {
@@ -322,6 +334,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     await store.stop();
     shared?.close();
     await Promise.all(pages().map((server) => server.stop()));
+    await tracing?.stop();
     audit?.record('stopped', {});
     await audit?.stop();
   }

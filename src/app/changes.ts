@@ -11,6 +11,7 @@ const AT_START = {
   audit: 'audit',
   stateDir: 'state_dir',
   sharedCache: 'shared_cache',
+  tracing: 'tracing',
 } as const satisfies Partial<Record<keyof Config, string>>;
 
 /** Throws ConfigError for what needs a restart. */

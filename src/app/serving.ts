@@ -8,6 +8,7 @@ import type { AttemptOutcomes } from '../doors/feedback/attempt-outcomes.ts';
 import type { CarriedRing } from '../doors/feedback/carried-ring.ts';
 import type { Nonces } from '../doors/feedback/nonces.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Tracer } from '../lib/trace.ts';
 import type { PolicyTable } from '../policy/policy.ts';
 import type { SigningKeys } from '../proof/signing-keys.ts';
 import type { UnaryHandler } from '../server/front.ts';
@@ -31,6 +32,7 @@ export interface ServingDeps {
   readonly attempted: CarriedRing;
   readonly outcomes: AttemptOutcomes;
   readonly nonces: Nonces;
+  readonly tracer: Tracer | undefined;
 }
 
 /** The sources that `policies` name are in the store by now. */
@@ -40,10 +42,10 @@ export function createServing(
   keys: SigningKeys,
   deps: ServingDeps,
 ): Serving {
-  const { observer, clock, carried, attempted, outcomes, nonces } = deps;
+  const { observer, clock, carried, attempted, outcomes, nonces, tracer } = deps;
   // A request may be waiting for Envoy's report, or for a first credential, while another configuration takes over.
   const store = deps.store.inForce();
-  const common = { policies, store, observer, clock, maxWaitMs: config.maxWaitMs };
+  const common = { policies, store, observer, clock, tracer, maxWaitMs: config.maxWaitMs };
   return {
     config,
     policies,

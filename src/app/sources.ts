@@ -3,15 +3,18 @@
 import type { Config, SourceConfig } from '../config/config.ts';
 import type { TokenSource } from '../credential/credential.ts';
 import type { StoredSource } from '../credential/store.ts';
+import type { Tracer } from '../lib/trace.ts';
 import type { SharedCache } from '../shared-cache/shared-cache.ts';
 import type { Endpoints } from '../source/endpoint/endpoints.ts';
 import { createGuardedTokenSource } from '../source/endpoint/guarded-source.ts';
 import { createFallbackSource } from '../source/fallback.ts';
 import type { SourceDeps } from '../source/registry.ts';
+import { createTracedSource } from '../source/traced.ts';
 
 export interface BuildDeps extends SourceDeps {
   readonly endpoints: Endpoints;
   readonly around: SharedCache['around'];
+  readonly tracer: Tracer | undefined;
 }
 
 export interface BuiltSources {
@@ -43,7 +46,8 @@ export async function buildSources(
 }
 
 async function createAlone(config: SourceConfig, deps: BuildDeps): Promise<TokenSource> {
-  return deps.around(await createGuardedTokenSource(config, deps, deps.endpoints), config);
+  const source = deps.around(await createGuardedTokenSource(config, deps, deps.endpoints), config);
+  return deps.tracer === undefined ? source : createTracedSource(source, deps.tracer);
 }
 
 /** Without the sources that are not in `unchanged`. */

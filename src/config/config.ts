@@ -7,6 +7,7 @@ import type { AuditConfig } from './schema-audit.ts';
 import type { InjectConfig } from './schema-inject.ts';
 import type { ProofConfig } from './schema-proof.ts';
 import type { SharedCacheConfig } from './schema-shared-cache.ts';
+import type { TracingConfig } from './schema-tracing.ts';
 import type { ApiKeysConfig } from './source/api-keys.ts';
 import type { ClientCredentialsConfig } from './source/client-credentials.ts';
 import type { ExecConfig } from './source/exec.ts';
@@ -23,6 +24,7 @@ export type { AuditConfig } from './schema-audit.ts';
 export type { HeaderInjection, InjectConfig } from './schema-inject.ts';
 export type { MessageSignatureConfig, ProofConfig } from './schema-proof.ts';
 export type { RedisConfig, SharedCacheConfig } from './schema-shared-cache.ts';
+export type { TracingConfig } from './schema-tracing.ts';
 export type {
   ClientAssertionType,
   ClientAuthMethod,
@@ -61,6 +63,8 @@ export interface Config {
   readonly stateDir: string | undefined;
   /** undefined = memory only. */
   readonly sharedCache: SharedCacheConfig | undefined;
+  /** undefined = no spans. */
+  readonly tracing: TracingConfig | undefined;
   readonly log: LogConfig;
 }
 

@@ -8,6 +8,7 @@ import { admin, check, health, xds } from './schema-listen.ts';
 import { outbound } from './schema-outbound.ts';
 import { sharedCache } from './schema-shared-cache.ts';
 import { sources } from './schema-sources.ts';
+import { tracing } from './schema-tracing.ts';
 import { duration, filePath, parsed } from './schema-values.ts';
 
 const RESPONSE_HEADERS = [
@@ -122,6 +123,7 @@ export const configFile = z
         'Directory of this process alone, writable, for what is to outlive a restart; relative: to this file. Default: none, nothing outlives it.',
       ),
     shared_cache: sharedCache.optional(),
+    tracing: tracing.optional(),
     log: log.prefault({}).describe('Log lines on standard output, JSON.'),
   })
   .meta({ title: 'bearerd configuration', description: 'Configuration of bearerd, as YAML or JSON.' });

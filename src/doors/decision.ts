@@ -5,6 +5,7 @@ import type { Credential, SourcesInForce, Subject } from '../credential/credenti
 import type { Clock } from '../lib/clock.ts';
 import { CredentialError } from '../lib/errors.ts';
 import { TokenBucket } from '../lib/token-bucket.ts';
+import { type Tracer, within } from '../lib/trace.ts';
 import type { Match, Policy, PolicyTable, SubjectHeaders } from '../policy/policy.ts';
 import type { Rollout } from '../policy/rollout.ts';
 import type { UnaryCall } from '../server/front.ts';
@@ -57,6 +58,8 @@ export interface DecisionDeps {
   readonly carried: CarriedRing;
   readonly answers: Answers;
   readonly tally: Tally;
+  /** undefined = no spans. */
+  readonly tracer?: Tracer | undefined;
 }
 
 export interface Decision {
@@ -74,11 +77,11 @@ export interface Decision {
     call: UnaryCall,
   ): Uint8Array | Promise<Uint8Array>;
   /**
-   * Waits for `credential`, then injects what is current, or for a subject this one. A CredentialError is the denial, or
-   * on_failure: pass.
+   * Waits for what `ask` promises, under a span of the request's trace, then injects what is current, or for a subject this
+   * one. A CredentialError is the denial, or on_failure: pass.
    */
   injectWhen(
-    credential: Promise<Credential>,
+    ask: () => Promise<Credential>,
     policy: Policy,
     request: Asked,
     subjectKey?: string,
@@ -98,7 +101,7 @@ interface Slot {
 }
 
 export function createDecision(deps: DecisionDeps): Decision {
-  const { policies, store, clock, maxWaitMs, carried, answers, tally } = deps;
+  const { policies, store, clock, maxWaitMs, carried, answers, tally, tracer } = deps;
   const slots = policies.policies.map(
     ({ name, source, rateLimit }): Slot => ({
       peek: store.reader(source),
@@ -162,7 +165,7 @@ export function createDecision(deps: DecisionDeps): Decision {
     const slot = slots[policy.index]!;
     const credential = slot.peek();
     if (credential !== undefined) return warm(policy, slot, credential, request);
-    return injectWhen(store.get(policy.source, timeoutOf(call), call.signal), policy, request);
+    return injectWhen(() => store.get(policy.source, timeoutOf(call), call.signal), policy, request);
   }
 
   function injectForSubject(
@@ -188,8 +191,8 @@ export function createDecision(deps: DecisionDeps): Decision {
   ): Uint8Array | Promise<Uint8Array> {
     const credential = slots[policy.index]!.peek(subject.key);
     if (credential !== undefined) return forSubject(policy, credential, request);
-    const wait = store.get(policy.source, timeoutOf(call), call.signal, subject);
-    return injectWhen(wait, policy, request, subject.key);
+    const ask = () => store.get(policy.source, timeoutOf(call), call.signal, subject);
+    return injectWhen(ask, policy, request, subject.key);
   }
 
   function timeoutOf({ timeoutMs }: UnaryCall): number {
@@ -242,14 +245,16 @@ export function createDecision(deps: DecisionDeps): Decision {
   }
 
   async function injectWhen(
-    wait: Promise<Credential>,
+    ask: () => Promise<Credential>,
     policy: Policy,
     request: Asked,
     subjectKey?: string,
   ): Promise<Uint8Array> {
-    let reason: CredentialError['code'];
+    const attributes = { 'bearerd.policy': policy.name, 'bearerd.source': policy.source };
+    const span = tracer?.start('bearerd.wait', attributes, (name) => request.header(name));
+    let reason: CredentialError['code'] | undefined;
     try {
-      const brought = await wait;
+      const brought = await within(span, ask);
       if (policy.subject !== undefined) return forSubject(policy, brought, request);
       // Read again: what the fetch brought may have ended, or been replaced, by now.
       const slot = slots[policy.index]!;
@@ -259,6 +264,8 @@ export function createDecision(deps: DecisionDeps): Decision {
     } catch (error) {
       if (!(error instanceof CredentialError)) throw error;
       reason = error.code;
+    } finally {
+      span?.end(reason);
     }
     return denied(policy, reason, store.retryAfterMs(policy.source, subjectKey));
   }

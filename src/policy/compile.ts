@@ -9,7 +9,7 @@ import { namesOf, readHeaders } from './subject-headers.ts';
 
 /** `pod` tells this process from others, for policies that are in force for a share of the pods. */
 export function compilePolicies(
-  config: Pick<Config, 'outbound' | 'unmatched' | 'ambiguousPath'>,
+  config: Pick<Config, 'outbound' | 'unmatched' | 'ambiguousPath' | 'tracing'>,
   pod = '',
 ): PolicyTable {
   const { unmatched, ambiguousPath } = config;
@@ -25,7 +25,7 @@ export function compilePolicies(
   return {
     policies,
     unmatched,
-    readHeaders: readHeaders(config.outbound),
+    readHeaders: readHeaders(config),
     byName: (name) => names.get(name),
     match: routes.match,
     coversHost(policy, authority, scheme) {

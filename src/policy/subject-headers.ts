@@ -1,5 +1,6 @@
 // Headers by which a request says for whom it is made, and all that policies read.
-import type { OutboundConfig, SubjectHeaders } from '../config/config.ts';
+import type { Config, OutboundConfig, SubjectHeaders } from '../config/config.ts';
+import { TRACE_HEADERS } from '../lib/trace.ts';
 
 export function namesOf(subject: SubjectHeaders | undefined): readonly string[] {
   if (subject === undefined) return [];
@@ -12,6 +13,6 @@ export function headersRead({ subject, rollout: { by } }: OutboundConfig): reado
 }
 
 /** What Envoy has to send to bearerd beside what every request has: each name once. */
-export function readHeaders(outbound: readonly OutboundConfig[]): readonly string[] {
-  return [...new Set(outbound.flatMap(headersRead))];
+export function readHeaders({ outbound, tracing }: Pick<Config, 'outbound' | 'tracing'>): readonly string[] {
+  return [...new Set([...outbound.flatMap(headersRead), ...(tracing === undefined ? [] : TRACE_HEADERS)])];
 }

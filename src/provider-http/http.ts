@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import { Agent, type Dispatcher, EnvHttpProxyAgent, Pool, request } from 'undici';
 import { CredentialError } from '../lib/errors.ts';
+import { currentSpan } from '../lib/trace.ts';
 import { clockSkewMs } from './clock-skew.ts';
 import { decompressed } from './decompress.ts';
 import { invalidResponse } from './errors.ts';
@@ -60,50 +61,67 @@ export function createProviderHttp({
     return current.dispatcher;
   }
 
-  return {
-    async fetch(url, { method, headers, body, signal }) {
-      const dispatcher = await dispatcherNow();
-      const sentAt = now();
-      const reply = await request(url, {
-        method: method as 'GET',
-        headers,
-        ...(body === undefined || body === null
-          ? {}
-          : { body: body instanceof Uint8Array ? body : body.toString() }),
-        // Of the whole call: undici's own bounds begin anew with each byte that trickles in.
-        signal: AbortSignal.any([AbortSignal.timeout(callMs), ...(signal === undefined ? [] : [signal])]),
-        dispatcher,
-        headersTimeout: callMs,
-        bodyTimeout: callMs,
+  async function call(url: string, { method, headers, body, signal }: FetchInit): Promise<Response> {
+    const dispatcher = await dispatcherNow();
+    const sentAt = now();
+    const reply = await request(url, {
+      method: method as 'GET',
+      headers,
+      ...(body === undefined || body === null
+        ? {}
+        : { body: body instanceof Uint8Array ? body : body.toString() }),
+      // Of the whole call: undici's own bounds begin anew with each byte that trickles in.
+      signal: AbortSignal.any([AbortSignal.timeout(callMs), ...(signal === undefined ? [] : [signal])]),
+      dispatcher,
+      headersTimeout: callMs,
+      bodyTimeout: callMs,
+    });
+    const { statusCode } = reply;
+    if (statusCode === 429 || statusCode >= 500) {
+      discard(reply.body);
+      const wait = retryAfterMs(one(reply.headers['retry-after']), now());
+      throw new CredentialError('source_unavailable', `the provider answered ${statusCode}`, {
+        retryable: true,
+        ...(wait === undefined ? {} : { retryAfterMs: wait }),
       });
-      const { statusCode } = reply;
-      if (statusCode === 429 || statusCode >= 500) {
-        discard(reply.body);
-        const wait = retryAfterMs(one(reply.headers['retry-after']), now());
-        throw new CredentialError('source_unavailable', `the provider answered ${statusCode}`, {
-          retryable: true,
-          ...(wait === undefined ? {} : { retryAfterMs: wait }),
-        });
-      }
-      if (statusCode >= 300 && statusCode < 400) {
-        discard(reply.body);
-        throw invalidResponse(
-          `the provider answered ${statusCode}: redirects are not followed, name the final address`,
-        );
-      }
-      const bytes = await decompressed(
-        await readBody(reply.body, reading),
-        one(reply.headers['content-encoding']),
-        MAX_BODY_BYTES,
+    }
+    if (statusCode >= 300 && statusCode < 400) {
+      discard(reply.body);
+      throw invalidResponse(
+        `the provider answered ${statusCode}: redirects are not followed, name the final address`,
       );
-      const kept = new Headers();
-      for (const name of KEPT_HEADERS) {
-        const value = one(reply.headers[name]);
-        if (value !== undefined) kept.set(name, value);
+    }
+    const bytes = await decompressed(
+      await readBody(reply.body, reading),
+      one(reply.headers['content-encoding']),
+      MAX_BODY_BYTES,
+    );
+    const kept = new Headers();
+    for (const name of KEPT_HEADERS) {
+      const value = one(reply.headers[name]);
+      if (value !== undefined) kept.set(name, value);
+    }
+    const skewMs = clockSkewMs(kept, sentAt, now());
+    if (skewMs !== undefined) clockSkewSeen?.(skewMs);
+    return new Response(bytes.length === 0 ? null : bytes, { status: statusCode, headers: kept });
+  }
+
+  return {
+    async fetch(url, init) {
+      const { method } = init;
+      const span = currentSpan()?.child(method, 'client', {
+        'http.request.method': method,
+        'server.address': new URL(url).hostname,
+      });
+      if (span === undefined) return call(url, init);
+      try {
+        const response = await call(url, { ...init, headers: { ...init.headers, ...span.headers } });
+        span.end(undefined, { 'http.response.status_code': response.status });
+        return response;
+      } catch (error) {
+        span.end(error instanceof CredentialError ? error.code : 'source_unavailable');
+        throw error;
       }
-      const skewMs = clockSkewMs(kept, sentAt, now());
-      if (skewMs !== undefined) clockSkewSeen?.(skewMs);
-      return new Response(bytes.length === 0 ? null : bytes, { status: statusCode, headers: kept });
     },
     async close() {
       await current?.dispatcher.destroy();

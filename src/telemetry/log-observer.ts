@@ -242,6 +242,11 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
       if (omitted === undefined) return;
       log.error({ input, reason, omitted }, 'not usable: the last good one counts on');
     },
+    spansLost(count) {
+      const omitted = limit.admit('spans');
+      if (omitted === undefined) return;
+      log.warn({ count, omitted }, 'the collector does not take spans: they are lost');
+    },
     unexpected(where, error) {
       const omitted = limit.admit(`unexpected:${where}`);
       if (omitted === undefined) return;

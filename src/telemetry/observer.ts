@@ -169,6 +169,8 @@ export interface Observer {
   auditSinkChanged(state: 'failed' | 'recovered'): void;
   /** An audit record was dropped: the sink took none for too long. */
   auditRecordLost(): void;
+  /** Spans that the collector did not take. */
+  spansLost(count: number): void;
   /** A thing that should not happen; `message` is fixed text. */
   unexpected(where: string, error: unknown): void;
 }
@@ -226,5 +228,6 @@ export const nullObserver: Observer = {
   certificateRefused: nothing,
   auditSinkChanged: nothing,
   auditRecordLost: nothing,
+  spansLost: nothing,
   unexpected: nothing,
 };

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@redis/client';
+import { startCollector } from '../support/collector.ts';
 import { startGateway } from '../support/gateway.ts';
 import { writeRing } from '../support/key-ring.ts';
 import { startProcess } from '../support/process.ts';
@@ -126,6 +127,7 @@ for (const door of ['check', 'push', 'attempt'] as const) {
     const unpushed = ['users', ...BROKEN];
     const others = OTHERS.filter((name) => door !== 'push' || !unpushed.includes(name));
     const provider = await startProvider(t);
+    const collector = await startCollector(t);
     const redis = await startRedis({ settings: [`requirepass ${MARK}-redis`] });
     t.after(() => redis.stop());
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -146,6 +148,7 @@ for (const door of ['check', 'push', 'attempt'] as const) {
         'redis-password': `${MARK}-redis`,
       },
       settings: `log: { level: trace }
+tracing: { otlp_endpoint: "${collector.url}" }
 audit: { sink: { file: FOLDER/audit.jsonl }, key: { file: FOLDER/audit-key } }
 shared_cache:
   redis: { address: "127.0.0.1:${redis.port}", password: { file: FOLDER/redis-password } }
@@ -234,6 +237,7 @@ shared_cache:
     ]);
     await gateway.bearerd.stop();
     places.set('standard output and error', gateway.bearerd.output());
+    places.set('spans', Buffer.concat(collector.bodies).toString('latin1'));
     for (const name of readdirSync(gateway.folder)) {
       // Those hold them by design; what bearerd wrote itself does not.
       if (!/^(audit\.jsonl|refresh|refresh\.login|envoy\.yaml)$/.test(name)) continue;
@@ -261,6 +265,7 @@ shared_cache:
       assert.deepEqual(found, [], `${place}: ${excerpt(content, found[0])}`);
     }
     for (const what of ['audit.jsonl', 'refresh', 'Redis']) assert.ok(places.has(what), `no ${what}`);
+    assert.match(places.get('spans')!, /bearerd\.issue[^]*source_rejected/);
     assert.match(places.get('audit.jsonl')!, /"event":"credential_issued"/);
     assert.match(places.get('standard output and error')!, /"level":"warn"/);
     assert.match(places.get('Redis')!, /sealed1\./);

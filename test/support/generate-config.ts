@@ -61,6 +61,7 @@ export function configOf(
   return {
     version: 1,
     mode: 'production',
+    tracing: undefined,
     listen: {
       check: { listener: socket('check'), front: 'raw', tls: undefined },
       checkInbound: undefined,

@@ -110,6 +110,11 @@ const onlyIn: readonly { what: RegExp; where: RegExp; why: string }[] = [
     why: 'one bounded cache, one place for its bound',
   },
   { what: /^pino$/, where: /^src\/telemetry\//, why: 'everything else tells the observer' },
+  {
+    what: /^@opentelemetry\//,
+    where: /^src\/telemetry\/tracing\.ts$/,
+    why: 'the rest knows spans of lib/trace.ts',
+  },
   { what: /^prom-client$/, where: /^src\/telemetry\//, why: 'everything else tells the observer' },
   { what: /^oauth4webapi/, where: /^src\/source\//, why: 'only the slow arm gets tokens' },
   { what: /^undici/, where: /^src\/provider-http\//, why: 'one client with one set of bounds' },

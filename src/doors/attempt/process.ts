@@ -4,6 +4,7 @@
 import type { SourcesInForce, Subject } from '../../credential/credential.ts';
 import { keyOf } from '../../credential/subject.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { Tracer } from '../../lib/trace.ts';
 import type { Policy, PolicyTable } from '../../policy/policy.ts';
 import type { SigningKeys } from '../../proof/signing-keys.ts';
 import { GrpcError, GrpcStatus, type UnaryCall } from '../../server/front.ts';
@@ -34,6 +35,8 @@ export interface ProcessDeps {
   readonly outcomes: AttemptOutcomes;
   readonly nonces: Nonces;
   readonly keys: SigningKeys;
+  /** undefined = no spans. */
+  readonly tracer?: Tracer | undefined;
 }
 
 /** What the attempt before this one put on the request. */
@@ -111,7 +114,7 @@ export function createProcess(deps: ProcessDeps): ProcessHandler {
     if (forced === 'limited' || forced === 'refused_for_good') {
       return unchanged({ subject, generation }, policy, request, call);
     }
-    const renewed = store.after(policy.source, generation, maxWaitMs, call.signal, subject);
+    const renewed = () => store.after(policy.source, generation, maxWaitMs, call.signal, subject);
     return decision.injectWhen(renewed, policy, request, subject?.key);
   }
 

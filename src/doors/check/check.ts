@@ -1,6 +1,7 @@
 // Authorization/Check: the request as the app sent it, once, before Envoy's router.
 import type { SourcesInForce } from '../../credential/credential.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { Tracer } from '../../lib/trace.ts';
 import type { PolicyTable } from '../../policy/policy.ts';
 import { GrpcError, GrpcStatus, type UnaryHandler } from '../../server/front.ts';
 import type { Observer } from '../../telemetry/observer.ts';
@@ -19,6 +20,8 @@ export interface CheckDeps {
   /** Longest wait of a cold Check, milliseconds, also when the caller sent no deadline. */
   readonly maxWaitMs: number;
   readonly carried: CarriedRing;
+  /** undefined = no spans. */
+  readonly tracer?: Tracer | undefined;
 }
 
 export function createCheck(deps: CheckDeps): UnaryHandler {

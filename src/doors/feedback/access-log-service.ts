@@ -7,6 +7,7 @@ import {
   StreamAccessLogsResponse,
 } from '../../gen/envoy/service/accesslog/v3/als.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { type Tracer, within } from '../../lib/trace.ts';
 import type { PolicyTable } from '../../policy/policy.ts';
 import { GrpcStatus } from '../../server/front.ts';
 import { type StreamHandler, type StreamMethod, streamMethod } from '../../server/streams.ts';
@@ -36,6 +37,8 @@ export interface AccessLogServiceDeps {
   readonly nonces: Nonces;
   readonly observer: Observer;
   readonly clock: Clock;
+  /** undefined = no spans. */
+  readonly tracer?: Tracer | undefined;
   /** Of the listener, for the observer. */
   readonly name: string;
 }
@@ -96,7 +99,7 @@ function processEntry(door: FeedbackDoor, entry: HTTPAccessLogEntry, deps: Acces
     door === 'push'
       ? judgePush(attempt, policies, acknowledgements)
       : judgeCheck(attempt, policies, carried, clock.monotonic());
-  conclude(door, attempt, judgement, deps);
+  conclude(door, entry, attempt, judgement, deps);
 }
 
 function processAttempt(entry: HTTPAccessLogEntry, deps: AccessLogServiceDeps): void {
@@ -114,7 +117,8 @@ function processAttempt(entry: HTTPAccessLogEntry, deps: AccessLogServiceDeps): 
   if (objection !== undefined) observer.refusalSeen('attempt', source, objection);
   // Also without another attempt to come (a body beyond Envoy's buffer, trailers after a body): heals the next request.
   if (outcome === 'refused') {
-    conclude('attempt', attempt, judgeCheck(attempt, policies, attempted, clock.monotonic()), deps);
+    const judgement = judgeCheck(attempt, policies, attempted, clock.monotonic());
+    conclude('attempt', entry, attempt, judgement, deps);
   }
 }
 
@@ -129,14 +133,19 @@ function learnNonce(attempt: FailedAttempt, { policies, nonces }: AccessLogServi
 
 function conclude(
   door: FeedbackDoor,
+  { request }: HTTPAccessLogEntry,
   attempt: RefusedAttempt,
   judgement: Judgement,
-  { store, observer }: AccessLogServiceDeps,
+  { store, observer, tracer }: AccessLogServiceDeps,
 ): void {
   observer.refusalSeen(door, judgement.source, judgement.verdict);
   if (judgement.verdict !== 'counted') return;
   const { requestId, startedAt, authority, method, path } = attempt;
   // Without a request id each attempt counts for itself.
   const key = requestKey(requestId || String(startedAt), authority, method, path);
-  store.refused(judgement.source, judgement.generation, key);
+  // The renewal that it begins is part of the request's trace.
+  const attributes = { 'bearerd.source': judgement.source, 'bearerd.door': door };
+  const span = tracer?.start('bearerd.refused', attributes, (name) => request?.requestHeaders.get(name));
+  within(span, () => store.refused(judgement.source, judgement.generation, key));
+  span?.end();
 }

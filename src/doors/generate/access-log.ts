@@ -1,6 +1,7 @@
 // What Envoy reports of refused attempts, and to whom: bearerd's access log service, one stream a door.
 import type { Config } from '../../config/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
+import { TRACE_HEADERS } from '../../lib/trace.ts';
 import { CHECK_CLUSTER } from './check-filter.ts';
 import type { ServingDoor } from './plan.ts';
 import { xdsCluster } from './push-filter.ts';
@@ -39,7 +40,7 @@ export function accessLog(config: Config, door: ServingDoor): unknown {
         buffer_size_bytes: because('At once: a retry is waiting for the new credential.', 0),
         custom_tags: door === 'check' ? undefined : ['source', 'policy', 'door'].map(sourceTag),
       },
-      additional_request_headers_to_log: ['x-request-id'],
+      additional_request_headers_to_log: ['x-request-id', ...(config.tracing ? TRACE_HEADERS : [])],
       additional_response_headers_to_log: because(
         'Without grpc-status the refusals of a gRPC upstream look like any HTTP 200.',
         [...new Set(headers)],

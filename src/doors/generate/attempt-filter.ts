@@ -1,8 +1,8 @@
 // The attempt door's filter: ext_proc in the upstream chain of a policy's cluster, request headers only, so that bearerd
 // is asked once an attempt and a retry carries a new credential.
-import type { Config, OutboundConfig } from '../../config/config.ts';
+import type { Config } from '../../config/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
-import { headersRead } from '../../policy/subject-headers.ts';
+import { readHeaders } from '../../policy/subject-headers.ts';
 import { headersOf, MARK, signedHeaders } from '../attempt/request.ts';
 import { bearerdTimeout, CHECK_CLUSTER } from './check-filter.ts';
 import type { PlannedPolicy } from './plan.ts';
@@ -41,7 +41,7 @@ export function attemptFilters(config: Config, policy: PlannedPolicy): unknown[]
           'What policies read, and the header that the credential goes into: it tells which one the last attempt carried.',
           {
             allowed_headers: {
-              patterns: headersOf(namesRead(policy.config)).map((exact) => ({ exact })),
+              patterns: headersOf(namesRead(config, policy)).map((exact) => ({ exact })),
             },
           },
         ),
@@ -56,7 +56,8 @@ export function attemptFilters(config: Config, policy: PlannedPolicy): unknown[]
   ];
 }
 
-function namesRead(policy: OutboundConfig): readonly string[] {
+function namesRead({ tracing }: Config, { config: policy }: PlannedPolicy): readonly string[] {
   const injected = policy.inject.headers.map(({ name }) => name);
-  return [...new Set([...injected, ...headersRead(policy), ...signedHeaders(policy.proof)])];
+  const read = readHeaders({ outbound: [policy], tracing });
+  return [...new Set([...injected, ...read, ...signedHeaders(policy.proof)])];
 }

@@ -49,7 +49,7 @@ export function checkFilter(config: Config): object {
       }),
       allowed_headers: because(
         'Policies read method, host and path, which come anyway. The request id tells refused attempts apart.\nNo cookie enters bearerd, and no credential but the subject tokens that policies name.',
-        { patterns: ['x-request-id', ...readHeaders(config.outbound)].map((exact) => ({ exact })) },
+        { patterns: ['x-request-id', ...readHeaders(config)].map((exact) => ({ exact })) },
       ),
       clear_route_cache: because('The route was chosen by what the app sent and stays.', false),
     },

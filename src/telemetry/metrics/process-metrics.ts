@@ -9,6 +9,7 @@ type Events = Pick<
   | 'peerFault'
   | 'certificateLoaded'
   | 'certificateRefused'
+  | 'spansLost'
   | 'unexpected'
 >;
 
@@ -47,6 +48,11 @@ export function createProcessMetrics(registers: Registry[]): Events {
     labelNames: ['where'],
     registers,
   });
+  const spansLost = new Counter({
+    name: 'bearerd_spans_lost_total',
+    help: 'Spans that the collector of tracing.otlp_endpoint did not take.',
+    registers,
+  });
   configuration.set(1);
   return {
     configurationTaken: (revision) => configuration.set(revision),
@@ -60,6 +66,7 @@ export function createProcessMetrics(registers: Registry[]): Events {
     certificateRefused(listener) {
       refusedCertificates.inc({ listener });
     },
+    spansLost: (count) => spansLost.inc(count),
     unexpected(where) {
       unexpected.inc({ where });
     },
