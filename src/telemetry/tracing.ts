@@ -78,7 +78,9 @@ export function createTracing({ otlpEndpoint, sample }: TracingConfig, deps: Tra
       get headers() {
         if (headers === undefined) {
           headers = {};
-          propagator.inject(context, headers, { set: (carrier, key, value) => void (carrier[key] = value) });
+          propagator.inject(context, headers, {
+            set: (into, key, value) => void Object.assign(into, { [key]: value }),
+          });
         }
         return headers;
       },
