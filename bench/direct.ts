@@ -16,6 +16,7 @@ const CALLS: Record<ServerName, number> = {
   go: 60_000,
   go_encoded: 60_000,
   rust: 100_000,
+  rust_encoded: 100_000,
   grpcjs: 30_000,
 };
 const MAX_LOAD_RSS = '120 or less';

@@ -13,7 +13,7 @@ const POLICIES = 1_000;
 const ROUNDS = 5;
 const SECONDS = 2;
 const CALLERS = 32;
-const NAMES: readonly ServerName[] = ['ours', 'ours_node', 'go', 'go_encoded', 'rust'];
+const NAMES: readonly ServerName[] = ['ours', 'ours_node', 'go', 'go_encoded', 'rust', 'rust_encoded'];
 
 interface Side {
   readonly server: BenchServer;

@@ -17,7 +17,7 @@ export interface BenchServer {
 }
 
 /** `…_encoded`: answers encoded in advance. */
-export type ServerName = 'ours' | 'ours_node' | 'go' | 'go_encoded' | 'rust' | 'grpcjs';
+export type ServerName = 'ours' | 'ours_node' | 'go' | 'go_encoded' | 'rust' | 'rust_encoded' | 'grpcjs';
 
 /** Undefined: there is nothing on this machine to build it with. */
 export async function startServer(
@@ -71,5 +71,5 @@ async function commandOf(
     // One processor, as a sidecar has at best: more of them only cost more (design measurements, and ours).
     return [await goProgram('bench-go', source, '.'), [socket, policies, mode], { GOMAXPROCS: '1' }];
   }
-  return (await hasRust()) ? [await rustProgram('bench-tonic', source), [socket, policies]] : undefined;
+  return (await hasRust()) ? [await rustProgram('bench-tonic', source), [socket, policies, mode]] : undefined;
 }
