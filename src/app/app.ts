@@ -101,6 +101,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   const building: BuildDeps = {
     ...{ clock, env, observer, endpoints, tracer: tracing },
     around: shared?.around ?? ((source) => source),
+    sharedRecord: shared?.record,
   };
   let sources = await buildSources(config.sources, building);
   const store = createCredentialStore({ sources: sources.stored, clock, observer, random, ...config.limits });

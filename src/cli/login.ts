@@ -11,7 +11,8 @@ export const login: Command = {
   help: `Usage: bearerd login --config FILE --source NAME [options]
 
 Logs a person in for a source of type refresh_token and stores the refresh token, sealed, where FILE says. A bearerd that
-serves may go on running: it takes the new token within two seconds. No token is shown.
+serves may go on running: it takes the new token within two seconds. With store: { shared: true } it is stored in the Redis
+of shared_cache, for every bearerd of the fleet. No token is shown.
 
 Options:
   --config FILE         configuration of bearerd
@@ -37,10 +38,18 @@ Exit code 0 = stored, 1 = not.
       );
     }
     const { logIn } = await import('../source/login/login.ts');
+    const deps = { clock: systemClock, env, observer: nullObserver };
+    const shared =
+      source.store.kind === 'shared'
+        ? (await import('../shared-cache/shared-cache.ts')).createSharedCache(config.sharedCache!, {
+            ...deps,
+            random: Math.random,
+          })
+        : undefined;
     try {
       const { place, expiresAt } = await logIn(
         source,
-        { clock: systemClock, env, observer: nullObserver },
+        { ...deps, sharedRecord: shared?.record },
         {
           flow,
           redirectPort,
@@ -57,6 +66,8 @@ Exit code 0 = stored, 1 = not.
       else if (error instanceof CredentialError) err(`bearerd login: ${error.code}: ${error.message}\n`);
       else throw error;
       return 1;
+    } finally {
+      shared?.close();
     }
   },
 };

@@ -121,7 +121,7 @@ function secrets({ mode, sources, outbound, audit, shared_cache }: ConfigFile, r
   }
 }
 
-function refreshTokenStores({ sources }: ConfigFile, report: Report): void {
+function refreshTokenStores({ sources, shared_cache: cache }: ConfigFile, report: Report): void {
   const taken = new Map<string, string>();
   for (const [name, { refresh_token: own }] of Object.entries(sources)) {
     if (own === undefined) continue;
@@ -131,14 +131,22 @@ function refreshTokenStores({ sources }: ConfigFile, report: Report): void {
         'expected none: a refresh token that was sent to one region must not be sent to another (RFC 9700, 4.14)',
       );
     }
-    const first = taken.get(own.store.file);
+    const { file, shared } = own.store;
+    if (shared && cache === undefined) {
+      report(
+        ['sources', name, 'refresh_token', 'store', 'shared'],
+        'needs shared_cache: it is kept in its Redis',
+      );
+    }
+    if (file === undefined) continue;
+    const first = taken.get(file);
     if (first !== undefined) {
       report(
         ['sources', name, 'refresh_token', 'store', 'file'],
         `the file is taken by sources.${first} already: each refresh token has its own`,
       );
     }
-    taken.set(own.store.file, name);
+    taken.set(file, name);
   }
 }
 

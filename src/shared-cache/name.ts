@@ -1,6 +1,6 @@
 // What an entry is found by: everything that makes two token requests the same, as a hash. What is not covered here is not
 // shared at all.
-import { createHash, type ScryptOptions, scrypt } from 'node:crypto';
+import { hash, type ScryptOptions, scrypt } from 'node:crypto';
 import { promisify } from 'node:util';
 import type { SecretRef, SourceConfig } from '../config/config.ts';
 import type { Subject, TokenSource } from '../credential/credential.ts';
@@ -12,24 +12,10 @@ const SLOW = { N: 4_096, r: 8, p: 1 };
 /** Of secrets in use and their predecessors. */
 const MAX_HASHES = 1_000;
 
-/** Ways whose token depends on nothing but what the configuration states, and on the subject. */
-const SHAREABLE: ReadonlySet<string> = new Set(['client_credentials', 'http', 'token_exchange']);
-
 const REFERENCES: ReadonlySet<unknown> = new Set(['file', 'env', 'inline'] satisfies SecretRef['from'][]);
 
 /** Differs between processes without a difference in the token: names, places of files, limits of this process. */
 const LOCAL: ReadonlySet<string> = new Set(['name', 'required', 'caFile', 'clientAssertion', 'fallback']);
-
-export function isShareable(
-  config: SourceConfig,
-  source: TokenSource,
-  perUserSources: readonly string[],
-): boolean {
-  if (!SHAREABLE.has(config.type)) return false;
-  // RFC 9449: bound to a key of this process from the start.
-  if ('dpop' in config && config.dpop) return false;
-  return !source.perSubject || perUserSources.includes(config.name);
-}
 
 export interface EntryNames {
   readonly entry: string;
@@ -37,11 +23,11 @@ export interface EntryNames {
   readonly fences: string;
 }
 
-/** Keys of one entry: one hash tag, so one slot of a cluster. Throws TypeError for a subject's token without its subject. */
+/** Keys of one entry. Throws TypeError for a subject's token without its subject. */
 export function entryNames(
   tenant: string,
   identity: string,
-  source: TokenSource,
+  source: Pick<TokenSource, 'name' | 'perSubject'>,
   subject: Subject | undefined,
 ): EntryNames {
   if (source.perSubject !== (subject !== undefined)) {
@@ -49,11 +35,13 @@ export function entryNames(
       `source ${source.name}: a token of one user is never shared without the user in its name`,
     );
   }
-  const tag = createHash('sha256')
-    .update(JSON.stringify([identity, subject?.key ?? null]))
-    .digest('base64url');
-  const base = `bearerd:${tenant}:{${tag}}`;
+  const base = baseName(tenant, JSON.stringify([identity, subject?.key ?? null]));
   return { entry: `${base}:entry`, lease: `${base}:lease`, fences: `${base}:fences` };
+}
+
+/** One hash tag, so that all names with it are in one slot of a cluster. */
+export function baseName(tenant: string, what: string): string {
+  return `bearerd:${tenant}:{${hash('sha256', what, 'base64url')}}`;
 }
 
 export type SecretHash = (ref: SecretRef) => Promise<string>;
@@ -84,13 +72,15 @@ export function createSecretHash(
  * secret as its hash: a rotated secret is another identity. Not by the sealing keys: while they are rotated, processes
  * with the old and the new ones still share. Rejects with CredentialError.
  */
-export async function identityOf(config: SourceConfig, hash: SecretHash): Promise<string> {
+export async function identityOf(config: SourceConfig, hashOf: SecretHash): Promise<string> {
   const covered = async (value: unknown): Promise<unknown> => {
     if (Array.isArray(value)) return Promise.all(value.map(covered));
     if (typeof value !== 'object' || value === null) return value ?? null;
-    if ('from' in value && REFERENCES.has(value.from)) return hash(value as SecretRef);
+    if ('from' in value && REFERENCES.has(value.from)) return hashOf(value as SecretRef);
     const entries = Object.entries(value).filter(([name]) => !LOCAL.has(name));
     return Promise.all(entries.sort().map(async ([name, inner]) => [name, await covered(inner)]));
   };
-  return JSON.stringify(await covered(config));
+  // Two sources of one client may have the logins of two persons: only the name tells them apart.
+  const login = config.type === 'refresh_token' ? config.name : null;
+  return JSON.stringify([await covered(config), login]);
 }

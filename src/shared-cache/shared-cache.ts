@@ -5,14 +5,18 @@ import type { Clock } from '../lib/clock.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import { createInvalidations } from './invalidations.ts';
 import { createKeys } from './keys.ts';
-import { createSecretHash, isShareable } from './name.ts';
+import { baseName, createSecretHash, entryNames, identityOf } from './name.ts';
 import { createRedis } from './redis.ts';
+import { whyNotShared } from './shareable.ts';
 import { createSharedMarks, type SharedMarks } from './shared-marks.ts';
+import { createSharedRecord, type SharedRecord } from './shared-record.ts';
 import { createSharedSource } from './shared-source.ts';
 
 export interface SharedCache {
   /** The source behind the cache; the source itself where its tokens must not be shared. */
   around(source: TokenSource, config: SourceConfig): TokenSource;
+  /** What is kept in Redis for this source, by whose it is. */
+  record(belongsTo: string, config: SourceConfig): SharedRecord;
   /** For the inbound side. */
   readonly marks: SharedMarks;
   close(): void;
@@ -39,9 +43,17 @@ export function createSharedCache(config: SharedCacheConfig, deps: SharedCacheDe
   const keys = createKeys(config.keys, deps.env, deps.clock);
   return {
     around: (source, own) =>
-      isShareable(own, source, config.perUserSources)
+      whyNotShared(own, source.perSubject, config.perUserSources) === undefined
         ? createSharedSource(source, { ...deps, config: own, tenant, redis, keys, invalidations, secretHash })
         : source,
+    record: (belongsTo, own) =>
+      createSharedRecord(baseName(tenant, belongsTo), {
+        ...{ redis, keys, invalidations },
+        async entry() {
+          const source = { name: own.name, perSubject: false };
+          return entryNames(tenant, await identityOf(own, secretHash), source, undefined).entry;
+        },
+      }),
     marks: createSharedMarks(redis, tenant),
     close() {
       invalidations.close();

@@ -5,6 +5,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import { createExecSource } from './exec.ts';
 import { createFileSource } from './file.ts';
+import type { SharedRecord } from './refresh-token/shared-store.ts';
 import { createStaticSource } from './static.ts';
 
 export interface SourceDeps {
@@ -12,6 +13,8 @@ export interface SourceDeps {
   /** For `env:` references and for HTTPS_PROXY and NO_PROXY. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly observer: Observer;
+  /** What the fleet keeps for this source in Redis, by whose it is. undefined = there is no shared cache. */
+  readonly sharedRecord?: ((belongsTo: string, config: SourceConfig) => SharedRecord) | undefined;
 }
 
 export async function createTokenSource(config: SourceConfig, deps: SourceDeps): Promise<TokenSource> {

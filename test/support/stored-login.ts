@@ -3,16 +3,28 @@ import assert from 'node:assert/strict';
 import { loadConfig } from '../../src/config/load.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { Secret } from '../../src/lib/secret.ts';
+import { createSharedCache } from '../../src/shared-cache/shared-cache.ts';
 import { createRefreshTokenStore } from '../../src/source/refresh-token/place.ts';
 import type { RefreshTokenStore, StoredRefreshToken } from '../../src/source/refresh-token/store.ts';
+import { nullObserver } from '../../src/telemetry/observer.ts';
 
 export async function refreshTokenStore(configFile: string, name: string): Promise<RefreshTokenStore> {
-  const source = (await loadConfig(configFile)).sources.find((candidate) => candidate.name === name);
+  const { sources, sharedCache } = await loadConfig(configFile);
+  const source = sources.find((candidate) => candidate.name === name);
   assert.equal(source?.type, 'refresh_token');
-  return createRefreshTokenStore(source as Extract<typeof source, { type: 'refresh_token' }>, {
-    clock: systemClock,
-    env: {},
+  const deps = { clock: systemClock, env: {}, observer: nullObserver, random: Math.random };
+  const cache = sharedCache && createSharedCache(sharedCache, deps);
+  const store = createRefreshTokenStore(source as Extract<typeof source, { type: 'refresh_token' }>, {
+    ...deps,
+    sharedRecord: cache?.record,
   });
+  return {
+    ...store,
+    async close() {
+      await store.close();
+      cache?.close();
+    },
+  };
 }
 
 export async function storeLogin(
@@ -22,12 +34,16 @@ export async function storeLogin(
   patch: Partial<StoredRefreshToken> = {},
 ): Promise<void> {
   const store = await refreshTokenStore(configFile, name);
-  await store.offer({
-    token: new Secret(token),
-    loginAt: Date.now(),
-    expiresAt: undefined,
-    askedAt: undefined,
-    refusedWith: undefined,
-    ...patch,
-  });
+  try {
+    await store.offer({
+      token: new Secret(token),
+      loginAt: Date.now(),
+      expiresAt: undefined,
+      askedAt: undefined,
+      refusedWith: undefined,
+      ...patch,
+    });
+  } finally {
+    await store.close();
+  }
 }

@@ -1,7 +1,7 @@
 // sources.NAME.refresh_token
 import * as z from 'zod';
 import { parseProviderUrl } from '../oauth-values.ts';
-import { duration, filePath, parsed } from '../schema-values.ts';
+import { duration, exactlyOne, filePath, oneOfKeys, parsed } from '../schema-values.ts';
 import { sourceKind } from './kind.ts';
 import {
   type OAuthClientConfig,
@@ -27,24 +27,48 @@ export interface RefreshTokenConfig extends OAuthClientConfig, TokenParametersCo
   readonly refreshLifetimeMs: number | undefined;
 }
 
-export interface RefreshTokenStoreConfig {
-  readonly file: string;
-  /** 32 random bytes, base64 or hexadecimal. */
-  readonly key: SecretRef;
-}
+export type RefreshTokenStoreConfig =
+  | {
+      readonly kind: 'file';
+      readonly file: string;
+      /** 32 random bytes, base64 or hexadecimal. */
+      readonly key: SecretRef;
+    }
+  /** The Redis of shared_cache, sealed with its keys. */
+  | { readonly kind: 'shared' };
 
 const endpoint = parsed(z.string(), (text) => parseProviderUrl(text, 'token_endpoint')).optional();
 
 const store = z
   .strictObject({
-    file: filePath.describe(
-      'File on a writable volume of this process alone, made by bearerd. Beside it lie FILE.login and FILE.lock.N.',
-    ),
-    key: secretRef.describe(
-      'Reference to the key that seals it: 32 random bytes as base64 or hexadecimal (openssl rand -base64 32).',
-    ),
+    file: filePath
+      .optional()
+      .describe(
+        'File on a writable volume of this process alone, made by bearerd. Beside it lie FILE.login and FILE.lock.N.',
+      ),
+    key: secretRef
+      .optional()
+      .describe(
+        'Of file: reference to the key that seals it, 32 random bytes as base64 or hexadecimal (openssl rand -base64 32).',
+      ),
+    shared: z
+      .literal(true)
+      .optional()
+      .describe(
+        'In the Redis of shared_cache, sealed with its keys: several processes use one token in turn.',
+      ),
   })
-  .describe('Where the refresh token is kept, sealed with AES-256-GCM.');
+  .check(exactlyOne('file', 'shared'))
+  .check(({ value, issues }) => {
+    if (value.file !== undefined && value.key === undefined) {
+      issues.push({ code: 'custom', message: 'file needs key, which seals it', path: ['key'], input: value });
+    } else if (value.shared && value.key !== undefined) {
+      const message = 'belongs to file; what is shared is sealed with the keys of shared_cache';
+      issues.push({ code: 'custom', message, path: ['key'], input: value });
+    }
+  })
+  .meta(oneOfKeys('file', 'shared'))
+  .describe('Where the refresh token is kept, sealed with AES-256-GCM: { file, key } or { shared: true }.');
 
 export const refreshToken = sourceKind({
   schema: z
@@ -92,7 +116,9 @@ export const refreshToken = sourceKind({
     authorizationEndpoint: value.authorization_endpoint,
     deviceAuthorizationEndpoint: value.device_authorization_endpoint,
     authorizationParams: value.authorization_params,
-    store: { file: path(value.store.file), key: resolveSecretRef(value.store.key, path) },
+    store: value.store.shared
+      ? { kind: 'shared' }
+      : { kind: 'file', file: path(value.store.file!), key: resolveSecretRef(value.store.key!, path) },
     refreshLifetimeMs: value.refresh_lifetime,
   }),
   renewable: true,

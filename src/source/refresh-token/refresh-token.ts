@@ -28,13 +28,23 @@ export function createRefreshTokenSource(config: RefreshTokenConfig, deps: Sourc
   let flight: Promise<IssuedToken> | undefined;
   /** Obtained, and not yet written since the store failed: nothing else may be done before it is. */
   let unwritten:
-    | { readonly next: StoredRefreshToken; readonly reply: TokenReply; readonly at: number }
+    | {
+        readonly next: StoredRefreshToken;
+        readonly askedAt: number;
+        readonly reply: TokenReply;
+        readonly at: number;
+      }
     | undefined;
   let warnedAt = Number.NEGATIVE_INFINITY;
 
   async function refresh(held: HeldRefreshToken): Promise<IssuedToken> {
-    if (unwritten !== undefined) return keep(held, unwritten.next, unwritten.reply, unwritten.at);
     const stored = await held.read();
+    if (unwritten !== undefined) {
+      const { next, askedAt } = unwritten;
+      if (stored?.loginAt === next.loginAt && stored.askedAt === askedAt) return keep(held, unwritten);
+      // A login, or another process that went on: ours is not the newest any more.
+      unwritten = undefined;
+    }
     if (stored === undefined) throw loginRequired('nobody has logged in yet');
     if (stored.refusedWith !== undefined)
       throw loginRequired(`the provider refused it: ${stored.refusedWith}`);
@@ -42,14 +52,15 @@ export function createRefreshTokenSource(config: RefreshTokenConfig, deps: Sourc
     const inDoubt = stored.askedAt !== undefined;
     if (inDoubt) observer.refreshTokenInDoubt(name);
     // Before the call: whoever finds it knows that the provider may have rotated. It also proves that we can write.
-    await held.write({ ...stored, askedAt: clock.now() });
+    const askedAt = clock.now();
+    await held.write({ ...stored, askedAt });
     let reply: TokenReply;
     try {
       reply = await ask(stored);
     } catch (error) {
       throw await failed(held, stored, inDoubt, error);
     }
-    return keep(held, renewed(stored, reply), reply, clock.monotonic());
+    return keep(held, { next: renewed(stored, reply), askedAt, reply, at: clock.monotonic() });
   }
 
   function ask(stored: StoredRefreshToken): Promise<TokenReply> {
@@ -71,13 +82,9 @@ export function createRefreshTokenSource(config: RefreshTokenConfig, deps: Sourc
     };
   }
 
-  async function keep(
-    held: HeldRefreshToken,
-    next: StoredRefreshToken,
-    reply: TokenReply,
-    at: number,
-  ): Promise<IssuedToken> {
-    unwritten = { next, reply, at };
+  async function keep(held: HeldRefreshToken, obtained: NonNullable<typeof unwritten>): Promise<IssuedToken> {
+    unwritten = obtained;
+    const { next, reply, at } = obtained;
     await held.write(next);
     unwritten = undefined;
     observer.refreshTokenStored(name, next.expiresAt);
@@ -123,7 +130,7 @@ export function createRefreshTokenSource(config: RefreshTokenConfig, deps: Sourc
     endpoint: client.endpoint,
     syntax: 'b64token',
     perSubject: false,
-    exclusive: true,
+    exclusive: config.store.kind === 'file',
     issue() {
       // Who gave up waiting finds the call still under way: a second one would use the same token twice.
       flight ??= store.exclusively(refresh).finally(() => {

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import type { SourceConfig } from '../../../src/config/config.ts';
 import type { TokenSource } from '../../../src/credential/credential.ts';
 import { createSubject } from '../../../src/credential/subject.ts';
-import { createSecretHash, entryNames, identityOf, isShareable } from '../../../src/shared-cache/name.ts';
+import { createSecretHash, entryNames, identityOf } from '../../../src/shared-cache/name.ts';
+import { whyNotShared } from '../../../src/shared-cache/shareable.ts';
 import { clientCredentials } from '../../support/fleet.ts';
 import { sourceConfig } from '../../support/token-source.ts';
 
@@ -52,14 +53,49 @@ test('a name for a user’s token cannot be made without the user, nor one with 
   assert.equal(new Set(names).size, 3);
 });
 
-test('only what is wholly covered is shared', () => {
-  const shared = (config: SourceConfig, perSubject = false, listed: string[] = []) =>
-    isShareable(config, source(perSubject), listed);
-  assert.ok(shared(clientCredentials()));
-  assert.ok(!shared(clientCredentials({ dpop: true })));
-  assert.ok(!shared(clientCredentials(), true));
-  assert.ok(shared(clientCredentials(), true, ['orders']));
-  assert.ok(!shared(sourceConfig({ static: { value: { inline: 'x' } } })));
-  assert.ok(!shared(sourceConfig({ file: { path: '/x' } })));
-  assert.ok(!shared(sourceConfig({ exec: { command: ['/bin/x'] } })));
+test('only what is wholly covered is shared, and of the rest it is told why not', () => {
+  const why = (config: SourceConfig, perSubject = false, listed: string[] = []) =>
+    whyNotShared(config, perSubject, listed);
+  assert.equal(why(clientCredentials()), undefined);
+  assert.match(why(clientCredentials({ dpop: true }))!, /bound|binds/);
+  assert.match(why(clientCredentials(), true)!, /not in shared_cache\.per_user_sources/);
+  assert.equal(why(clientCredentials(), true, ['orders']), undefined);
+  assert.match(why(sourceConfig({ static: { value: { inline: 'x' } } }))!, /nobody is asked/);
+  assert.match(why(sourceConfig({ file: { path: '/x' } }))!, /nobody is asked/);
+  assert.match(why(sourceConfig({ exec: { command: ['/bin/x'] } }))!, /where it runs/);
+  const login = (store: object) =>
+    ({
+      ...clientCredentials(),
+      type: 'refresh_token',
+      store,
+    }) as SourceConfig;
+  assert.match(why(login({ kind: 'file', file: '/x', key: { from: 'env', name: 'X' } }))!, /one process/);
+  assert.equal(why(login({ kind: 'shared' })), undefined);
+});
+
+test('the logins of two sources are two, though all else is the same', async () => {
+  const login = (name: string) =>
+    ({ ...clientCredentials(), type: 'refresh_token', store: { kind: 'shared' }, name }) as SourceConfig;
+  assert.notEqual(await identity(login('alice')), await identity(login('bob')));
+});
+
+test('a signed assertion is covered with its key, its claims and whom it is for', async () => {
+  const signed = (patch: object, key = 'key one') =>
+    identity(
+      {
+        ...clientCredentials(),
+        type: 'jwt_bearer',
+        assertion: { from: 'key', key: { from: 'env', name: 'KEY' }, issuer: 'i', subject: 's', ...patch },
+      } as never,
+      { KEY: key },
+    );
+  const all = [
+    await signed({}),
+    await signed({ subject: 'other' }),
+    await signed({ claims: { role: 'x' } }),
+    await signed({ audience: 'a' }),
+    await signed({}, 'key two'),
+  ];
+  assert.equal(new Set(all).size, all.length);
+  assert.equal(await signed({}), all[0]);
 });

@@ -15,8 +15,10 @@ test('paths are relative to the file, and the lifetime is in milliseconds', () =
   const source = sourceOf(good);
   assert.equal(source.type, 'refresh_token');
   const { store, refreshLifetimeMs } = source as Extract<typeof source, { type: 'refresh_token' }>;
-  assert.equal(store.file, '/etc/bearerd/orders.refresh');
-  assert.deepEqual(store.key, { from: 'file', path: '/etc/bearerd/key' });
+  assert.deepEqual(store, {
+    ...{ kind: 'file', file: '/etc/bearerd/orders.refresh' },
+    key: { from: 'file', path: '/etc/bearerd/key' },
+  });
   assert.equal(refreshLifetimeMs, 90 * 86_400_000);
 });
 
@@ -26,6 +28,18 @@ test('each fault is told with what to change', () => {
       'key: { file: key }',
       'key: c2VjcmV0',
       /store\.key: expected a reference to a secret: \{ file: \/path \}/,
+    ],
+    ['file: orders.refresh, ', '', /store: expected exactly one of file and shared, got none/],
+    [
+      'file: orders.refresh, ',
+      'shared: true, ',
+      /store\.key: belongs to file; what is shared is sealed with/,
+    ],
+    [', key: { file: key }', '', /store\.key: file needs key, which seals it/],
+    [
+      'file: orders.refresh, key: { file: key }',
+      'shared: true',
+      /store\.shared: needs shared_cache: it is kept in its Redis/,
     ],
     ['refresh_lifetime: 2160h', 'refresh_lifetime: 90', /refresh_lifetime: a duration needs its unit/],
     ['issuer: https://login.example.com', 'dpop: true', /expected exactly one of issuer and token_endpoint/],
