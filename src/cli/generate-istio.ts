@@ -1,19 +1,19 @@
 // bearerd generate istio: Istio's side of a configuration.
 import { readFile, writeFile } from 'node:fs/promises';
+import { parse } from 'yaml';
 import { loadConfig } from '../config/load.ts';
 import { type ClusterOptions, readClusterDump } from '../doors/generate/istio/cluster-dump.ts';
 import { generateIstio } from '../doors/generate/istio/istio.ts';
+import type { OutsideTls } from '../doors/generate/istio/outside.ts';
 import { GenerateError } from '../doors/generate/problems.ts';
 import { oneOf, parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
-const CONTEXTS = { sidecar: 'SIDECAR_OUTBOUND', egress: 'GATEWAY' } as const;
-
 export const generateIstioCommand: Command = {
   help: `Usage: bearerd generate istio --config FILE --namespace NAME [options]
 
-Writes what a namespace needs for the policies of FILE, for kubectl apply: EnvoyFilters for outgoing requests, and for hosts
-outside the mesh a ServiceEntry and a DestinationRule by which the sidecar speaks TLS.
+Writes what a namespace needs for the policies of FILE, for kubectl apply: EnvoyFilters for outgoing and for incoming requests,
+and for hosts outside the mesh a ServiceEntry and a DestinationRule by which the sidecar speaks TLS.
 
 Ambient mode is out of reach: there is no Envoy beside the app. Send the traffic through an egress gateway and use
 --context egress. An app that speaks https:// itself is opaque to Envoy; each host concerned is named at the top.
@@ -22,12 +22,17 @@ Options:
   --config FILE      configuration of bearerd
   --namespace NAME   of the workloads
   --door DOOR        best (default): each policy by the door that serves it best; or check, push, attempt, both
-  --context CONTEXT  sidecar (default), or egress: an egress gateway
+  --context CONTEXT  sidecar (default): what leaves the app and, with policies of inbound, what comes in; egress: what leaves
+                     at an egress gateway; ingress: what comes in at an ingress gateway
+  --inbound FORM     filter (default): an EnvoyFilter of our own; authorization-policy: Istio's CUSTOM action, with the
+                     extensionProviders entry for the mesh configuration in the comment at the top
   --selector LABEL   only workloads with this label, KEY=VALUE; default: all of the namespace
   --retries HOW      patch (default): into Istio's routes; print: lines for the VirtualServices that you have
   --from-cluster DUMP
                      /config_dump of a sidecar: what its clusters say of HTTP (a DestinationRule's idle timeout, h2 upgrade)
                      is kept, which a patch of Istio would replace
+  --tls FILE         hosts outside the mesh with an authority or client certificate of their own, YAML: HOST: { ca, cert, key,
+                     sni }, files as istio-proxy sees them
   --output FILE      default: standard output
 
 Exit code 0 = written, 1 = something cannot be served; each is named with the way out.
@@ -41,12 +46,15 @@ Exit code 0 = written, 1 = something cannot be served; each is named with the wa
       'selector',
       'retries',
       'from-cluster',
+      'inbound',
+      'tls',
       'output',
     ]);
     if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
     const { flags } = parsed;
     const door = oneOf('door', flags['door'] ?? 'best', ['best', 'check', 'push', 'attempt', 'both']);
-    const context = oneOf('context', flags['context'] ?? 'sidecar', ['sidecar', 'egress']);
+    const context = oneOf('context', flags['context'] ?? 'sidecar', ['sidecar', 'egress', 'ingress']);
+    const inbound = oneOf('inbound', flags['inbound'] ?? 'filter', ['filter', 'authorization-policy']);
     const retries = oneOf('retries', flags['retries'] ?? 'patch', ['patch', 'print']);
     const config = await loadConfig(required(parsed, 'config'));
     let text: string;
@@ -54,7 +62,9 @@ Exit code 0 = written, 1 = something cannot be served; each is named with the wa
       text = generateIstio(config, {
         door,
         namespace: required(parsed, 'namespace'),
-        context: CONTEXTS[context],
+        context,
+        inbound,
+        tls: await readTls(flags['tls']),
         selector: parseSelector(flags['selector']),
         retries,
         clusterOptions: await readDump(flags['from-cluster']),
@@ -69,6 +79,19 @@ Exit code 0 = written, 1 = something cannot be served; each is named with the wa
     return 0;
   },
 };
+
+async function readTls(file: string | undefined): Promise<OutsideTls> {
+  if (file === undefined) return {};
+  const hosts = (parse(await readFile(file, 'utf8')) ?? {}) as Record<string, Record<string, unknown> | null>;
+  for (const [host, tls] of Object.entries(hosts)) {
+    const unknown = Object.keys(tls ?? {}).find((key) => !['ca', 'cert', 'key', 'sni'].includes(key));
+    if (unknown !== undefined) throw new UsageError(`${file}: ${host}: unknown key "${unknown}"`);
+    if (typeof tls?.['ca'] !== 'string') throw new UsageError(`${file}: ${host}.ca: expected a file`);
+    if ((tls['cert'] === undefined) !== (tls['key'] === undefined))
+      throw new UsageError(`${file}: ${host}: cert and key go together`);
+  }
+  return hosts as unknown as OutsideTls;
+}
 
 async function readDump(file: string | undefined): Promise<ClusterOptions> {
   if (file === undefined) return new Map();

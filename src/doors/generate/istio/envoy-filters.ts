@@ -13,21 +13,13 @@ import { pushFilters, xdsCluster } from '../push-filter.ts';
 import { MAX_RETRIES, retryPolicy } from '../retry-policy.ts';
 import { type ClusterOptions, optionsOf } from './cluster-dump.ts';
 import { type IstioHost, istioHosts } from './istio-hosts.ts';
+import { addCluster, atRouter, envoyFilter, mergeManager, type Placed } from './patches.ts';
 
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
-const HCM = 'envoy.filters.network.http_connection_manager';
-const ROUTER = 'envoy.filters.http.router';
 
-/** Where the requests leave: beside the app, or at a gateway. */
-export type IstioContext = 'SIDECAR_OUTBOUND' | 'GATEWAY';
-
-export interface EnvoyFilterOptions {
+export interface EnvoyFilterOptions extends Placed {
   readonly config: Config;
   readonly plan: Plan;
-  readonly namespace: string;
-  readonly context: IstioContext;
-  /** Labels of the pods; undefined = all of the namespace. */
-  readonly selector: Readonly<Record<string, string>> | undefined;
   /** patch: retries go into Istio's routes; print: the team's own VirtualService states them. */
   readonly retries: 'patch' | 'print';
   /** What the clusters say of HTTP by now. */
@@ -70,43 +62,12 @@ export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {
   ];
 }
 
-function envoyFilter(
-  { namespace, selector }: EnvoyFilterOptions,
-  name: string,
-  configPatches: readonly object[],
-): object {
-  return {
-    apiVersion: 'networking.istio.io/v1alpha3',
-    kind: 'EnvoyFilter',
-    metadata: { name, namespace },
-    spec: { workloadSelector: selector && { labels: selector }, configPatches },
-  };
-}
-
-function addCluster({ context }: EnvoyFilterOptions, value: object): object {
-  return { applyTo: 'CLUSTER', match: { context }, patch: { operation: 'ADD', value } };
-}
-
 function checkPatches(options: EnvoyFilterOptions, hosts: readonly IstioHost[]): readonly object[] {
   const { config, context } = options;
   const marked = hosts.filter(({ policies }) => policies.some(({ door }) => door === 'check'));
   return [
-    {
-      applyTo: 'HTTP_FILTER',
-      match: {
-        context,
-        listener: { filterChain: { filter: { name: HCM, subFilter: { name: ROUTER } } } },
-      },
-      patch: { operation: 'INSERT_BEFORE', value: checkFilter(config) },
-    },
-    {
-      applyTo: 'NETWORK_FILTER',
-      match: { context, listener: { filterChain: { filter: { name: HCM } } } },
-      patch: {
-        operation: 'MERGE',
-        value: managerPatch({ access_log: [accessLog(config, 'check')] }),
-      },
-    },
+    atRouter(options, 'INSERT_BEFORE', checkFilter(config)),
+    mergeManager(options, { access_log: [accessLog(config, 'check')] }),
     ...marked.map((host) => ({
       applyTo: 'VIRTUAL_HOST',
       match: { context, routeConfiguration: { vhost: vhostMatch(host) } },
@@ -179,35 +140,12 @@ function clusterPatch({ config, context, clusterOptions }: EnvoyFilterOptions, h
   };
 }
 
-function feedbackPatches(
-  { config, context }: EnvoyFilterOptions,
-  doors: ReadonlySet<string>,
-): readonly object[] {
+function feedbackPatches(options: EnvoyFilterOptions, doors: ReadonlySet<string>): readonly object[] {
   const which = { push: doors.has('push'), attempt: doors.has('attempt') };
   return [
-    {
-      applyTo: 'HTTP_FILTER',
-      match: {
-        context,
-        listener: { filterChain: { filter: { name: HCM, subFilter: { name: ROUTER } } } },
-      },
-      patch: { operation: 'MERGE', value: router(config, which) },
-    },
-    {
-      applyTo: 'NETWORK_FILTER',
-      match: { context, listener: { filterChain: { filter: { name: HCM } } } },
-      patch: { operation: 'MERGE', value: managerPatch({ local_reply_config: localReplyConfig(which) }) },
-    },
+    atRouter(options, 'MERGE', router(options.config, which)),
+    mergeManager(options, { local_reply_config: localReplyConfig(which) }),
   ];
-}
-
-function managerPatch(value: object): object {
-  return {
-    typed_config: {
-      '@type': `type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`,
-      ...value,
-    },
-  };
 }
 
 function retryPatch({ context }: EnvoyFilterOptions, host: IstioHost): object {

@@ -1,35 +1,74 @@
 // Istio's side of a configuration: EnvoyFilters, and for hosts outside the mesh how the sidecar reaches them by TLS. Text in
 // the order in which it is applied, the same for the same input.
 import type { Config } from '../../../config/config.ts';
-import { because, plain, toYaml } from '../../../lib/commented-yaml.ts';
+import { plain, toYaml } from '../../../lib/commented-yaml.ts';
 import { type Door, type Plan, planDoors } from '../plan.ts';
 import { GenerateError } from '../problems.ts';
 import { pushOnlyRefusals } from '../push-refusals.ts';
 import { retryPolicy } from '../retry-policy.ts';
 import type { ClusterOptions } from './cluster-dump.ts';
-import { envoyFilters, type IstioContext } from './envoy-filters.ts';
+import { envoyFilters } from './envoy-filters.ts';
+import { type InboundForm, inboundDocuments, inboundHeading, inboundRefusals } from './inbound.ts';
 import { type IstioHost, istioHosts, istioRefusals } from './istio-hosts.ts';
+import { type OutsideTls, outsideDocuments } from './outside.ts';
 
 export interface GenerateIstioOptions {
   readonly door: Door;
   readonly namespace: string;
-  readonly context: IstioContext;
+  /** sidecar: both sides of the app's own Envoy. A gateway has one: egress what leaves, ingress what comes in. */
+  readonly context: 'sidecar' | 'egress' | 'ingress';
+  readonly inbound: InboundForm;
   readonly selector: Readonly<Record<string, string>> | undefined;
   readonly retries: 'patch' | 'print';
   /** What the user's clusters say of HTTP, to be kept; empty = not known. */
   readonly clusterOptions: ClusterOptions;
+  readonly tls: OutsideTls;
 }
 
 /** YAML documents. Throws GenerateError with everything that cannot be done. */
 export function generateIstio(config: Config, options: GenerateIstioOptions): string {
+  const { context, namespace, selector } = options;
+  const outbound = context !== 'ingress' && config.outbound.length > 0;
+  const inbound = context !== 'egress' && config.inbound !== undefined;
   const plan = planDoors(config, options.door);
   const problems = [
-    ...(options.door === 'push' ? pushOnlyRefusals(config) : []),
+    ...(outbound ? outboundRefusals(config, plan, options.door) : []),
+    ...(inbound ? inboundRefusals(config, options.inbound) : []),
+    ...(outbound || inbound
+      ? []
+      : [`nothing is to be generated for ${context}: no policy of that side is configured`]),
+  ];
+  if (problems.length > 0) throw new GenerateError(problems);
+  const outside = outbound ? istioHosts(plan).filter(({ inCluster }) => !inCluster) : [];
+  const placed = (side: 'SIDECAR_OUTBOUND' | 'SIDECAR_INBOUND') => ({
+    namespace,
+    selector,
+    context: context === 'sidecar' ? side : ('GATEWAY' as const),
+  });
+  const documents = [
+    ...(outbound ? envoyFilters({ ...options, ...placed('SIDECAR_OUTBOUND'), config, plan }) : []),
+    ...(inbound ? inboundDocuments(config, placed('SIDECAR_INBOUND'), options.inbound) : []),
+    ...outsideDocuments(outside, namespace, options.tls),
+  ];
+  const lines = [
+    `Made by "bearerd generate istio --context ${context}".`,
+    ...(outbound ? outboundHeading(plan, options, outside) : []),
+    ...(inbound ? ['Inbound: every request is asked for.', ...inboundHeading(config, options.inbound)] : []),
+    'Ambient mode is out of reach, since there is no Envoy beside the app: send the traffic through an egress gateway and',
+    'generate for it with --context egress.',
+  ];
+  const [first, ...others] = documents.map((document) => toYaml(document));
+  return [`${lines.map((line) => `# ${line}`.trimEnd()).join('\n')}\n${first}`, ...others].join('---\n');
+}
+
+function outboundRefusals(config: Config, plan: Plan, door: Door): readonly string[] {
+  return [
+    ...(door === 'push' ? pushOnlyRefusals(config) : []),
     ...istioRefusals(plan),
     ...(config.listen.xds.length === 0
       ? ['listen.xds is missing: refused credentials are reported there']
       : []),
-    ...(config.listen.check === undefined && plan.policies.some(({ door }) => door !== 'push')
+    ...(config.listen.check === undefined && plan.policies.some(({ door: serving }) => serving !== 'push')
       ? ['listen.check is missing: the check and attempt doors need an address']
       : []),
     ...(config.unmatched === 'deny'
@@ -38,75 +77,23 @@ export function generateIstio(config: Config, options: GenerateIstioOptions): st
         ]
       : []),
   ];
-  if (problems.length > 0) throw new GenerateError(problems);
-  const outside = istioHosts(plan).filter(({ inCluster }) => !inCluster);
-  const documents = [
-    ...envoyFilters({ ...options, config, plan }),
-    ...outside.flatMap((host) => [
-      serviceEntry(host, options.namespace),
-      destinationRule(host, options.namespace),
-    ]),
-  ];
-  const [first, ...others] = documents.map((document) => toYaml(document));
-  return [`${heading(plan, options, outside)}${first}`, ...others].join('---\n');
 }
 
-/** The app speaks plain HTTP to port 80; the sidecar makes TLS of it, or Envoy could not look into the request. */
-function serviceEntry({ name, port }: IstioHost, namespace: string): object {
-  const tls = port === undefined || port === 443 || port === 80;
-  return {
-    apiVersion: 'networking.istio.io/v1',
-    kind: 'ServiceEntry',
-    metadata: { name: objectName(name, port), namespace },
-    spec: {
-      hosts: [name],
-      location: 'MESH_EXTERNAL',
-      resolution: 'DNS',
-      ports: [
-        tls
-          ? because('The app says http://, the sidecar speaks TLS to 443.', {
-              number: 80,
-              name: 'http',
-              protocol: 'HTTP',
-              targetPort: 443,
-            })
-          : { number: port, name: 'http', protocol: 'HTTP' },
-      ],
-    },
-  };
-}
-
-function destinationRule({ name, port }: IstioHost, namespace: string): object {
-  return {
-    apiVersion: 'networking.istio.io/v1',
-    kind: 'DestinationRule',
-    metadata: { name: objectName(name, port), namespace },
-    spec: {
-      host: name,
-      trafficPolicy: { tls: { mode: 'SIMPLE', sni: name } },
-    },
-  };
-}
-
-function objectName(name: string, port: number | undefined): string {
-  return `bearerd-${name.replaceAll('.', '-')}${port === undefined ? '' : `-${port}`}`.slice(0, 253);
-}
-
-function heading(plan: Plan, options: GenerateIstioOptions, outside: readonly IstioHost[]): string {
-  const lines = [
-    `Made by "bearerd generate istio". ${plan.policies.length} policies:`,
+function outboundHeading(
+  plan: Plan,
+  options: GenerateIstioOptions,
+  outside: readonly IstioHost[],
+): readonly string[] {
+  const names = new Set(outside.map(({ name }) => name));
+  return [
+    `Outbound, ${plan.policies.length} policies:`,
     ...plan.policies.map(({ name, door }) => `  ${name}: ${door}`),
-    'For sidecars. In ambient mode there is no Envoy beside the app: send the traffic through an egress gateway and',
-    'generate for it with --context egress.',
-  ];
-  for (const { name } of outside) {
-    lines.push(
+    ...[...names].flatMap((name) => [
       `OUTSIDE THE MESH: ${name}. Apps must call http://${name}: an app that speaks https:// itself is opaque to`,
       '  Envoy, and no door sees its requests.',
-    );
-  }
-  if (options.retries === 'print') lines.push(...virtualServiceLines(plan));
-  return `${lines.map((line) => `# ${line}`.trimEnd()).join('\n')}\n`;
+    ]),
+    ...(options.retries === 'print' ? virtualServiceLines(plan) : []),
+  ];
 }
 
 /** Istio has one VirtualService per host, which is the team's own. */

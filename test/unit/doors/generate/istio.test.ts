@@ -9,7 +9,9 @@ import { GenerateError } from '../../../../src/doors/generate/problems.ts';
 const OPTIONS: GenerateIstioOptions = {
   door: 'best',
   namespace: 'shop',
-  context: 'SIDECAR_OUTBOUND',
+  context: 'sidecar',
+  inbound: 'filter',
+  tls: {},
   selector: undefined,
   retries: 'patch',
   clusterOptions: new Map(),
@@ -130,6 +132,27 @@ describe('generate istio', () => {
     );
   });
 
+  test('names a host outside once, with all its ports, and shows a client certificate where one is stated', () => {
+    const outside =
+      '  - { name: api, match: { hosts: [api.example.com, "api.example.com:8443"] }, inject: { source: a } }\n';
+    const all = documents(outside, { tls: { 'api.example.com': { ca: '/ca', cert: '/cert', key: '/key' } } });
+    const [entry, rule] = all.filter(({ kind }) => kind !== 'EnvoyFilter');
+    assert.deepEqual(
+      (entry!.spec['ports'] as { number: number }[]).map(({ number }) => number),
+      [80, 8443],
+    );
+    assert.deepEqual(rule!.spec['trafficPolicy'], {
+      tls: {
+        mode: 'MUTUAL',
+        clientCertificate: '/cert',
+        privateKey: '/key',
+        caCertificates: '/ca',
+        sni: 'api.example.com',
+      },
+    });
+    assert.equal(all.filter(({ kind }) => kind !== 'EnvoyFilter').length, 2);
+  });
+
   test('prints retries for the VirtualService that a team has, and then patches none', () => {
     const text = generateIstio(config(ORDERS), { ...OPTIONS, retries: 'print' });
     assert.match(text, /# {5}attempts: 5\n# {5}retryOn: "connect-failure,.*,401"\n# {5}backoff: 0.25s/);
@@ -165,5 +188,71 @@ describe('generate istio', () => {
   ];
   for (const [what, outbound, options, reason] of refused) {
     test(`refuses ${what} by name`, () => assert.match(problems(outbound, options), reason));
+  }
+});
+
+const withInbound = (listen: string, policy: string) =>
+  parseConfig(
+    `version: 1
+listen: { check_inbound: "${listen}" }
+inbound:
+  issuers:
+    idp: { issuer: "https://idp.example.com", jwks_file: jwks.json, audience: orders }
+  policies:
+    - ${policy}
+`,
+    'bearerd.yaml',
+  );
+const SOCKET = 'unix:///run/bearerd/inbound.sock';
+const FORWARDING = '{ name: api, match: {}, forward: { x-user: sub } }';
+
+describe('generate istio, inbound', () => {
+  const made = (policy: string, listen = SOCKET, options: Partial<GenerateIstioOptions> = {}) =>
+    generateIstio(withInbound(listen, policy), { ...OPTIONS, ...options });
+  const parsed = (text: string) => parseAllDocuments(text).map((document) => document.toJS() as Manifest);
+
+  test('asks before the app, after every forged header of any spelling is gone', () => {
+    const [filter] = parsed(made(FORWARDING));
+    const { configPatches } = filter!.spec;
+    assert.ok(
+      configPatches.every(({ match }) => JSON.stringify(match).includes('"context":"SIDECAR_INBOUND"')),
+    );
+    const names = configPatches
+      .filter(({ applyTo }) => applyTo === 'HTTP_FILTER')
+      .map(({ patch: { operation, value } }) => `${operation} ${value['name']}`);
+    assert.deepEqual(names, [
+      'INSERT_BEFORE bearerd.inbound.header_mutation',
+      'INSERT_BEFORE bearerd.inbound.ext_authz',
+    ]);
+    const text = JSON.stringify(configPatches);
+    assert.match(text, /"remove":"x-user"/);
+    assert.match(text, /"headers_with_underscores_action":"DROP_HEADER"/);
+    assert.match(text, /"failure_mode_allow":false/);
+    assert.match(text, /"use_remote_address":true/);
+  });
+
+  test('by an AuthorizationPolicy prints the entry of extensionProviders, and removes forged headers first', () => {
+    const text = made(FORWARDING, '127.0.0.1:9443', { inbound: 'authorization-policy' });
+    assert.match(text, /# {3}extensionProviders:\n# {5}- name: bearerd-inbound\n/);
+    assert.match(text, /# {9}failOpen: false\n# {9}statusOnError: "503"\n/);
+    const [filter, entry, policy] = parsed(text);
+    assert.equal(policy!.spec['action'], 'CUSTOM');
+    assert.deepEqual(entry!.spec['endpoints'], [{ address: '127.0.0.1' }]);
+    const operations = filter!.spec.configPatches.map(({ patch }) => patch.operation);
+    assert.deepEqual(operations, ['INSERT_FIRST', 'MERGE']);
+  });
+
+  test('at an egress gateway nothing comes in, and at an ingress gateway the gateway is patched', () => {
+    assert.throws(() => made(FORWARDING, SOCKET, { context: 'egress' }), /nothing is to be generated/);
+    assert.doesNotMatch(made(FORWARDING, SOCKET, { context: 'ingress' }), /SIDECAR_/);
+  });
+
+  for (const [policy, listen, reason] of [
+    [FORWARDING, SOCKET, /is a Unix socket/],
+    ['{ name: api, match: {}, require_tls: true }', '127.0.0.1:9443', /api has require_tls/],
+    ['{ name: api, match: {}, bound: mtls }', '127.0.0.1:9443', /api has bound: mtls/],
+  ] as const) {
+    test(`by an AuthorizationPolicy refuses what Istio does not tell: ${reason.source}`, () =>
+      assert.throws(() => made(policy, listen, { inbound: 'authorization-policy' }), reason));
   }
 });

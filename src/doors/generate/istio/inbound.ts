@@ -1,0 +1,159 @@
+// Istio's side of the inbound door, in one of two ways: a filter of our own in the listener before the app, or Istio's own
+// by an AuthorizationPolicy CUSTOM, which can tell bearerd less.
+import type { Config } from '../../../config/config.ts';
+import type { InboundConfig } from '../../../config/inbound/config.ts';
+import { because, Commented, plain, toYaml } from '../../../lib/commented-yaml.ts';
+import { bearerdTimeout } from '../check-filter.ts';
+import { bearerdCluster } from '../clusters.ts';
+import { inboundFilters } from '../inbound/filters.ts';
+import { INBOUND_CHECK_CLUSTER } from '../inbound/inbound.ts';
+import { addCluster, atRouter, envoyFilter, insertFirst, mergeManager, type Placed } from './patches.ts';
+
+/** filter: an EnvoyFilter asks bearerd; authorization-policy: Istio's CUSTOM action does. */
+export type InboundForm = 'filter' | 'authorization-policy';
+
+/** The name in `extensionProviders`, and in the registry of services. */
+const PROVIDER = 'bearerd-inbound';
+const PROVIDER_HOST = 'bearerd-inbound.internal';
+
+export function inboundDocuments(config: Config, placed: Placed, form: InboundForm): readonly object[] {
+  const inbound = config.inbound!;
+  const filters = inboundFilters(config, inbound, INBOUND_CHECK_CLUSTER)
+    .filter((filter) => (plain(filter) as { name: string }).name !== 'envoy.filters.http.router')
+    .map(renamed);
+  const own = form === 'filter';
+  const clean = filters.slice(0, -1);
+  return [
+    envoyFilter(placed, 'bearerd-inbound', [
+      ...(own
+        ? [addCluster(placed, bearerdCluster(INBOUND_CHECK_CLUSTER, config.listen.checkInbound!.listener))]
+        : []),
+      ...(own
+        ? filters.map((filter) => atRouter(placed, 'INSERT_BEFORE', filter))
+        : // Istio asks bearerd early, and what bearerd then adds has to stay.
+          clean.map((filter) => insertFirst(placed, filter))),
+      mergeManager(placed, connectionManager(inbound)),
+    ]),
+    ...(own ? [] : customAuthorization(config, placed)),
+  ];
+}
+
+/** Lines for people: what kubectl cannot apply. */
+export function inboundHeading(config: Config, form: InboundForm): string[] {
+  if (form === 'filter') return [];
+  const { listener } = config.listen.checkInbound!;
+  const provider = {
+    extensionProviders: [
+      {
+        name: PROVIDER,
+        envoyExtAuthzGrpc: {
+          service: PROVIDER_HOST,
+          port: listener.kind === 'tcp' ? listener.port : 0,
+          timeout: bearerdTimeout(config),
+          failOpen: false,
+          statusOnError: '503',
+        },
+      },
+    ],
+  };
+  return [
+    'Put into the mesh configuration (ConfigMap istio of istio-system, key mesh), once for all namespaces:',
+    ...toYaml(provider)
+      .trimEnd()
+      .split('\n')
+      .map((line) => `  ${line}`),
+    'Until it is there the AuthorizationPolicy refuses every request with 403.',
+  ];
+}
+
+/** Why Istio cannot serve the inbound side in this form, each with the way out. */
+export function inboundRefusals({ inbound, listen }: Config, form: InboundForm): readonly string[] {
+  if (inbound === undefined) return [];
+  const check = listen.checkInbound!;
+  const problems: string[] = [];
+  if (check.tls !== undefined) {
+    problems.push('listen.check_inbound has tls: beside the app use a Unix socket, or loopback without it');
+  }
+  if (check.listener.kind === 'tcp' && check.listener.port === 0) {
+    problems.push('listen.check_inbound has port 0: Envoy has to be told a fixed one');
+  }
+  if (form === 'filter') return problems;
+  if (check.listener.kind === 'unix') {
+    problems.push(
+      'listen.check_inbound is a Unix socket, and a provider of Istio is a service: listen on 127.0.0.1:PORT, or use --inbound filter',
+    );
+  }
+  for (const { name, requireTls, peers, bound } of inbound.policies) {
+    const asks = [
+      ...(requireTls ? ['require_tls'] : []),
+      ...(peers !== undefined && inbound.clientCertificate === 'peer' ? ['peers'] : []),
+      ...((bound === 'mtls' || bound === 'either') && inbound.clientCertificate === 'peer'
+        ? [`bound: ${bound}`]
+        : []),
+    ];
+    for (const what of asks) {
+      problems.push(
+        `inbound policy ${name} has ${what}: Istio's provider tells neither certificate nor TLS; use --inbound filter`,
+      );
+    }
+  }
+  return problems;
+}
+
+function connectionManager(inbound: InboundConfig): object {
+  return {
+    use_remote_address: because(
+      'The address of the connection counts; a forged X-Forwarded-For is appended to, never believed.',
+      true,
+    ),
+    xff_num_trusted_hops: inbound.trustedHops === 0 ? undefined : inbound.trustedHops,
+    common_http_protocol_options: {
+      headers_with_underscores_action: because(
+        'x_user is x-user to many an app: such a header never gets in.',
+        'DROP_HEADER',
+      ),
+    },
+    ...(inbound.clientCertificate === 'xfcc'
+      ? {
+          forward_client_cert_details: because('Whatever a caller wrote there is dropped.', 'SANITIZE_SET'),
+          set_current_client_cert_details: { uri: true, dns: true },
+        }
+      : {}),
+  };
+}
+
+function customAuthorization(config: Config, { namespace, selector }: Placed): object[] {
+  const { listener } = config.listen.checkInbound!;
+  return [
+    {
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'ServiceEntry',
+      metadata: { name: PROVIDER, namespace },
+      spec: {
+        hosts: [PROVIDER_HOST],
+        location: 'MESH_EXTERNAL',
+        resolution: 'STATIC',
+        ports: [{ number: listener.kind === 'tcp' ? listener.port : 0, name: 'grpc', protocol: 'GRPC' }],
+        endpoints: because('Each pod asks the bearerd beside it.', [{ address: '127.0.0.1' }]),
+      },
+    },
+    {
+      apiVersion: 'security.istio.io/v1',
+      kind: 'AuthorizationPolicy',
+      metadata: { name: PROVIDER, namespace },
+      spec: {
+        selector: selector && { matchLabels: selector },
+        action: 'CUSTOM',
+        provider: { name: PROVIDER },
+        rules: because('Every request: which policy decides is bearerd’s to say.', [{}]),
+      },
+    },
+  ];
+}
+
+/** Istio has filters with the usual names, which its own routes may switch. */
+function renamed(filter: unknown): unknown {
+  if (filter instanceof Commented) return because(filter.comment, renamed(filter.value));
+  const { name, ...rest } = filter as { name: string };
+  return { name: `bearerd.inbound.${name.split('.').at(-1)}`, ...rest };
+}
