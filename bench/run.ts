@@ -2,6 +2,7 @@
 // ratio is taken within one round; printed are median and range.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { accessLog } from './access-log.ts';
 import { attempt } from './attempt.ts';
 import { direct } from './direct.ts';
 import { throughEnvoy } from './envoy.ts';
@@ -25,6 +26,7 @@ const PARTS: Record<string, () => Promise<readonly (Figure | Skipped)[]>> = {
   push,
   inbound,
   attempt,
+  access_log: accessLog,
   heal,
   proof,
   exchange,

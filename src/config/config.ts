@@ -57,6 +57,8 @@ export interface Config {
   readonly startupWaitMs: number;
   readonly limits: LimitsConfig;
   readonly feedback: FeedbackConfig;
+  /** full: Envoy also tells of every request, in batches. */
+  readonly accessLog: 'refusals' | 'full';
   /** undefined = no audit trail. */
   readonly audit: AuditConfig | undefined;
   /** Directory that this process may write, for what outlives it; undefined = nothing does. */

@@ -100,6 +100,7 @@ function toConfig(file: ConfigFile, folder: string): Config {
       firstFetchesPerSecond: file.limits.first_fetches_per_second,
     },
     feedback: { responseHeaders: file.feedback.response_headers },
+    accessLog: file.access_log,
     audit: file.audit && toAudit(file.audit, folder),
     stateDir: file.state_dir === undefined ? undefined : resolve(folder, file.state_dir),
     sharedCache: file.shared_cache && toSharedCache(file.shared_cache, (path) => resolve(folder, path)),

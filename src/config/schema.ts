@@ -116,6 +116,12 @@ export const configFile = z
       ),
     limits: limits.prefault({}).describe('Bounds that protect this process and the providers.'),
     feedback: feedback.prefault({}).describe('What Envoy tells about refused requests.'),
+    access_log: z
+      .enum(['refusals', 'full'])
+      .default('refusals')
+      .describe(
+        'What Envoy tells: refusals, which heal; full: also every request, in batches, for metrics of rate, errors, duration and rate limits. Default refusals.',
+      ),
     audit: audit.optional(),
     state_dir: filePath
       .optional()

@@ -10,6 +10,7 @@ import { createFeedbackMetrics } from './metrics/feedback-metrics.ts';
 import { createInboundMetrics } from './metrics/inbound-metrics.ts';
 import { createProcessMetrics } from './metrics/process-metrics.ts';
 import { createPushMetrics } from './metrics/push-metrics.ts';
+import { createRequestMetrics } from './metrics/request-metrics.ts';
 import { createSharedCacheMetrics } from './metrics/shared-cache-metrics.ts';
 import { nullObserver, type Observer } from './observer.ts';
 
@@ -38,6 +39,7 @@ export function createMetrics(clock: Clock): Metrics {
     ...createApiKeyMetrics(registers, clock),
     ...createEndpointMetrics(registers),
     ...createFeedbackMetrics(registers),
+    ...createRequestMetrics(registers),
     ...createPushMetrics(registers),
     ...createInboundMetrics(registers, clock),
     ...createSharedCacheMetrics(registers),

@@ -64,6 +64,20 @@ export type SharedCacheFault =
 
 export type FeedbackDoor = 'push' | 'check' | 'attempt';
 
+/** How a request ended for the app. Closed: it is a metric label. */
+export type RequestStatus =
+  | '1xx'
+  | '2xx'
+  | '3xx'
+  | '4xx'
+  | '5xx'
+  | '401'
+  | '403'
+  | '429'
+  | '503'
+  | 'grpc_error' // HTTP 200 with another grpc-status than 0
+  | 'none'; // reset before a response
+
 /** What somebody should act on, of an API key that is switched on. */
 export type KeyNotice =
   | 'expires_within_7_days'
@@ -151,6 +165,15 @@ export interface Observer {
   /** Whether it is asked at all now: `down` after failures in a row. */
   sharedCacheChanged(state: 'up' | 'down'): void;
   refusalSeen(door: FeedbackDoor, source: string, verdict: RefusalVerdict): void;
+  /** Of access_log: full. `policy` is undefined where none matched, `door` where none served it. */
+  requestEnded(
+    policy: string | undefined,
+    door: FeedbackDoor | undefined,
+    status: RequestStatus,
+    durationMs: number,
+  ): void;
+  /** By the upstream's headers of one response; undefined = it did not say. */
+  rateLimitSeen(policy: string, limit: number | undefined, remaining: number | undefined): void;
   refreshForced(source: string, outcome: ForcedRefresh): void;
   secretSubscribed(secretName: string, known: boolean): void;
   secretUnsubscribed(secretName: string, known: boolean): void;
@@ -217,6 +240,8 @@ export const nullObserver: Observer = {
   sharedCacheFailed: nothing,
   sharedCacheChanged: nothing,
   refusalSeen: nothing,
+  requestEnded: nothing,
+  rateLimitSeen: nothing,
   refreshForced: nothing,
   secretSubscribed: nothing,
   secretUnsubscribed: nothing,

@@ -24,6 +24,7 @@ export function pushEntry(wish: EntryWish = {}): HTTPAccessLogEntry {
       startTime: { seconds: Math.floor(startedAt / 1_000), nanos: Math.round((startedAt % 1_000) * 1e6) },
       upstreamCluster: 'orders',
       customTags: new Map(Object.entries(wish.tags ?? { 'bearerd.source': 'orders' })),
+      duration: undefined,
       upstreamRequestAttemptCount: 1,
       streamId: '',
       accessLogType: wish.type ?? AccessLogType.UpstreamEnd,

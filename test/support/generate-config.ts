@@ -62,6 +62,7 @@ export function configOf(
     version: 1,
     mode: 'production',
     tracing: undefined,
+    accessLog: 'refusals',
     listen: {
       check: { listener: socket('check'), front: 'raw', tls: undefined },
       checkInbound: undefined,

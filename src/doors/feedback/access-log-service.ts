@@ -24,6 +24,7 @@ import {
   type RefusedAttempt,
 } from './refused-attempt.ts';
 import { requestKey } from './request-key.ts';
+import { countRequest } from './request-log.ts';
 
 export interface AccessLogServiceDeps {
   readonly store: CredentialStore;
@@ -44,6 +45,7 @@ export interface AccessLogServiceDeps {
 }
 
 /** Stated by the generated configuration; the log of each door has its own. */
+const REQUEST_LOG = 'bearerd_requests';
 const DOOR_BY_LOG_NAME: ReadonlyMap<string, FeedbackDoor> = new Map([
   ['bearerd_push', 'push'],
   ['bearerd_check', 'check'],
@@ -68,20 +70,24 @@ function createHandler(
   const { observer, name } = deps;
   return (stream) => {
     // Only the first message of a stream names its log.
-    let door: FeedbackDoor | undefined;
+    let door: FeedbackDoor | typeof REQUEST_LOG | undefined;
     stream.onMessage((message) => {
-      door ??= DOOR_BY_LOG_NAME.get(message.identifier?.logName ?? '');
+      const logName = message.identifier?.logName ?? '';
+      door ??= logName === REQUEST_LOG ? REQUEST_LOG : DOOR_BY_LOG_NAME.get(logName);
       if (door === undefined) {
         observer.peerFault(name, 'unknown_log_name');
         stream.end(
           GrpcStatus.INVALID_ARGUMENT,
-          'the log is named bearerd_push, bearerd_check or bearerd_attempt',
+          'the log is named bearerd_push, bearerd_check, bearerd_attempt or bearerd_requests',
         );
         return;
       }
       const entries = message.logEntries?.httpLogs.logEntry ?? [];
       if (entries.length > MAX_ENTRIES) observer.peerFault(name, 'too_many_log_entries');
-      for (const entry of entries.slice(0, MAX_ENTRIES)) processEntry(door, entry, deps);
+      for (const entry of entries.slice(0, MAX_ENTRIES)) {
+        if (door === REQUEST_LOG) countRequest(entry, deps);
+        else processEntry(door, entry, deps);
+      }
     });
   };
 }

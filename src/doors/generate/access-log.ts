@@ -2,12 +2,14 @@
 import type { Config } from '../../config/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
 import { TRACE_HEADERS } from '../../lib/trace.ts';
+import { RATE_LIMIT_HEADERS } from '../feedback/request-log.ts';
 import { CHECK_CLUSTER } from './check-filter.ts';
 import type { ServingDoor } from './plan.ts';
 import { xdsCluster } from './push-filter.ts';
 
 /** Names of the streams, by which bearerd tells the doors apart: only a stream's first message carries its name. */
 export const LOG_NAMES = {
+  requests: 'bearerd_requests',
   check: 'bearerd_check',
   push: 'bearerd_push',
   attempt: 'bearerd_attempt',
@@ -45,6 +47,28 @@ export function accessLog(config: Config, door: ServingDoor): unknown {
         'Without grpc-status the refusals of a gRPC upstream look like any HTTP 200.',
         [...new Set(headers)],
       ),
+      additional_response_trailers_to_log: ['grpc-status'],
+    },
+  };
+}
+
+/** Of every request once it ended, for metrics. Nobody waits for it. */
+export function requestLog({ feedback }: Config): unknown {
+  return {
+    name: 'envoy.access_loggers.http_grpc',
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig',
+      common_config: {
+        log_name: LOG_NAMES.requests,
+        transport_api_version: 'V3',
+        grpc_service: { envoy_grpc: { cluster_name: xdsCluster(0) } },
+        buffer_flush_interval: because('access_log: full. In batches; only metrics are made of it.', '1s'),
+        buffer_size_bytes: 64 << 10,
+        custom_tags: [sourceTag('door')],
+      },
+      additional_response_headers_to_log: [
+        ...new Set(['grpc-status', ...feedback.responseHeaders, ...RATE_LIMIT_HEADERS]),
+      ],
       additional_response_trailers_to_log: ['grpc-status'],
     },
   };

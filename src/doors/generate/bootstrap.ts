@@ -2,7 +2,7 @@
 import type { Config } from '../../config/config.ts';
 import type { TcpAddress } from '../../lib/address.ts';
 import { because } from '../../lib/commented-yaml.ts';
-import { accessLog } from './access-log.ts';
+import { accessLog, requestLog } from './access-log.ts';
 import { CHECK_CLUSTER, checkFilter } from './check-filter.ts';
 import { bearerdCluster, DNS_CACHE, isDynamic, passthroughCluster, upstreamCluster } from './clusters.ts';
 import { localReplyConfig } from './local-reply.ts';
@@ -50,11 +50,7 @@ export function buildParts({ config, plan, listen, upstreams, checkUpstream }: P
     '@type': HCM,
     stat_prefix: 'outbound',
     ...pathHandling(),
-    access_log: check
-      ? because('The check’s generation is in the metadata of the request, which the upstream log lacks.', [
-          accessLog(config, 'check'),
-        ])
-      : undefined,
+    access_log: managerLogs(config, check),
     local_reply_config: push || attempt ? localReplyConfig({ push, attempt }) : undefined,
     route_config: {
       name: 'outbound',
@@ -89,6 +85,22 @@ export function buildParts({ config, plan, listen, upstreams, checkUpstream }: P
       ...config.listen.xds.map((x, index) => bearerdCluster(xdsCluster(index), x.listener)),
     ],
   };
+}
+
+/** undefined = none. */
+export function managerLogs(config: Config, check: boolean): unknown[] | undefined {
+  const logs = [
+    ...(check
+      ? [
+          because(
+            'The check’s generation is in the metadata of the request, which the upstream log lacks.',
+            accessLog(config, 'check'),
+          ),
+        ]
+      : []),
+    ...(config.accessLog === 'full' ? [requestLog(config)] : []),
+  ];
+  return logs.length === 0 ? undefined : logs;
 }
 
 export function buildBootstrap(parts: Parts): object {

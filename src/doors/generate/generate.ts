@@ -53,6 +53,9 @@ export function generateEnvoy(config: Config, options: GenerateOptions): string 
   if (config.listen.xds.length === 0 && door !== 'push' && serves('check')) {
     problems.push('listen.xds is missing: refused credentials are reported there');
   }
+  if (config.listen.xds.length === 0 && config.accessLog === 'full') {
+    problems.push('listen.xds is missing: with access_log: full every request is reported there');
+  }
   if (config.outbound.length === 0) problems.push('outbound is empty: there is nothing to generate');
   for (const key of unknownUpstreams(config, upstreams)) {
     problems.push(

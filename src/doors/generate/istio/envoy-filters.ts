@@ -2,9 +2,9 @@
 // seen by its name. The surface is small on purpose: EnvoyFilter is the part of Istio that breaks with upgrades.
 import type { Config } from '../../../config/config.ts';
 import { because, plain } from '../../../lib/commented-yaml.ts';
-import { accessLog, METADATA_KEY } from '../access-log.ts';
+import { METADATA_KEY } from '../access-log.ts';
 import { attemptFilters } from '../attempt-filter.ts';
-import { router } from '../bootstrap.ts';
+import { managerLogs, router } from '../bootstrap.ts';
 import { CHECK_CLUSTER, checkFilter, checkMark } from '../check-filter.ts';
 import { bearerdCluster } from '../clusters.ts';
 import { localReplyConfig } from '../local-reply.ts';
@@ -30,6 +30,7 @@ export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {
   const { config, plan } = options;
   const doors = new Set(plan.policies.map(({ door }) => door));
   const check = doors.has('check') || config.unmatched === 'deny';
+  const logs = managerLogs(config, check);
   const hosts = istioHosts(plan);
   const changed = hosts.filter(({ policies }) => policies.some(({ door }) => door !== 'check'));
   return [
@@ -40,6 +41,7 @@ export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {
       ...config.listen.xds.map((x, i) => addCluster(options, bearerdCluster(xdsCluster(i), x.listener))),
     ]),
     ...(check ? [envoyFilter(options, 'bearerd-check', checkPatches(options, hosts))] : []),
+    ...(logs === undefined ? [] : [envoyFilter(options, 'bearerd-logs', [mergeManager(options, { access_log: logs })])]),
     ...(changed.length === 0
       ? []
       : [
@@ -67,7 +69,6 @@ function checkPatches(options: EnvoyFilterOptions, hosts: readonly IstioHost[]):
   const marked = hosts.filter(({ policies }) => policies.some(({ door }) => door === 'check'));
   return [
     atRouter(options, 'INSERT_BEFORE', checkFilter(config)),
-    mergeManager(options, { access_log: [accessLog(config, 'check')] }),
     ...marked.map((host) => ({
       applyTo: 'VIRTUAL_HOST',
       match: { context, routeConfiguration: { vhost: vhostMatch(host) } },

@@ -3,6 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { Duration } from "../../../../google/protobuf/duration.ts";
 import { Timestamp } from "../../../../google/protobuf/timestamp.ts";
 import { UInt32Value } from "../../../../google/protobuf/wrappers.ts";
 import { RequestMethod } from "../../../config/core/v3/base.ts";
@@ -59,6 +60,7 @@ export interface AccessLogCommon {
   startTime: Timestamp | undefined;
   upstreamCluster: string;
   customTags: Map<string, string>;
+  duration: Duration | undefined;
   upstreamRequestAttemptCount: number;
   streamId: string;
   accessLogType: AccessLogType;
@@ -174,6 +176,7 @@ function createBaseAccessLogCommon(): AccessLogCommon {
     startTime: undefined,
     upstreamCluster: "",
     customTags: new Map(),
+    duration: undefined,
     upstreamRequestAttemptCount: 0,
     streamId: "",
     accessLogType: 0,
@@ -191,6 +194,9 @@ export const AccessLogCommon: MessageFns<AccessLogCommon> = {
     message.customTags.forEach((value, key) => {
       AccessLogCommon_CustomTagsEntry.encode({ key: key as any, value }, writer.uint32(178).fork()).join();
     });
+    if (message.duration !== undefined) {
+      Duration.encode(message.duration, writer.uint32(186).fork()).join();
+    }
     if (message.upstreamRequestAttemptCount !== 0) {
       writer.uint32(192).uint32(message.upstreamRequestAttemptCount);
     }
@@ -241,6 +247,14 @@ export const AccessLogCommon: MessageFns<AccessLogCommon> = {
             if (entry22.value !== undefined) {
               message.customTags.set(entry22.key, entry22.value);
             }
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.duration = Duration.decode(reader, reader.uint32());
             continue;
           }
           case 24: {
