@@ -41,7 +41,9 @@ export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {
       ...config.listen.xds.map((x, i) => addCluster(options, bearerdCluster(xdsCluster(i), x.listener))),
     ]),
     ...(check ? [envoyFilter(options, 'bearerd-check', checkPatches(options, hosts))] : []),
-    ...(logs === undefined ? [] : [envoyFilter(options, 'bearerd-logs', [mergeManager(options, { access_log: logs })])]),
+    ...(logs === undefined
+      ? []
+      : [envoyFilter(options, 'bearerd-logs', [mergeManager(options, { access_log: logs })])]),
     ...(changed.length === 0
       ? []
       : [
