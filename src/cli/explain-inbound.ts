@@ -23,16 +23,22 @@ export function inboundExplanation(
     );
     const found = table.match(host, method, path, scheme);
     if (found === 'ambiguous_path') {
-      lines.push(['decision', '400: two parsers may read this path differently']);
+      lines.push(['decision', `400: two parsers may read this path differently${told(inbound.mode)}`]);
     } else if (found === undefined) {
-      lines.push(['policy', 'none matches'], ['decision', '403: what no policy lets in is refused']);
+      lines.push(
+        ['policy', 'none matches'],
+        ['decision', `403: what no policy lets in is refused${told(inbound.mode)}`],
+      );
     } else {
       lines.push(['policy', `${found.policy.name} (inbound.policies[${found.index}])`]);
+      if (found.policy.mode === 'shadow') lines.push(['mode', 'shadow: nobody is refused, it is only told']);
       lines.push(...demands(found.policy, inbound));
     }
   }
   return lines.map(([key, value]) => `${key.padEnd(12)} ${value}\n`).join('');
 }
+
+const told = (mode: InboundConfig['mode']) => (mode === 'shadow' ? ' (shadow: only told)' : '');
 
 function demands(policy: InboundPolicyConfig, inbound: InboundConfig): [string, string][] {
   const lines: [string, string][] = [];

@@ -229,10 +229,13 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
         'new certificate files are not usable: the last good ones serve on',
       );
     },
-    inboundRefused(policy, reason, decision) {
+    inboundRefused(policy, reason, decision, mode) {
       const omitted = limit.admit(`inbound:${policy ?? ''}:${reason}`);
       if (omitted === undefined) return;
-      log.info({ policy, reason, decision, omitted }, 'incoming request refused');
+      log.info(
+        { policy, reason, decision, omitted },
+        mode === 'shadow' ? 'incoming request would have been refused' : 'incoming request refused',
+      );
     },
     inputLoaded(input, entries) {
       log.info({ input, entries }, 'read anew');

@@ -102,8 +102,16 @@ export interface Observer {
   configurationRefused(file: string, problems: string): void;
   /** Counts the accepted requests of an inbound policy; the caller adds to `count`. */
   acceptanceCount(policy: string): { count: number };
-  /** An incoming request was refused. `reason` is closed (inbound/refusal.ts); `decision` is the id that the caller got. */
-  inboundRefused(policy: string | undefined, reason: string, decision: string): void;
+  /**
+   * An incoming request was refused; in shadow it would have been. `reason` is closed (inbound/refusal.ts); `decision` is the
+   * id that the caller got.
+   */
+  inboundRefused(
+    policy: string | undefined,
+    reason: string,
+    decision: string,
+    mode: 'enforce' | 'shadow',
+  ): void;
   /** A key set, list or table of the inbound side was read anew. `entries` are in it. */
   inputLoaded(input: string, entries: number): void;
   /** It was looked at and has not changed. */

@@ -6,6 +6,8 @@ import type { SecretRef } from '../source/secret-ref.ts';
 export interface InboundConfig {
   /** Named in challenges. */
   readonly realm: string;
+  /** Of requests that match no policy; a policy has its own. */
+  readonly mode: InboundMode;
   readonly issuers: readonly IssuerConfig[];
   readonly roles: Readonly<Record<string, readonly string[]>>;
   /** YAML or JSON, role → permissions, followed while it runs; beside `roles`. */
@@ -72,8 +74,12 @@ export interface ApiKeysConfig {
   readonly header: string;
 }
 
+/** shadow: decided, counted and logged, and every request goes on. */
+export type InboundMode = 'shadow' | 'enforce';
+
 export interface InboundPolicyConfig {
   readonly name: string;
+  readonly mode: InboundMode;
   readonly match: {
     /** undefined = every host. */
     readonly hosts: readonly HostPattern[] | undefined;

@@ -14,6 +14,7 @@ const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'];
 export function toInbound(file: FileInbound, path: ToPath): InboundConfig {
   return {
     realm: file.realm,
+    mode: file.mode,
     issuers: Object.entries(file.issuers).map(([name, issuer]) => toIssuer(name, issuer, path)),
     roles: file.roles,
     rolesFile: file.roles_file && path(file.roles_file),
@@ -26,7 +27,7 @@ export function toInbound(file: FileInbound, path: ToPath): InboundConfig {
     clientCertificate: file.client_certificate,
     verifiedTokenBytes: file.verified_token_bytes,
     failedAttempts: file.failed_attempts,
-    policies: file.policies.map((policy) => toPolicy(policy, Object.keys(file.issuers), path)),
+    policies: file.policies.map((policy) => toPolicy(policy, file.mode, Object.keys(file.issuers), path)),
   };
 }
 
@@ -69,11 +70,13 @@ function toIssuer(name: string, file: FileIssuer, path: ToPath): IssuerConfig {
 
 function toPolicy(
   file: FileInbound['policies'][number],
+  mode: FileInbound['mode'],
   issuers: readonly string[],
   path: ToPath,
 ): InboundPolicyConfig {
   return {
     name: file.name,
+    mode: file.mode ?? mode,
     match: { hosts: file.match.hosts, methods: file.match.methods, paths: file.match.paths },
     issuers: file.issuers ?? (file.anonymous ? [] : issuers),
     apiKeys: file.api_keys,

@@ -134,10 +134,14 @@ const signature = z
 
 const names = z.array(z.string().min(1)).min(1);
 
+/** By people only: no machine loosens what comes in, so there is no share either. */
+export const rolloutMode = z.enum(['shadow', 'enforce']);
+
 export const inboundPolicy = z
   .strictObject({
     name: nameText('policy').describe('Unique; stands in logs and metrics.'),
     match,
+    mode: rolloutMode.optional().describe('As inbound.mode, for this policy. Default: inbound.mode.'),
     issuers: names.optional().describe('Issuers whose tokens count. Default: all, unless anonymous.'),
     api_keys: z.boolean().default(false).describe('API keys count too. Default false.'),
     anonymous: z

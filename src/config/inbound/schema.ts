@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { parseHeaderName } from '../header.ts';
 import { duration, exactlyOne, filePath, oneOfKeys, parsed } from '../schema-values.ts';
 import { issuers } from './schema-issuers.ts';
-import { failedAttempts, inboundPolicy } from './schema-policy.ts';
+import { failedAttempts, inboundPolicy, rolloutMode } from './schema-policy.ts';
 
 const roles = z.record(z.string().min(1), z.array(z.string().min(1)));
 
@@ -73,6 +73,11 @@ export const inbound = z
       .prefault({ requests: 500, per: '1s', burst: 1_000 })
       .describe(
         'Failed attempts of a policy that are verified; more are answered 429 unseen. Never counts a token that was verified before. Default 500 in 1s, 1000 at once.',
+      ),
+    mode: rolloutMode
+      .default('enforce')
+      .describe(
+        'Of the policies that state none, and of requests that match none: shadow (decided, counted and logged; every request goes on) or enforce. Default enforce.',
       ),
     policies: z
       .array(inboundPolicy)

@@ -75,7 +75,7 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     if (policy === 'ambiguous_path') return refuse(undefined, 'ambiguous_path');
     if (policy === undefined) return refuse(undefined, 'unmatched');
     if (request.policy !== undefined && request.policy !== policy.name) return refuse(policy, 'side');
-    if (preflight !== undefined && policy.config.cors !== undefined) {
+    if (preflight !== undefined && policy.config.cors !== undefined && policy.config.mode === 'enforce') {
       return answerPreflight(policy.config.cors, preflight) ?? refuse(policy, 'unmatched');
     }
     // 3. Where it comes from.
@@ -99,7 +99,11 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     const isToken = typeof presented === 'object' && presented.kind === 'token';
     const scheme = isToken ? presented.scheme : 'Bearer';
     const token = isToken ? presented.value : '';
-    return authenticate({ request, policy, certificate, scheme, token }, presented, call);
+    const answer = authenticate({ request, policy, certificate, scheme, token }, presented, call);
+    if (policy.config.mode === 'enforce' || answer instanceof Uint8Array) return answer;
+    // In shadow nobody waits for a verdict that changes nothing.
+    answer.catch((error: unknown) => observer.unexpected('inbound shadow', error));
+    return forwarding.unchanged;
   };
 
   function parse(message: Uint8Array): InboundRequest {
@@ -182,6 +186,7 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
       return refuse(policy, 'rate_limited', { retryAfterMs: limited.waitMs, headers: limited.headers });
     }
     accepted[policy.index]!.count++;
+    if (policy.config.mode === 'shadow') return forwarding.unchanged;
     const response = policy.config.cors && originHeaders(policy.config.cors, request.values[ORIGIN]);
     if (token === undefined || (response !== undefined && response.length > 0)) {
       return forwarding.accept(policy, token, response ?? []);
@@ -209,7 +214,10 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     } = {},
   ): Uint8Array {
     const decision = nextDecision();
-    observer.inboundRefused(policy?.name, reason, decision);
+    // A side that contradicts the listener is a fault of Envoy's configuration and no caller's.
+    const shadow = (policy?.config.mode ?? config.mode) === 'shadow' && reason !== 'side';
+    observer.inboundRefused(policy?.name, reason, decision, shadow ? 'shadow' : 'enforce');
+    if (shadow) return forwarding.unchanged;
     return buildRefusal({
       reason,
       decision,

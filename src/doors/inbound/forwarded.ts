@@ -11,6 +11,8 @@ const MAX_VALUE_LENGTH = 4_096;
 export interface Forwarding {
   /** OK, with the claims of the token; undefined = no token was asked for. */
   accept(policy: InboundPolicy, token: VerifiedToken | undefined, response: Headers): Uint8Array;
+  /** OK for a policy in shadow: the request as it came, but for headers that only verified claims may fill. */
+  readonly unchanged: Uint8Array;
 }
 
 export function createForwarding(config: InboundConfig): Forwarding {
@@ -19,6 +21,7 @@ export function createForwarding(config: InboundConfig): Forwarding {
   const keyHeader = config.apiKeys === undefined ? [] : [config.apiKeys.header];
 
   return {
+    unchanged: buildAcceptance({ set: [], remove: known, response: [] }),
     accept({ config: policy }, token, response) {
       const set: [string, string][] = [];
       for (const [name, path] of Object.entries(policy.forward)) {

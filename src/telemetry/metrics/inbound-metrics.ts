@@ -27,6 +27,12 @@ export function createInboundMetrics(registers: Registry[], clock: Clock): Event
     labelNames: ['policy', 'reason'],
     registers,
   });
+  const shadowed = new Counter({
+    name: 'bearerd_inbound_shadow_refused_total',
+    help: 'Incoming requests that policies in shadow would have refused, by policy and reason.',
+    labelNames: ['policy', 'reason'],
+    registers,
+  });
   const inputEntries = new Gauge({
     name: 'bearerd_input_entries',
     help: 'Entries of a key set, list or table of the inbound side.',
@@ -54,8 +60,8 @@ export function createInboundMetrics(registers: Registry[], clock: Clock): Event
       accepted.set(policy, counter);
       return counter;
     },
-    inboundRefused(policy, reason) {
-      refusedInbound.inc({ policy: policy ?? '', reason });
+    inboundRefused(policy, reason, _decision, mode) {
+      (mode === 'shadow' ? shadowed : refusedInbound).inc({ policy: policy ?? '', reason });
     },
     inputLoaded(input, entries) {
       inputEntries.set({ input }, entries);
