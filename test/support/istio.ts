@@ -12,10 +12,18 @@ import { type StartedProcess, startProcess } from './process.ts';
 export interface Istio {
   /** What the workload's Envoy was sent, and what it said of it. */
   sync(): Promise<readonly SyncStatus[]>;
-  /** Starts the Envoy of the workload `app` in `namespace`; its requests go to `port`. */
-  joinEnvoy(namespace: string, port: number): Promise<StartedEnvoy>;
+  /** Starts the Envoy of the workload `app` in `namespace`; its requests go to `port`, those for it come in by `inbound`. */
+  joinEnvoy(namespace: string, port: number, inbound?: InboundPorts): Promise<StartedEnvoy>;
   readonly process: StartedProcess;
   stop(): Promise<void>;
+}
+
+export interface InboundPorts {
+  readonly port: number;
+  /** Where the app listens on loopback. */
+  readonly app: number;
+  /** Of a service that filters ask: only services on a port of an egress listener have a cluster here. */
+  readonly provider: number;
 }
 
 /** One resource type of one proxy. */
@@ -25,18 +33,19 @@ export interface SyncStatus {
   readonly error: string | undefined;
 }
 
-export async function startIstio(parts: IstioParts, cluster: Kubernetes): Promise<Istio> {
+/** `mesh`: more lines of the mesh configuration. */
+export async function startIstio(parts: IstioParts, cluster: Kubernetes, mesh = ''): Promise<Istio> {
   await cluster.kubectl(['apply', '--server-side', '-f', parts.crds]);
   await cluster.createNamespace('istio-system');
   const [grpc, http, monitoring] = (await freePorts(3)) as [number, number, number];
-  const mesh = join(cluster.folder, 'mesh.yaml');
-  writeFileSync(mesh, 'outboundTrafficPolicy: { mode: REGISTRY_ONLY }\n');
+  const meshFile = join(cluster.folder, 'mesh.yaml');
+  writeFileSync(meshFile, `outboundTrafficPolicy: { mode: REGISTRY_ONLY }\n${mesh}`);
   const pilot = await startProcess(
     parts.pilot,
     [
       ...[
         'discovery',
-        `--meshConfig=${mesh}`,
+        `--meshConfig=${meshFile}`,
         `--kubeconfig=${cluster.kubeconfig}`,
         '--registries=Kubernetes',
       ],
@@ -85,13 +94,33 @@ export async function startIstio(parts: IstioParts, cluster: Kubernetes): Promis
         error: lastError ?? error,
       }));
     },
-    async joinEnvoy(namespace, port) {
+    async joinEnvoy(namespace, port, inbound) {
       const sidecar = {
         apiVersion: 'networking.istio.io/v1',
         kind: 'Sidecar',
         metadata: { name: 'default', namespace },
         spec: {
+          ...(inbound && {
+            ingress: [
+              {
+                port: { number: inbound.port, protocol: 'HTTP', name: 'ingress' },
+                bind: '127.0.0.1',
+                captureMode: 'NONE',
+                defaultEndpoint: `127.0.0.1:${inbound.app}`,
+              },
+            ],
+          }),
           egress: [
+            ...(inbound
+              ? [
+                  {
+                    port: { number: inbound.provider, protocol: 'HTTP', name: 'provider' },
+                    bind: '127.0.0.2',
+                    captureMode: 'NONE',
+                    hosts: ['*/*'],
+                  },
+                ]
+              : []),
             {
               port: { number: port, protocol: 'HTTP', name: 'egress' },
               bind: '127.0.0.1',
