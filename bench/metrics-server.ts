@@ -14,7 +14,12 @@ const app = await createApp(await loadConfig(file!), {
   version: 'bench',
   runtime: parseRuntime(process.env, process.versions.node, true),
   ...(metrics === 'off' && {
-    metrics: { observer: nullObserver, render: async () => '', list: () => [] },
+    metrics: {
+      observer: nullObserver,
+      requestsOf: () => ({ enforced: 0, missing: 0, withheld: 0 }),
+      render: async () => '',
+      list: () => [],
+    },
   }),
 });
 const { health } = await app.start();

@@ -67,6 +67,8 @@ export interface World {
   /** `change`: what a test does to the generated configuration. */
   startEnvoy(door: Door, change?: (bootstrap: string) => string): Promise<GatedEnvoy>;
   readyz(): Promise<number>;
+  /** Text of /readyz. */
+  readiness(): Promise<string>;
   /** Status of a page of the health listener. */
   probe(path: '/startupz' | '/readyz' | '/livez'): Promise<number>;
   /** Resolves once bearerd has its credentials. */
@@ -161,6 +163,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       return gated(envoy);
     },
     readyz,
+    readiness: async () => (await fetch(`${healthUrl}/readyz`)).text(),
     probe,
     async ready() {
       while ((await readyz()) !== 200) await sleep(20);

@@ -8,12 +8,14 @@ import { createCarriedRing } from '../doors/feedback/carried-ring.ts';
 import { createNonces } from '../doors/feedback/nonces.ts';
 import type { InboundDoor } from '../doors/inbound/inbound-door.ts';
 import { createPushedSecrets } from '../doors/push/pushed-secrets.ts';
+import { swapSecrets } from '../doors/push/swapped-secrets.ts';
 import type { Lasting } from '../inbound/lasting.ts';
 import type { Clock } from '../lib/clock.ts';
 import { ConfigError, problemText } from '../lib/errors.ts';
 import { contentHash, fingerprint } from '../lib/fingerprint.ts';
 import type { RuntimeReport } from '../lib/runtime.ts';
 import { compilePolicies } from '../policy/compile.ts';
+import { type Arranged, arrange, nextStates, type PolicyStates } from '../policy/guard/versions.ts';
 import type { PolicyTable } from '../policy/policy.ts';
 import { createSigningKeys, type SigningKeys } from '../proof/signing-keys.ts';
 import type { Front } from '../server/front.ts';
@@ -26,7 +28,9 @@ import { createLogger, type LogSink } from '../telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics-observer.ts';
 import { createTeeObserver } from '../telemetry/tee-observer.ts';
 import { refuseRestarts, unchangedSources } from './changes.ts';
+import { readGuardState } from './guard-state.ts';
 import { createCheckFront, createXdsFronts, type ListenerDeps } from './listeners.ts';
+import { createRolloutGuard } from './rollout-guard.ts';
 import { createServing } from './serving.ts';
 import { type BuildDeps, buildSources, only } from './sources.ts';
 
@@ -103,7 +107,16 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     around: shared?.around ?? ((source) => source),
     sharedRecord: shared?.record,
   };
-  let sources = await buildSources(config.sources, building);
+  const remembered =
+    config.stateDir === undefined
+      ? new Map()
+      : await readGuardState(config.stateDir).catch((error: Error) => {
+          observer.guardHindered('state_dir', error.message);
+          return new Map();
+        });
+  const firstStates = nextStates(remembered, config);
+  const first = arrange(config, firstStates);
+  let sources = await buildSources(first.config.sources, building);
   const store = createCredentialStore({ sources: sources.stored, clock, observer, random, ...config.limits });
   const carried = createCarriedRing();
   const attempted = createCarriedRing();
@@ -118,11 +131,29 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     nonces: createNonces(),
     tracer: tracing,
   };
-  let serving = createServing(config, compilePolicies(config, pod), createKeys(config), doors);
+  /** As it was read; what stands in force is what the guard makes of it. */
+  let given = config;
+  let serving = createServing(
+    first.config,
+    compilePolicies(first.config, pod, first.insteads),
+    createKeys(first.config),
+    doors,
+  );
   const secrets = createPushedSecrets({ store, policies: serving.policies, clock });
+  const guard = createRolloutGuard({
+    ...{ clock, observer, config, remembered, rearrange },
+    requestsOf: metrics.requestsOf,
+    canInject: ({ name }) => store.hasCredential(name),
+    isPodWithheld(policy) {
+      const rollout = serving.policies.byName(policy)?.rollout;
+      return rollout !== undefined && rollout.by === undefined && rollout.withheld(undefined) !== undefined;
+    },
+  });
+  useGuard(firstStates, first);
   const feedback = {
     ...doors,
     acknowledgements: secrets,
+    refusals: guard,
     get policies() {
       return serving.policies;
     },
@@ -169,6 +200,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     createHealthServer(config.listen.health, {
       missing: () => (stopping ? ['shutting down'] : missing()),
       starting,
+      notes: () => guard.notes(),
       metrics: () => metrics.render(),
       jwks: () => buildJwks(sources.stored.map(({ source }) => source)),
       observer,
@@ -232,12 +264,46 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     return reloading;
   }
 
-  /** Everything that can fail comes first; from the commit on nothing waits, so no request sees half of it. */
   async function takeOver(next: Config): Promise<void> {
+    if (stopping || fingerprint(next) === fingerprint(given)) return;
+    refuseRestarts(given, next, 'the new configuration');
+    if (!(await exchange(next, guard.next(next)))) return;
+    tellSharedSecrets(next);
+    revision.number++;
+    revision.hash = contentHash(next).slice(0, 16);
+    revision.since = clock.now();
+    logger.level = next.log.level;
+    observer.configurationTaken(revision.number, revision.hash);
+    audit?.record('configuration_taken', { revision: revision.number, hash: revision.hash });
+  }
+
+  /** For the guard: the same configuration with other versions of its policies. */
+  function rearrange(make: () => PolicyStates): Promise<void> {
+    const arranging = reloading.then(async (taken) => {
+      if (!stopping) await exchange(given, make());
+      return taken;
+    });
+    reloading = arranging.catch(() => true);
+    return arranging.then(() => undefined);
+  }
+
+  function useGuard(states: PolicyStates, { insteads }: Arranged): void {
+    const made = insteads.size === 0 ? serving.policies : compilePolicies(given, pod);
+    const swapped = swapSecrets(insteads, made.policies);
+    // Envoy asks for what its own configuration names, which is made of what was given; shares are those in force.
+    secrets.usePolicies({ policies: [...made.policies, ...serving.policies.policies] }, swapped.secrets);
+    guard.use(given, states, config.listen.xds.length === 0 ? new Map() : swapped.manifests);
+  }
+
+  /**
+   * Everything that can fail comes first; from the commit on nothing waits, so no request sees half of it. Resolves with
+   * whether it is in force.
+   */
+  async function exchange(asGiven: Config, states: PolicyStates): Promise<boolean> {
     const before = serving.config;
-    if (stopping || fingerprint(next) === fingerprint(before)) return;
-    refuseRestarts(before, next, 'the new configuration');
-    const policies = compilePolicies(next, pod);
+    const arranged = arrange(asGiven, states);
+    const next = arranged.config;
+    const policies = compilePolicies(next, pod, arranged.insteads);
     const unchanged = unchangedSources(before, next);
     const nextSources = await buildSources(next.sources, building, only(sources, unchanged));
     const keys = createKeys(next);
@@ -260,24 +326,19 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     if (stopping) {
       change.abandon();
       giveUp();
-      return;
+      return false;
     }
     const old = { inbound, keys: serving.keys };
     change.commit();
     sources = nextSources;
     serving = createServing(next, policies, keys, doors);
     inbound = nextInbound;
-    secrets.usePolicies(policies);
+    given = asGiven;
+    useGuard(states, arranged);
     old.keys.stop();
     if (!sameInbound) old.inbound?.stop();
-    tellSharedSecrets(next);
-    revision.number++;
-    revision.hash = contentHash(next).slice(0, 16);
-    revision.since = clock.now();
-    logger.level = next.log.level;
     watchInjections();
-    observer.configurationTaken(revision.number, revision.hash);
-    audit?.record('configuration_taken', { revision: revision.number, hash: revision.hash });
+    return true;
   }
 
   async function untilReady(ready: () => boolean): Promise<void> {
@@ -311,6 +372,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
         since: new Date(revision.since).toISOString(),
         refused: refusedReload,
       },
+      guard: guard.status(),
       policies: serving.policies.policies.map(({ name, source, injection, healOn, onFailure }) => ({
         name,
         source,
@@ -329,6 +391,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   async function stop(graceMs = GRACE_MS): Promise<void> {
     stopping = true;
     await Promise.all(fronts().map((front) => front.drain(graceMs)));
+    await guard.stop();
     secrets.close();
     inbound?.stop();
     serving.keys.stop();
@@ -351,6 +414,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       watchInjections();
       observer.processStarted(version, runtime);
       store.start();
+      guard.start();
       tellSharedSecrets(config);
       await serving.keys.start();
       inbound?.start();

@@ -1,5 +1,5 @@
 // What another configuration changes, and whether a running process can follow it.
-import type { Config } from '../config/config.ts';
+import type { Config, SourceConfig } from '../config/config.ts';
 import { ConfigError } from '../lib/errors.ts';
 import { fingerprint } from '../lib/fingerprint.ts';
 
@@ -10,6 +10,7 @@ const AT_START = {
   limits: 'limits',
   audit: 'audit',
   stateDir: 'state_dir',
+  envoyAdmin: 'envoy_admin',
   sharedCache: 'shared_cache',
   tracing: 'tracing',
 } as const satisfies Partial<Record<keyof Config, string>>;
@@ -31,11 +32,15 @@ export function refuseRestarts(before: Config, after: Config, file: string): voi
   );
 }
 
-/** Names of the sources that are the same in both, secrets included, and whose fallbacks are. */
+/**
+ * Names of the sources that are the same in both, secrets included, and whose fallbacks are. Whether one is required is
+ * readiness's alone.
+ */
 export function unchangedSources(before: Config, after: Config): ReadonlySet<string> {
-  const known = new Map(before.sources.map((source) => [source.name, fingerprint(source)]));
+  const content = (source: SourceConfig): string => fingerprint({ ...source, required: undefined });
+  const known = new Map(before.sources.map((source) => [source.name, content(source)]));
   const same = new Map(
-    after.sources.map((source) => [source.name, known.get(source.name) === fingerprint(source)]),
+    after.sources.map((source) => [source.name, known.get(source.name) === content(source)]),
   );
   return new Set(
     after.sources

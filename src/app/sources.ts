@@ -37,7 +37,7 @@ export async function buildSources(
   const known = new Map(kept.stored.map((stored) => [stored.source.name, stored]));
   const stored = sources.map(({ name, required, maxLifetimeMs, fallback }): StoredSource => {
     const before = known.get(name);
-    if (before !== undefined) return before;
+    if (before !== undefined) return { ...before, required };
     const first = alone.get(name)!;
     const source = fallback === undefined ? first : createFallbackSource(first, alone.get(fallback)!, deps);
     return { source, required, maxLifetimeMs };

@@ -1,5 +1,5 @@
 // bearerd explain: what would happen to one request, without sending it and without a token.
-import type { Config, OutboundConfig, ProofConfig, RolloutConfig } from '../config/config.ts';
+import type { Config, GuardConfig, OutboundConfig, ProofConfig, RolloutConfig } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { attemptRefusals } from '../doors/generate/attempt-refusals.ts';
 import { bestDoor } from '../doors/generate/best-door.ts';
@@ -73,6 +73,7 @@ function explanation(config: Config, method: string, scheme: string, host: strin
     if (policy.proof !== undefined) lines.push(['proof', proofText(policy.proof)]);
     const mode = modeText(policy.rollout);
     if (mode !== undefined) lines.push(['mode', mode]);
+    if (policy.guard !== undefined) lines.push(['guard', guardText(policy.guard)]);
     lines.push(...doors(config, policy, found));
     lines.push(['heal_on', healing(found.healOn)]);
     lines.push([
@@ -137,6 +138,10 @@ function modeText({ mode, percent, by }: RolloutConfig): string | undefined {
   return by === undefined
     ? `in force in ${percent} % of the pods; the others touch nothing`
     : `in force for ${percent} % of the values of ${by}; other requests are not touched`;
+}
+
+function guardText({ percent, requests, goodAfterMs }: GuardConfig): string {
+  return `steps back to the last good version when ${percent} % more of ${requests} requests fail than of the share not yet enforced; good after ${goodAfterMs / 1_000} s without alarm`;
 }
 
 function healing(healOn: '401' | 'invalid_token' | 'off'): string {

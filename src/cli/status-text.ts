@@ -26,6 +26,16 @@ export interface Status {
     readonly since: string;
     readonly refused?: string;
   };
+  /** Absent in a bearerd of before. */
+  readonly guard?: readonly {
+    readonly policy: string;
+    readonly version: string;
+    readonly good?: string;
+    readonly proven: boolean;
+    readonly watched: boolean;
+    readonly alarm?: string;
+    readonly manifest?: string;
+  }[];
   readonly policies: readonly {
     readonly name: string;
     readonly source: string;
@@ -37,7 +47,7 @@ export interface Status {
 
 /** `now` in epoch ms. */
 export function statusText(
-  { version, missing, sources, endpoints, configuration, policies }: Status,
+  { version, missing, sources, endpoints, configuration, policies, guard = [] }: Status,
   now: number,
 ): string {
   const { revision, hash, since, refused } = configuration;
@@ -69,6 +79,16 @@ export function statusText(
     table(
       ['POLICY', 'SOURCE', 'HEADERS', 'HEAL ON', 'ON FAILURE'],
       policies.map((one) => [one.name, one.source, one.headers.join(', '), one.healOn, one.onFailure]),
+    ),
+    table(
+      ['GUARD', 'VERSION', 'GOOD BEFORE', 'STATE', 'PUSH'],
+      guard.map((one) => [
+        one.policy,
+        one.version,
+        one.good ?? '-',
+        one.alarm ?? (one.proven ? 'good' : one.watched ? 'watched' : '-'),
+        one.manifest ?? '-',
+      ]),
     ),
   ];
   return parts.filter((part) => part !== '').join('\n');

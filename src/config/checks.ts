@@ -30,6 +30,7 @@ export function crossProblems(file: ConfigFile, document: YamlDocument): ConfigP
   environmentProblems(file, report);
   policySourceProblems(file, report);
   policies(file, report);
+  guards(file, report);
   regexes(file, report);
   inboundProblems(
     file.inbound,
@@ -195,6 +196,18 @@ function policies({ sources, outbound }: ConfigFile, report: Report): void {
       return;
     }
     proofs(sources[policy.inject.source]!, policy, ['outbound', i], report);
+  });
+}
+
+/** Without totals of its requests nobody could tell a fault from a rate of it. */
+function guards({ listen, outbound, envoy_admin: envoyAdmin }: ConfigFile, report: Report): void {
+  if (listen.check !== undefined || envoyAdmin !== undefined) return;
+  outbound.forEach(({ name, guard }, i) => {
+    if (guard === undefined) return;
+    report(
+      ['outbound', i, 'guard'],
+      `${name} is served by push alone, whose requests only Envoy counts: state envoy_admin, e.g. 127.0.0.1:15000, or listen.check`,
+    );
   });
 }
 

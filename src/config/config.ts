@@ -4,6 +4,7 @@ import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
 import type { BucketSize } from '../lib/token-bucket.ts';
 import type { InboundConfig } from './inbound/config.ts';
 import type { AuditConfig } from './schema-audit.ts';
+import type { GuardConfig } from './schema-guard.ts';
 import type { InjectConfig } from './schema-inject.ts';
 import type { ProofConfig } from './schema-proof.ts';
 import type { SharedCacheConfig } from './schema-shared-cache.ts';
@@ -21,6 +22,7 @@ import type { StaticConfig } from './source/static.ts';
 import type { SubjectHeaders, TokenExchangeConfig } from './source/token-exchange.ts';
 
 export type { AuditConfig } from './schema-audit.ts';
+export type { GuardConfig } from './schema-guard.ts';
 export type { HeaderInjection, InjectConfig } from './schema-inject.ts';
 export type { MessageSignatureConfig, ProofConfig } from './schema-proof.ts';
 export type { RedisConfig, SharedCacheConfig } from './schema-shared-cache.ts';
@@ -61,6 +63,8 @@ export interface Config {
   readonly accessLog: 'refusals' | 'full';
   /** undefined = no audit trail. */
   readonly audit: AuditConfig | undefined;
+  /** Admin interface of the Envoy beside it; undefined = not asked. */
+  readonly envoyAdmin: ListenAddress | undefined;
   /** Directory that this process may write, for what outlives it; undefined = nothing does. */
   readonly stateDir: string | undefined;
   /** undefined = memory only. */
@@ -163,6 +167,8 @@ export interface OutboundConfig {
   readonly neverStale: boolean;
   /** One bucket for all requests of the policy; undefined = no limit. */
   readonly rateLimit: BucketSize | undefined;
+  /** undefined = no version of it is watched. */
+  readonly guard: GuardConfig | undefined;
 }
 
 export interface HostPattern {

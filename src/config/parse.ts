@@ -102,6 +102,7 @@ function toConfig(file: ConfigFile, folder: string): Config {
     feedback: { responseHeaders: file.feedback.response_headers },
     accessLog: file.access_log,
     audit: file.audit && toAudit(file.audit, folder),
+    envoyAdmin: file.envoy_admin,
     stateDir: file.state_dir === undefined ? undefined : resolve(folder, file.state_dir),
     sharedCache: file.shared_cache && toSharedCache(file.shared_cache, (path) => resolve(folder, path)),
     tracing: file.tracing && { otlpEndpoint: file.tracing.otlp_endpoint, sample: file.tracing.sample },
@@ -174,6 +175,7 @@ function toOutbound(
         : undefined,
     neverStale: never_stale,
     rateLimit: policy.rate_limit,
+    guard: policy.guard,
   };
 }
 

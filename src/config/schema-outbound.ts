@@ -6,6 +6,7 @@ import { expandService, parseHostPattern } from './host-pattern.ts';
 import { refuse } from './invalid.ts';
 import { parsePathRegex, parsePathRule } from './path-rule.ts';
 import { outboundRateLimit } from './rate-limit.ts';
+import { guard } from './schema-guard.ts';
 import { inject } from './schema-inject.ts';
 import { sign, upstreamUrl } from './schema-proof.ts';
 import { environment, nameText, parsed } from './schema-values.ts';
@@ -128,6 +129,7 @@ export const outbound = z
         'Without a credential: deny answers 503 with a reason, pass lets the request go on without the app’s own header. Default deny.',
       ),
     rate_limit: outboundRateLimit,
+    guard,
     never_stale: z
       .boolean()
       .default(false)

@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { parseHeaderName } from './header.ts';
 import { inbound } from './inbound/schema.ts';
 import { audit } from './schema-audit.ts';
+import { envoyAdmin } from './schema-guard.ts';
 import { admin, check, health, xds } from './schema-listen.ts';
 import { outbound } from './schema-outbound.ts';
 import { sharedCache } from './schema-shared-cache.ts';
@@ -123,6 +124,7 @@ export const configFile = z
         'What Envoy tells: refusals, which heal; full: also every request, in batches, for metrics of rate, errors, duration and rate limits. Default refusals.',
       ),
     audit: audit.optional(),
+    envoy_admin: envoyAdmin,
     state_dir: filePath
       .optional()
       .describe(

@@ -51,6 +51,8 @@ export interface ChangeableStore extends CredentialStore {
    * source that has the same name since.
    */
   inForce(): SourcesInForce;
+  /** Whether requests find one now; true also for a source of subjects, whose come with the requests. */
+  hasCredential(source: string): boolean;
 }
 
 /** What still waits for a fetch of a source that was replaced gets its answer. */
@@ -174,6 +176,12 @@ export function createCredentialStore(deps: StoreDeps): ChangeableStore {
     inForce() {
       const now = renewals;
       return asked((source) => of(source, now));
+    },
+    hasCredential(source) {
+      const renewal = renewals.get(source);
+      return (
+        renewal !== undefined && (renewal.status().subjects !== undefined || renewal.peek() !== undefined)
+      );
     },
     subscribe,
     missing: () => required.filter((name) => !of(name).hadOne),

@@ -231,7 +231,7 @@ export function createDecision(deps: DecisionDeps): Decision {
   }
 
   function record(policy: Policy, credential: Credential, request: Asked): void {
-    if (policy.healOn !== 'off' && request.requestId !== '') {
+    if (policy.remembered && request.requestId !== '') {
       carried.record(
         request.requestId,
         request.host,

@@ -110,6 +110,13 @@ const REQUESTS: readonly Alert[] = [
       '{{ $value | humanizePercentage }} of the requests of policy {{ $labels.policy }} find no credential.',
   },
   {
+    alert: 'BearerdGuardAlarm',
+    expr: 'bearerd_guard_alarm == 1',
+    severity: 'critical',
+    summary:
+      'The new version of policy {{ $labels.policy }} makes requests fail ({{ $labels.outcome }}): the rollout is to be stopped.',
+  },
+  {
     // What callers do wrong is no fault of ours: only what cannot be decided counts against the 99.9 %.
     alert: 'BearerdInboundUnavailable',
     expr: `${inboundShare('keys_unavailable|revocation_unknown')} > 0.001`,

@@ -1,5 +1,6 @@
 // Outbound configuration to the table that Checks read. First match in file order wins; see route-table.ts.
 import type { Config, OutboundConfig } from '../config/config.ts';
+import type { Instead } from './guard/versions.ts';
 import { coversHost } from './host-index.ts';
 import { compileInjection } from './injection.ts';
 import type { Policy, PolicyTable } from './policy.ts';
@@ -7,13 +8,17 @@ import { compileRollout } from './rollout.ts';
 import { createRouteTable } from './route-table.ts';
 import { namesOf, readHeaders } from './subject-headers.ts';
 
-/** `pod` tells this process from others, for policies that are in force for a share of the pods. */
+/**
+ * `pod` tells this process from others, for policies that are in force for a share of the pods. `insteads`: of the guard, by
+ * policy.
+ */
 export function compilePolicies(
   config: Pick<Config, 'outbound' | 'unmatched' | 'ambiguousPath' | 'tracing'>,
   pod = '',
+  insteads: ReadonlyMap<string, Instead> = new Map(),
 ): PolicyTable {
   const { unmatched, ambiguousPath } = config;
-  const policies = config.outbound.map((outbound, index) => compilePolicy(outbound, index, pod));
+  const policies = config.outbound.map((outbound, index) => compilePolicy(outbound, index, pod, insteads));
   const names = new Map(policies.map((policy) => [policy.name, policy]));
   const routes = createRouteTable(
     // One that is off is as if it were not there, but for its place in the file and its name in a route's mark.
@@ -37,7 +42,12 @@ export function compilePolicies(
   };
 }
 
-function compilePolicy(outbound: OutboundConfig, index: number, pod: string): Policy {
+function compilePolicy(
+  outbound: OutboundConfig,
+  index: number,
+  pod: string,
+  insteads: ReadonlyMap<string, Instead>,
+): Policy {
   const { name, inject, subject, proof, onFailure, rateLimit, healOn } = outbound;
   const injection = compileInjection(inject);
   const removes = namesOf(subject).filter((one) => !injection.headers.some((header) => header.name === one));
@@ -52,6 +62,8 @@ function compilePolicy(outbound: OutboundConfig, index: number, pod: string): Po
     onFailure,
     rateLimit,
     healOn,
+    remembered: healOn !== 'off' || outbound.guard !== undefined,
+    instead: insteads.get(name)?.given.inject.source,
     rollout: compileRollout(name, outbound.rollout, pod),
   };
 }

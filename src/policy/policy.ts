@@ -22,6 +22,10 @@ export interface Policy {
   readonly onFailure: 'deny' | 'pass';
   readonly rateLimit: BucketSize | undefined;
   readonly healOn: HealOn;
+  /** Whether it is kept for a minute which request carried its credential: for refusals, and for the guard. */
+  readonly remembered: boolean;
+  /** Name of the source that Envoy's configuration has for it, where the guard put another in its place. */
+  readonly instead: string | undefined;
   /** undefined = in force for every request. */
   readonly rollout: Rollout | undefined;
 }

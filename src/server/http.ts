@@ -15,6 +15,8 @@ export interface HealthDeps {
   readonly missing: () => readonly string[];
   /** What the start itself waits for; empty = started. */
   readonly starting: () => readonly string[];
+  /** What people should know beside it, a line each. Default: nothing. */
+  readonly notes?: () => readonly string[];
   /** The text exposition. */
   readonly metrics: () => Promise<string>;
   /** Public keys for those who verify what this process signs; undefined = it signs nothing now. Default: it never does. */
@@ -53,7 +55,13 @@ export function createHealthServer(address: TcpAddress, deps: HealthDeps): HttpS
   return createPagesServer('health', address, deps.observer, [
     ['/livez', () => ({ body: 'ok\n' })],
     ['/startupz', () => unless('not started', deps.starting())],
-    ['/readyz', () => unless('not ready', deps.missing())],
+    [
+      '/readyz',
+      () => {
+        const { body, ...page } = unless('not ready', deps.missing());
+        return { ...page, body: [body, ...(deps.notes?.() ?? []).map((note) => `${note}\n`)].join('') };
+      },
+    ],
     [
       '/metrics',
       async () => ({ type: 'text/plain; version=0.0.4; charset=utf-8', body: await deps.metrics() }),

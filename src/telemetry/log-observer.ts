@@ -1,7 +1,7 @@
 // Turns events into log lines. Nothing of a warm request is logged; repeats are limited.
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from './logger.ts';
-import { type KeyNotice, nullObserver, type Observer } from './observer.ts';
+import { type GuardAlarm, type KeyNotice, nullObserver, type Observer } from './observer.ts';
 import { createRepeatLimit } from './repeat-limit.ts';
 
 const iso = (epochMs: number): string =>
@@ -24,6 +24,20 @@ const REFUSAL_TEXTS = {
 const SKEW_WARNING_MS = 5_000;
 /** With this much upstreams and providers begin to refuse what is valid. */
 const SKEW_ALARM_MS = 30_000;
+
+const GUARD_TEXTS: Readonly<Record<GuardAlarm, string>> = {
+  stepped_back:
+    'too many requests of a policy are refused or find no credential: its last good version injects in its place',
+  withdrawn:
+    'too many requests of a policy are refused or find no credential: it is in force for none of them, as before the share',
+  nothing_to_step_back_to:
+    'too many requests of a policy are refused or find no credential, and no version of it was good before: it stays in force',
+};
+
+const HINDRANCE_TEXTS = {
+  envoy_admin: 'the statistics of Envoy cannot be read: the guard does not see the push door (envoy_admin)',
+  state_dir: 'the state of the guard cannot be kept: it does not outlive a restart (state_dir)',
+};
 
 const NOTICE_TEXTS: Readonly<Record<KeyNotice, string>> = {
   expires_within_7_days: 'an API key ends within 7 days: activate its successor',
@@ -59,6 +73,18 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
     },
     configurationRefused(file, problems) {
       log.error({ file, problems }, 'the configuration was not taken over: the one before stays in force');
+    },
+    guardChanged(policy, alarm, detail) {
+      if (alarm === undefined) log.info({ policy, ...detail }, 'the alarm of the guard is over');
+      else log.error({ policy, alarm, ...detail }, GUARD_TEXTS[alarm]);
+    },
+    guardProven(policy, version) {
+      log.info({ policy, version }, 'a version of a policy ran without alarm: the guard steps back to it');
+    },
+    guardHindered(what, reason) {
+      const omitted = limit.admit(`guard:${what}`);
+      if (omitted === undefined) return;
+      log.warn({ reason, omitted }, HINDRANCE_TEXTS[what]);
     },
     refreshFailed(source, code, message, nextAttemptMs) {
       const omitted = limit.admit(`refresh:${source}:${code}`);

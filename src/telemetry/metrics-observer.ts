@@ -4,9 +4,10 @@ import type { Clock } from '../lib/clock.ts';
 import { createApiKeyMetrics } from './metrics/api-key-metrics.ts';
 import { createAuditMetrics } from './metrics/audit-metrics.ts';
 import { createCredentialMetrics } from './metrics/credential-metrics.ts';
-import { createDecisionMetrics } from './metrics/decision-metrics.ts';
+import { createDecisionMetrics, type RequestCounts } from './metrics/decision-metrics.ts';
 import { createEndpointMetrics } from './metrics/endpoint-metrics.ts';
 import { createFeedbackMetrics } from './metrics/feedback-metrics.ts';
+import { createGuardMetrics } from './metrics/guard-metrics.ts';
 import { createInboundMetrics } from './metrics/inbound-metrics.ts';
 import { createProcessMetrics } from './metrics/process-metrics.ts';
 import { createPushMetrics } from './metrics/push-metrics.ts';
@@ -16,6 +17,7 @@ import { nullObserver, type Observer } from './observer.ts';
 
 export interface Metrics {
   readonly observer: Observer;
+  requestsOf(policy: string): RequestCounts;
   /** The text exposition. */
   render(): Promise<string>;
   /** Every metric, also those without a sample yet. */
@@ -32,14 +34,16 @@ export interface MetricDescription {
 export function createMetrics(clock: Clock): Metrics {
   const registry = new Registry();
   const registers = [registry];
+  const { requestsOf, ...decisions } = createDecisionMetrics(registers);
   const observer: Observer = {
     ...nullObserver,
-    ...createDecisionMetrics(registers),
+    ...decisions,
     ...createCredentialMetrics(registers, clock),
     ...createApiKeyMetrics(registers, clock),
     ...createEndpointMetrics(registers),
     ...createFeedbackMetrics(registers),
     ...createRequestMetrics(registers),
+    ...createGuardMetrics(registers),
     ...createPushMetrics(registers),
     ...createInboundMetrics(registers, clock),
     ...createSharedCacheMetrics(registers),
@@ -55,5 +59,5 @@ export function createMetrics(clock: Clock): Metrics {
     return known.map(({ name, type, help, labelNames }) => ({ name, type, help, labels: labelNames }));
   }
 
-  return { observer, render: () => registry.metrics(), list };
+  return { observer, requestsOf, render: () => registry.metrics(), list };
 }

@@ -62,6 +62,23 @@ export type SharedCacheFault =
   | 'read_only' // a replica by now
   | 'refused'; // an error reply: a missing right, a foreign type
 
+export type GuardAlarm =
+  | 'stepped_back' // the good version is in force in its place
+  | 'withdrawn' // a share, with no good version before it: it is in force for none
+  | 'nothing_to_step_back_to'; // it stays in force
+
+/** Versions by the first digits of their hashes; rates in percent of requests. */
+export interface GuardDetail {
+  readonly version: string;
+  readonly good?: string | undefined;
+  readonly enforced?: number | undefined;
+  /** undefined: too few requests to compare with. */
+  readonly withheld?: number | undefined;
+  readonly requests?: number | undefined;
+  /** Why the push door goes on as it is: what would have to change in Envoy's configuration. */
+  readonly manifest?: string | undefined;
+}
+
 export type FeedbackDoor = 'push' | 'check' | 'attempt';
 
 /** How a request ended for the app. Closed: it is a metric label. */
@@ -183,6 +200,12 @@ export interface Observer {
   /** By the upstream's headers of one response; undefined = it did not say. */
   rateLimitSeen(policy: string, limit: number | undefined, remaining: number | undefined): void;
   refreshForced(source: string, outcome: ForcedRefresh): void;
+  /** What the guard did about a version of a policy; undefined = the alarm is over. */
+  guardChanged(policy: string, alarm: GuardAlarm | undefined, detail: GuardDetail): void;
+  /** A version of a policy ran long enough without alarm. */
+  guardProven(policy: string, version: string): void;
+  /** What the guard works with cannot be had: Envoy's statistics, or the folder that keeps its state. */
+  guardHindered(what: 'envoy_admin' | 'state_dir', reason: string): void;
   secretSubscribed(secretName: string, known: boolean): void;
   secretUnsubscribed(secretName: string, known: boolean): void;
   secretAcknowledged(secretName: string, version: string): void;
@@ -251,6 +274,9 @@ export const nullObserver: Observer = {
   requestEnded: nothing,
   rateLimitSeen: nothing,
   refreshForced: nothing,
+  guardChanged: nothing,
+  guardProven: nothing,
+  guardHindered: nothing,
   secretSubscribed: nothing,
   secretUnsubscribed: nothing,
   secretAcknowledged: nothing,

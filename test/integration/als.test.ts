@@ -68,6 +68,7 @@ describe('AccessLogService', () => {
           },
           attempted: { find: () => undefined },
           outcomes: createAttemptOutcomes(systemClock),
+          refusals: { refused: () => {}, refusedOn: () => {} },
           nonces: createNonces(),
           observer: recorded.observer,
           clock: systemClock,

@@ -36,6 +36,8 @@ export function fakePolicies(wishes: readonly PolicyWish[]): PolicyTable {
       rateLimit: undefined,
       rollout: undefined,
       healOn: wish.healOn ?? '401',
+      remembered: wish.healOn !== 'off',
+      instead: undefined,
     };
     return { wish, policy };
   });

@@ -25,6 +25,7 @@ export interface PolicySketch {
   readonly onFailure?: OutboundConfig['onFailure'];
   readonly neverStale?: boolean;
   readonly rateLimit?: OutboundConfig['rateLimit'];
+  readonly guard?: OutboundConfig['guard'];
   readonly proof?: OutboundConfig['proof'];
 }
 
@@ -47,6 +48,7 @@ export function outbound(sketch: PolicySketch): OutboundConfig {
     proof: sketch.proof,
     neverStale: sketch.neverStale ?? false,
     rateLimit: sketch.rateLimit,
+    guard: sketch.guard,
   };
 }
 
@@ -85,6 +87,7 @@ export function configOf(
     },
     feedback: { responseHeaders: ['www-authenticate', 'retry-after'] },
     audit: undefined,
+    envoyAdmin: undefined,
     stateDir: undefined,
     sharedCache: undefined,
     log: { level: 'info' },

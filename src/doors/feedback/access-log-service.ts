@@ -23,6 +23,7 @@ import {
   parsePushAttempt,
   type RefusedAttempt,
 } from './refused-attempt.ts';
+import { policyOf, type RefusalCount, refusedShare } from './refused-share.ts';
 import { requestKey } from './request-key.ts';
 import { countRequest } from './request-log.ts';
 
@@ -36,6 +37,7 @@ export interface AccessLogServiceDeps {
   readonly attempted: Carried;
   readonly outcomes: AttemptOutcomes;
   readonly nonces: Nonces;
+  readonly refusals: RefusalCount;
   readonly observer: Observer;
   readonly clock: Clock;
   /** undefined = no spans. */
@@ -101,6 +103,8 @@ function processEntry(door: FeedbackDoor, entry: HTTPAccessLogEntry, deps: Acces
     observer.refusalSeen(door, '', 'malformed');
     return;
   }
+  if (door === 'check') countRefusal(attempt, carried, deps);
+  else countPushed(attempt, deps);
   const judgement =
     door === 'push'
       ? judgePush(attempt, policies, acknowledgements)
@@ -118,6 +122,7 @@ function processAttempt(entry: HTTPAccessLogEntry, deps: AccessLogServiceDeps): 
   }
   const { outcome, source, objection } = judgeAttempt(attempt, policies);
   learnNonce(attempt, deps);
+  if (attempt.result === 'refused') countRefusal(attempt, attempted, deps);
   if (attempt.result === 'answered') return;
   outcomes.tell({ ...attempt, host: attempt.authority }, outcome);
   if (objection !== undefined) observer.refusalSeen('attempt', source, objection);
@@ -128,12 +133,32 @@ function processAttempt(entry: HTTPAccessLogEntry, deps: AccessLogServiceDeps): 
   }
 }
 
+function countRefusal(
+  attempt: RefusedAttempt,
+  ring: Carried,
+  { policies, refusals, clock }: AccessLogServiceDeps,
+): void {
+  const found = refusedShare(attempt, policies, ring, clock.monotonic());
+  if (found === undefined) return;
+  refusals.refused(found.policy.name, found.share, found.path, attempt.startedAt);
+}
+
+function countPushed(attempt: RefusedAttempt, { policies, refusals }: AccessLogServiceDeps): void {
+  const policy = policyOf(attempt, attempt.path, policies);
+  if (policy !== undefined) refusals.refusedOn(policy.name, attempt.path);
+}
+
 /** Before the next attempt hears of this one: its proof needs the nonce. */
 function learnNonce(attempt: FailedAttempt, { policies, nonces }: AccessLogServiceDeps): void {
   if (attempt.dpopNonce === undefined) return;
   const { authority, method, path, scheme } = attempt;
   const policy = policies.match(authority, method, path, scheme);
-  if (policy === undefined || policy === 'ambiguous_path' || policy.source !== attempt.source) return;
+  if (
+    policy === undefined ||
+    policy === 'ambiguous_path' ||
+    (policy.instead ?? policy.source) !== attempt.source
+  )
+    return;
   if (policy.proof?.dpop) nonces.learn(policy.proof.upstreamUrl, attempt.dpopNonce);
 }
 

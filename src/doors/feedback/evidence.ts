@@ -31,7 +31,7 @@ export function judgePush(
   policies: PolicyTable,
   acknowledgements: Acknowledgements,
 ): Judgement {
-  const { source } = attempt;
+  const source = sourceOf(attempt, policies);
   // A label of metrics must be one of ours.
   if (source === undefined || !policies.policies.some((p) => p.source === source)) {
     return { verdict: 'malformed', source: '' };
@@ -72,7 +72,7 @@ export function judgeAttempt(
   attempt: FailedAttempt,
   policies: PolicyTable,
 ): { readonly outcome: Outcome; readonly source: string; readonly objection: RefusalVerdict | undefined } {
-  const { source } = attempt;
+  const source = sourceOf(attempt, policies);
   if (source === undefined || !policies.policies.some((p) => p.source === source)) {
     return { outcome: 'failed', source: '', objection: 'malformed' };
   }
@@ -83,6 +83,12 @@ export function judgeAttempt(
   }
   const objection = objectionOf(policy, attempt);
   return { outcome: objection === undefined ? 'refused' : 'failed', source, objection };
+}
+
+/** Envoy's configuration names the source of before where the guard put another in its place. */
+function sourceOf({ source, policy }: RefusedAttempt, policies: PolicyTable): string | undefined {
+  const named = policy === undefined ? undefined : policies.byName(policy);
+  return named?.instead !== undefined && named.instead === source ? named.source : source;
 }
 
 /** The policy that covers the request, if it injects this source. */

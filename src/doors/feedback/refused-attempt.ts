@@ -22,6 +22,8 @@ export interface RefusedAttempt {
   readonly wwwAuthenticate: string | undefined;
   /** The cluster's own word on whose credential it carries; push only. */
   readonly source: string | undefined;
+  /** Likewise, on whose policy. */
+  readonly policy: string | undefined;
 }
 
 /** Of the attempt door, whose log has every attempt that may be followed by another. */
@@ -98,6 +100,7 @@ function read(entry: HTTPAccessLogEntry, type: AccessLogType): ParsedAttempt {
     originalPath: request.originalPath,
     wwwAuthenticate: response?.responseHeaders.get('www-authenticate'),
     source: common.customTags.get('bearerd.source'),
+    policy: common.customTags.get('bearerd.policy'),
   };
 }
 

@@ -33,6 +33,11 @@ export function pushRefusals(config: Config, policy: OutboundConfig): readonly s
       `${where}.mode.by cannot be served by push, where a share is of pods, each with all its requests; leave by out or use the check or attempt door until the policy is enforced`,
     );
   }
+  if (policy.guard !== undefined && config.envoyAdmin === undefined) {
+    reasons.push(
+      `${where}.guard cannot be served by push without envoy_admin, whose statistics alone tell how many requests there were; state it, or use the check or attempt door`,
+    );
+  }
   if (policy.neverStale) {
     reasons.push(
       `${where}.never_stale: true cannot be served by push, where Envoy keeps the last credential while bearerd is away; use the check door`,

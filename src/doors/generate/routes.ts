@@ -174,7 +174,7 @@ function add(context: Context, cluster: UpstreamCluster): string {
   return cluster.name;
 }
 
-function clusterName(owner: string, endpoint: PlannedEndpoint): string {
+export function clusterName(owner: string, endpoint: PlannedEndpoint): string {
   const host = endpoint.host.replace('*', 'any');
   return `${owner}.${host}${endpoint.port === undefined ? '' : `.${endpoint.port}`}`;
 }

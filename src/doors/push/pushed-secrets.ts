@@ -40,8 +40,11 @@ export interface Acknowledgements {
 export interface PushedSecrets extends Acknowledgements {
   /** `changed` is called after each change of `current()`, never during this call. */
   subscribe(name: string, sources: ReadonlySet<string> | undefined, changed: () => void): Subscription;
-  /** Serves the names of these policies from now on; what none of them names becomes empty. */
-  usePolicies(policies: PolicyTable): void;
+  /**
+   * Serves the names of these policies from now on, and `swapped` ones with another content than their own; what nothing
+   * names becomes empty.
+   */
+  usePolicies(policies: Pick<PolicyTable, 'policies'>, swapped?: ReadonlyMap<string, MadeOf>): void;
   /** Stops following the store. */
   close(): void;
 }
@@ -61,14 +64,16 @@ interface Follower {
 }
 
 /** What a secret is made of: a credential, or whether this pod is in a policy's share. */
-type Made =
-  | { readonly source: string; readonly header: InjectedHeader }
-  | { readonly source: string; readonly share: 'in' | '' };
+export type MadeOf = {
+  readonly source: string;
+  /** The source by whose name listeners allow it. */
+  readonly allowedAs: string;
+} & ({ readonly header: InjectedHeader } | { readonly share: 'in' | '' });
 
 interface Entry {
   readonly name: string;
   /** undefined = no policy names it (any more). */
-  made: Made | undefined;
+  made: MadeOf | undefined;
   current: PushedSecret;
   readonly followers: Set<Follower>;
   unfollowStore: () => void;
@@ -102,7 +107,7 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
     return entry;
   }
 
-  function follow(entry: Entry, made: Made | undefined): void {
+  function follow(entry: Entry, made: MadeOf | undefined): void {
     entry.made = made;
     entry.unfollowStore();
     entry.unfollowStore = () => {};
@@ -112,9 +117,11 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
       return;
     }
     const { source, header } = made;
-    publish(entry, '', undefined);
+    // The store tells at once what there is: never empty in between.
+    let first = true;
     entry.unfollowStore = store.subscribe(source, (credential: Credential | undefined) => {
-      if (credential?.generation === entry.current.generation) return;
+      if (!first && credential?.generation === entry.current.generation) return;
+      first = false;
       const value = credential === undefined ? '' : header.valueOf(credential.value.reveal());
       publish(entry, value, credential?.generation);
     });
@@ -173,13 +180,14 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
       }
       return since;
     },
-    usePolicies(next) {
-      madeOf = servedSecrets(next);
+    usePolicies(next, swapped = new Map()) {
+      madeOf = new Map([...servedSecrets(next), ...swapped]);
       for (const entry of entries.values()) {
         const made = madeOf.get(entry.name);
         // The name stands for source and form, so one that goes on goes on with the same credential.
         if (made === undefined && entry.made !== undefined) end(entry);
-        else if (entry.made === undefined || !isSameShare(entry.made, made)) follow(entry, made);
+        else if (entry.made === undefined || made === undefined || !isSame(entry.made, made))
+          follow(entry, made);
         else entry.made = made;
       }
     },
@@ -190,26 +198,31 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
   };
 }
 
-function isServed(made: Made | undefined, { sources }: Follower): boolean {
-  return made !== undefined && (sources === undefined || sources.has(made.source));
+function isServed(made: MadeOf | undefined, { sources }: Follower): boolean {
+  return made !== undefined && (sources === undefined || sources.has(made.allowedAs));
 }
 
-function isSameShare(before: Made, next: Made | undefined): boolean {
-  return !('share' in before) || (next !== undefined && 'share' in next && next.share === before.share);
+function isSame(a: MadeOf, b: MadeOf): boolean {
+  if ('share' in a) return 'share' in b && a.share === b.share;
+  return !('share' in b) && a.source === b.source && a.header.secretName === b.header.secretName;
 }
 
 /**
  * Headers that share a name share source and form, so any stands for all. A subject's credential is no secret of Envoy's:
  * it would go on everybody's requests.
  */
-function servedSecrets({ policies }: PolicyTable): ReadonlyMap<string, Made> {
+function servedSecrets({ policies }: Pick<PolicyTable, 'policies'>): ReadonlyMap<string, MadeOf> {
   return new Map(
     policies
       // One that needs a proof is worth nothing without it.
       .filter(({ subject, proof }) => subject === undefined && proof === undefined)
-      .flatMap(({ name, source, injection, rollout }): [string, Made][] => [
-        [shareSecretName(name), { source, share: rollout?.withheld(undefined) === undefined ? 'in' : '' }],
-        ...injection.headers.map((header): [string, Made] => [header.secretName, { source, header }]),
-      ]),
+      .flatMap(({ name, source, injection, rollout }): [string, MadeOf][] => {
+        const of = { source, allowedAs: source };
+        const share = rollout?.withheld(undefined) === undefined ? 'in' : '';
+        return [
+          [shareSecretName(name), { ...of, share }],
+          ...injection.headers.map((header): [string, MadeOf] => [header.secretName, { ...of, header }]),
+        ];
+      }),
   );
 }

@@ -83,6 +83,9 @@ export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver 
           limited('renewed_before_time', `forced:${source}:${outcome}`, { source, outcome });
         }
       },
+      guardChanged(policy, alarm, { version, good }) {
+        log.record('guard', { policy, alarm, version, good });
+      },
       secretRejected(secretName, version) {
         limited('secret_rejected', `nack:${secretName}`, { secret: secretName, version });
       },

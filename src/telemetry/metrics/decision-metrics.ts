@@ -5,7 +5,36 @@ import type { CheckDecision, CheckReason, Observer } from '../observer.ts';
 
 type Events = Pick<Observer, 'injectionCount' | 'checkDecided' | 'attemptInjectionCount' | 'attemptDecided'>;
 
-export function createDecisionMetrics(registers: Registry[]): Events {
+/** Of one policy, through the check and the attempt door. */
+export interface RequestCounts {
+  /** For which it is in force: with its credential, or without one for want of it. */
+  readonly enforced: number;
+  /** Of these, for want of it. */
+  readonly missing: number;
+  /** Left as they were: shadow, or not in the share. */
+  readonly withheld: number;
+}
+
+export interface DecisionMetrics extends Events {
+  requestsOf(policy: string): RequestCounts;
+}
+
+/** Whatever is wrong with the request itself is not among them. */
+const MISSING: ReadonlySet<CheckReason> = new Set([
+  'source_timeout',
+  'source_unavailable',
+  'source_rejected',
+  'source_invalid_response',
+  'secret_unreadable',
+  'store_unavailable',
+  'login_required',
+  'credential_pending',
+  'credential_expired',
+  'proof_unavailable',
+  'passed_without',
+] satisfies CheckReason[]);
+
+export function createDecisionMetrics(registers: Registry[]): DecisionMetrics {
   const checks = decisionCounts(
     registers,
     'bearerd_checks_total',
@@ -17,13 +46,23 @@ export function createDecisionMetrics(registers: Registry[]): Events {
     'Attempts answered, by policy, decision and reason. policy is empty where none matched.',
   );
   return {
-    injectionCount: (policy) => checks(policy, 'inject', 'injected'),
+    injectionCount: (policy) => checks.count(policy, 'inject', 'injected'),
     checkDecided(policy, decision, reason) {
-      checks(policy ?? '', decision, reason).count++;
+      checks.count(policy ?? '', decision, reason).count++;
     },
-    attemptInjectionCount: (policy) => attempts(policy, 'inject', 'injected'),
+    attemptInjectionCount: (policy) => attempts.count(policy, 'inject', 'injected'),
     attemptDecided(policy, decision, reason) {
-      attempts(policy ?? '', decision, reason).count++;
+      attempts.count(policy ?? '', decision, reason).count++;
+    },
+    requestsOf(policy) {
+      const sum = { enforced: 0, missing: 0, withheld: 0 };
+      for (const [reason, { count }] of [...checks.of(policy), ...attempts.of(policy)]) {
+        const missing = MISSING.has(reason);
+        if (missing || reason === 'injected') sum.enforced += count;
+        if (missing) sum.missing += count;
+        if (reason === 'shadow' || reason === 'not_in_percent') sum.withheld += count;
+      }
+      return sum;
     },
   };
 }
@@ -33,9 +72,12 @@ interface DecisionCount {
   count: number;
 }
 
-type CountOf = (policy: string, decision: CheckDecision, reason: CheckReason) => DecisionCount;
+interface DecisionCounts {
+  count(policy: string, decision: CheckDecision, reason: CheckReason): DecisionCount;
+  of(policy: string): Iterable<readonly [CheckReason, DecisionCount]>;
+}
 
-function decisionCounts(registers: Registry[], name: string, help: string): CountOf {
+function decisionCounts(registers: Registry[], name: string, help: string): DecisionCounts {
   const byPolicy = new Map<string, Map<CheckReason, DecisionCount>>();
   new Counter({
     name,
@@ -49,11 +91,14 @@ function decisionCounts(registers: Registry[], name: string, help: string): Coun
       }
     },
   });
-  return (policy, decision, reason) => {
-    const reasons = byPolicy.get(policy) ?? new Map<CheckReason, DecisionCount>();
-    byPolicy.set(policy, reasons);
-    const count = reasons.get(reason) ?? { decision, count: 0 };
-    reasons.set(reason, count);
-    return count;
+  return {
+    count(policy, decision, reason) {
+      const reasons = byPolicy.get(policy) ?? new Map<CheckReason, DecisionCount>();
+      byPolicy.set(policy, reasons);
+      const count = reasons.get(reason) ?? { decision, count: 0 };
+      reasons.set(reason, count);
+      return count;
+    },
+    of: (policy) => byPolicy.get(policy) ?? [],
   };
 }

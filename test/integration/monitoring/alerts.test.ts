@@ -72,6 +72,10 @@ const CASES: readonly Case[] = [
     series: { [refreshes('ok')]: '0+9x20', [refreshes('source_timeout')]: '0+1x20' },
   },
   { fires: [], series: { [refreshes('ok')]: '0+99x20', [refreshes('source_timeout')]: '0+1x20' } },
+  {
+    fires: ['BearerdGuardAlarm'],
+    series: { 'bearerd_guard_alarm{policy="orders",outcome="stepped_back"}': '_x10 1x10' },
+  },
   { fires: ['BearerdLoginRequired'], series: { 'bearerd_login_required{source="person"}': '0x15 1x5' } },
   {
     fires: ['BearerdRefreshTokenEnding'],

@@ -1,0 +1,248 @@
+// Looks once a second at the policies that have a guard, and asks for other versions of them to be put in force. What is
+// judged and how is in policy/guard/; here are the totals, the time and the memory.
+import type { Config, SourceConfig } from '../config/config.ts';
+import type { RefusalCount } from '../doors/feedback/refused-share.ts';
+import type { PushedRequests } from '../doors/push/envoy-statistics.ts';
+import type { Clock, Timer } from '../lib/clock.ts';
+import { createGuard, type Guard, type Rates, type Totals } from '../policy/guard/guard.ts';
+import {
+  type Alarm,
+  alarmOf,
+  isUnderWay,
+  nextStates,
+  type PolicyState,
+  type PolicyStates,
+} from '../policy/guard/versions.ts';
+import type { RequestCounts } from '../telemetry/metrics/decision-metrics.ts';
+import type { Observer } from '../telemetry/observer.ts';
+import { createEnvoyRequests } from './envoy-requests.ts';
+import { guardStateText, writeGuardState } from './guard-state.ts';
+
+export interface RolloutGuardDeps {
+  readonly clock: Clock;
+  readonly observer: Observer;
+  readonly config: Pick<Config, 'envoyAdmin' | 'stateDir'>;
+  /** As they were when this process before ended. */
+  readonly remembered: PolicyStates;
+  readonly requestsOf: (policy: string) => RequestCounts;
+  /** Whether a source that is in force has a credential now. */
+  readonly canInject: (source: SourceConfig) => boolean;
+  /** Whether all requests of the policy in this process are outside its share: Envoy's own statistics do not tell. */
+  readonly isPodWithheld: (policy: string) => boolean;
+  /** Puts in force what `make` says once its turn comes, among other changes. */
+  readonly rearrange: (make: () => PolicyStates) => Promise<void>;
+}
+
+export interface RolloutGuard extends RefusalCount {
+  /** What another configuration makes of what is known. */
+  next(config: Config): PolicyStates;
+  /** These are in force now. `manifests`: policies that push cannot step back, with why. */
+  use(config: Config, states: PolicyStates, manifests: ReadonlyMap<string, string>): void;
+  start(): void;
+  stop(): Promise<void>;
+  /** For people: policies in alarm; empty = none. */
+  notes(): readonly string[];
+  status(): readonly object[];
+}
+
+const LOOK_EVERY_MS = 1_000;
+
+interface Watch {
+  readonly guard: Guard;
+  readonly version: string;
+  /** Epoch ms: what a request that began before it was answered says nothing of this version. */
+  readonly since: number;
+  rates: Rates | undefined;
+}
+
+export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
+  const { clock, observer, requestsOf, canInject, isPodWithheld, rearrange, remembered } = deps;
+  const { envoyAdmin, stateDir } = deps.config;
+  const envoy = envoyAdmin && createEnvoyRequests(envoyAdmin, observer);
+  const refusals = new Map<string, { enforced: number; withheld: number }>();
+  const watches = new Map<string, Watch>();
+  let config: Config | undefined;
+  let states = remembered;
+  let manifests: ReadonlyMap<string, string> = new Map();
+  let pushed: ReadonlyMap<string, PushedRequests> = new Map();
+  let timer: Timer | undefined;
+  let written = '';
+  let writing = Promise.resolve();
+
+  function totalsOf(policy: string): Totals {
+    const { enforced, missing, withheld } = requestsOf(policy);
+    const refused = refusals.get(policy) ?? { enforced: 0, withheld: 0 };
+    const push = pushed.get(policy) ?? { enforced: 0, missing: 0, refused: 0 };
+    // Whose request names a subject without a token is told so: that is no fault of the version.
+    const ours = states.get(policy)?.current.outbound.subject === undefined ? missing : 0;
+    const own = { enforced: enforced - missing + ours, missing: ours, refused: refused.enforced };
+    if (isPodWithheld(policy)) {
+      return {
+        ...own,
+        withheld: withheld + push.enforced,
+        withheldRefused: refused.withheld + push.refused,
+      };
+    }
+    return {
+      enforced: own.enforced + push.enforced,
+      missing: own.missing + push.missing,
+      refused: own.refused + push.refused,
+      withheld,
+      withheldRefused: refused.withheld,
+    };
+  }
+
+  async function look(): Promise<void> {
+    if (watches.size === 0) return envoy?.pause();
+    if (envoy !== undefined) pushed = await envoy.read(config!);
+    const now = clock.monotonic();
+    for (const [policy, watch] of watches) {
+      const state = states.get(policy)!;
+      watch.rates = watch.guard.look(totalsOf(policy), now);
+      if (watch.rates !== undefined) await alarmed(policy, state, watch.rates);
+      else if (state.alarm !== undefined) await put(policy, state, { alarm: undefined });
+      else if (!state.proven && watch.guard.isGood(now)) await put(policy, state, { proven: true });
+    }
+  }
+
+  async function alarmed(policy: string, state: PolicyState, rates: Rates): Promise<void> {
+    const alarm = alarmOf(state, config!, canInject);
+    if (alarm !== state.alarm) await put(policy, state, { alarm }, rates);
+  }
+
+  async function put(
+    policy: string,
+    { current }: PolicyState,
+    change: { readonly proven?: true; readonly alarm?: Alarm | undefined },
+    rates?: Rates,
+  ): Promise<void> {
+    let changed: PolicyState | undefined;
+    await rearrange(() => {
+      const state = states.get(policy);
+      // Another version has come while this waited for its turn.
+      changed = state?.current.hash === current.hash ? { ...state, ...change } : undefined;
+      return changed === undefined ? states : new Map(states).set(policy, changed);
+    });
+    if (changed !== undefined && states.get(policy) === changed) tell(policy, changed, change, rates);
+  }
+
+  function tell(
+    policy: string,
+    { current, good, alarm }: PolicyState,
+    change: { readonly proven?: true },
+    rates?: Rates,
+  ): void {
+    const version = shortOf(current.hash);
+    if (change.proven) return observer.guardProven(policy, version);
+    observer.guardChanged(policy, alarm, {
+      version,
+      good: good && shortOf(good.hash),
+      ...(rates && {
+        enforced: rounded(rates.enforced),
+        withheld: rates.withheld === undefined ? undefined : rounded(rates.withheld),
+        requests: rates.requests,
+      }),
+      manifest: manifests.get(policy),
+    });
+  }
+
+  function watch(policy: string, { current }: PolicyState): void {
+    if (watches.get(policy)?.version === current.hash) return;
+    watches.set(policy, {
+      guard: createGuard(current.outbound.guard!, totalsOf(policy), clock.monotonic()),
+      version: current.hash,
+      since: clock.now(),
+      rates: undefined,
+    });
+  }
+
+  function write(): void {
+    if (stateDir === undefined) return;
+    const text = guardStateText(states);
+    if (text === written) return;
+    written = text;
+    writing = writing
+      .then(() => writeGuardState(stateDir, text))
+      .catch((error: Error) => {
+        written = '';
+        observer.guardHindered('state_dir', error.message);
+      });
+  }
+
+  function everySecond(): void {
+    timer = clock.setTimer(() => {
+      void look()
+        .catch((error: unknown) => observer.unexpected('guard', error))
+        .then(() => timer && everySecond());
+    }, LOOK_EVERY_MS);
+  }
+
+  return {
+    next: (another) => nextStates(states, another),
+    use(inForce, next, push) {
+      const before = states;
+      config = inForce;
+      states = next;
+      manifests = push;
+      for (const [policy, state] of states) {
+        if (isUnderWay(state)) watch(policy, state);
+        else watches.delete(policy);
+      }
+      for (const policy of watches.keys()) if (!states.has(policy)) watches.delete(policy);
+      for (const [policy, { alarm, current }] of before) {
+        const now = states.get(policy);
+        // The alarm was of another version, or its policy is gone.
+        if (alarm !== undefined && now?.current.hash !== current.hash) {
+          observer.guardChanged(policy, undefined, { version: shortOf(now?.current.hash ?? '') });
+        }
+      }
+      write();
+    },
+    refused(policy, share, path, startedAt) {
+      const watched = watches.get(policy);
+      if (watched === undefined || startedAt < watched.since) return;
+      const counts = refusals.get(policy) ?? { enforced: 0, withheld: 0 };
+      refusals.set(policy, counts);
+      counts[share]++;
+      if (share === 'enforced') watched.guard.refusedOn(path);
+    },
+    refusedOn: (policy, path) => watches.get(policy)?.guard.refusedOn(path),
+    start() {
+      for (const [policy, state] of states) if (state.alarm !== undefined) tell(policy, state, {});
+      if (timer === undefined) everySecond();
+    },
+    async stop() {
+      timer?.cancel();
+      timer = undefined;
+      await writing;
+    },
+    notes: () =>
+      [...states].flatMap(([policy, { alarm }]) =>
+        alarm === undefined ? [] : [`guard: ${policy} ${NOTES[alarm]}`],
+      ),
+    status: () =>
+      [...states].map(([policy, { current, proven, good, alarm }]) => ({
+        policy,
+        version: shortOf(current.hash),
+        proven,
+        good: good && shortOf(good.hash),
+        watched: watches.has(policy),
+        alarm,
+        manifest: manifests.get(policy),
+      })),
+  };
+}
+
+const NOTES: Readonly<Record<Alarm, string>> = {
+  stepped_back: 'was stepped back to its last good version',
+  withdrawn: 'was withdrawn from its share',
+  nothing_to_step_back_to: 'makes requests fail, and there is no version to step back to',
+};
+
+function shortOf(hash: string): string {
+  return hash.slice(0, 12);
+}
+
+function rounded(percent: number): number {
+  return Math.round(percent * 10) / 10;
+}

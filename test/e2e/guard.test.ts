@@ -1,0 +1,106 @@
+// A new version of a policy injects what the upstream refuses: the guard steps back by itself, through real Envoy and each
+// door, stays there over a restart, and a version with another hash lifts it.
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createWorld, type GatedEnvoy, type World } from '../../demo/world.ts';
+import { load } from '../support/load.ts';
+import type { StartedProcess } from '../support/process.ts';
+
+const BOUND_MS = 10_000;
+const PER_SECOND = 40;
+
+interface GuardedWorld {
+  readonly world: World;
+  readonly gate: GatedEnvoy;
+  readonly bearerd: StartedProcess;
+  /** Replaces the configuration file. */
+  write(text: string): void;
+  readonly text: string;
+}
+
+async function guardedWorld(
+  t: TestContext,
+  door: 'check' | 'attempt' | 'push',
+  mode: string,
+): Promise<GuardedWorld> {
+  const world = await createWorld({
+    policy: `mode: ${mode}\n    guard: { requests: 20, good_after: 1s }`,
+    settings: 'state_dir: state\nenvoy_admin: 127.0.0.1:1',
+  });
+  t.after(() => world.stop());
+  const gate = await world.startEnvoy(door);
+  const admin = new URL(gate.envoy.adminUrl).host;
+  const text = readFileSync(world.configFile, 'utf8').replace('127.0.0.1:1\n', `${admin}\n`);
+  const write = (next: string) => writeFileSync(world.configFile, next);
+  write(text);
+  const bearerd = await world.startBearerd();
+  await world.ready();
+  return { world, gate, bearerd, write, text };
+}
+
+/** The same policy with a credential that the upstream does not take. */
+function refusedVersion(world: World, text: string): string {
+  writeFileSync(join(world.folder, 'wrong'), 'not-a-token', { mode: 0o600 });
+  return text.replace(
+    /^ {4}client_credentials:\n(?: {6}.*\n)+/m,
+    `    file: { path: ${world.folder}/wrong }\n`,
+  );
+}
+
+for (const door of ['check', 'attempt', 'push'] as const) {
+  test(`${door}: a version that draws 401 is stepped back within 10 s, over a restart, until another version comes`, async (t) => {
+    const { world, gate, bearerd, write, text } = await guardedWorld(t, door, 'enforce');
+    const send = async () => ({ ...(await gate.send('/v1/orders')), at: performance.now() });
+    await until(async () => (await send()).status === 200);
+    const sent: { status: number; at: number }[] = [];
+    let done = false;
+    const loading = (async () => {
+      while (!done) sent.push(...(await load(send, PER_SECOND, 1)));
+    })();
+    await bearerd.waitForOutput(/ran without alarm/);
+
+    const before = performance.now();
+    write(refusedVersion(world, text));
+    await bearerd.waitForOutput(/"alarm":"stepped_back"/);
+    const tookMs = performance.now() - before;
+    await sleep(1_500);
+    done = true;
+    await loading;
+    const refused = sent.filter(({ status }) => status === 401);
+    assert.ok(refused.length > 0, `${refused.length} requests were refused`);
+    const lasted = refused.at(-1)!.at - refused[0]!.at;
+    t.diagnostic(
+      `${door}: stepped back ${(tookMs / 1_000).toFixed(1)} s after the change; ${refused.length} refused in ${(lasted / 1_000).toFixed(1)} s`,
+    );
+    assert.ok(tookMs < BOUND_MS && lasted < BOUND_MS, `${tookMs} ms, ${lasted} ms`);
+    assert.ok(
+      sent.slice(-20).every(({ status }) => status === 200),
+      'healthy again',
+    );
+    assert.match(await world.readiness(), /^ok\nguard: orders was stepped back/);
+    assert.match(await world.metrics(), /bearerd_guard_alarm\{policy="orders",outcome="stepped_back"\} 1/);
+
+    await bearerd.stop();
+    await world.startBearerd();
+    await world.ready();
+    await until(async () => (await send()).status === 200);
+    assert.deepEqual(new Set((await load(send, PER_SECOND, 1)).map(({ status }) => status)), new Set([200]));
+    assert.match(await world.readiness(), /guard: orders was stepped back/);
+
+    write(text.replace('requests: 20', 'requests: 21'));
+    await until(async () => (await world.readiness()) === 'ok\n');
+    assert.deepEqual(new Set((await load(send, PER_SECOND, 1)).map(({ status }) => status)), new Set([200]));
+    assert.doesNotMatch(await world.metrics(), /bearerd_guard_alarm\{/);
+  });
+}
+
+async function until(done: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + 10_000;
+  while (!(await done())) {
+    assert.ok(performance.now() < end, 'within 10 s');
+    await sleep(50);
+  }
+}
