@@ -24,6 +24,8 @@ export interface IdentityProviderOptions {
   readonly clientSecret: string;
   readonly audience: string;
   readonly scope: string;
+  /** Default: a free one. */
+  readonly port?: number;
   /** Default 600. */
   readonly lifetimeSeconds?: number;
 }
@@ -51,7 +53,7 @@ export async function startIdentityProvider(options: IdentityProviderOptions): P
     return (next.address() as { port: number }).port;
   }
 
-  const port = await listen(0);
+  const port = await listen(options.port ?? 0);
   const issuer = `http://127.0.0.1:${port}`;
   const provider = new Provider(issuer, {
     clients: [
