@@ -98,6 +98,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     config.sharedCache &&
     (await import('../shared-cache/shared-cache.ts')).createSharedCache(config.sharedCache, {
       ...{ clock, env, observer, random },
+      forcedRefreshesPerHour: config.limits.forcedRefreshesPerHour,
     });
   const tracing =
     config.tracing &&

@@ -3,9 +3,14 @@
 import type { Clock } from '../lib/clock.ts';
 import { createRate, type Rate } from './rate.ts';
 
-const FIRST_IN_MS = 60_000;
-const REPEAT_BURST = 5;
-const REPEAT_EVERY_MS = 30_000;
+/** The first renewal in so long is bounded by the endpoint's limits only. */
+export const FIRST_IN_MS = 60_000;
+/** Repeats of one credential. */
+export const REPEAT_BURST = 5;
+export const REPEAT_EVERY_MS = 30_000;
+/** Repeats of one source a minute: a share of its live credentials, and never fewer than this. */
+export const OF_SOURCE = 1 / 5;
+export const LEAST_OF_SOURCE = 5;
 /** A new credential refused so soon was never good. */
 const REFUSED_AT_ONCE_MS = 2_000;
 const DIFFERENT_REQUESTS = 3;

@@ -15,7 +15,7 @@ import {
   PUSHED_EXPIRY_LOOK_MS,
 } from './numbers.ts';
 import { createMinuteRate } from './rate.ts';
-import { createRefusals } from './refusals.ts';
+import { createRefusals, LEAST_OF_SOURCE } from './refusals.ts';
 import { retryDelayMs } from './retry.ts';
 import { waitFor } from './wait.ts';
 
@@ -48,7 +48,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
   // One live credential, so max(5, a fifth of the live ones) a minute is five.
   const refusals = createRefusals(
     clock,
-    createMinuteRate(() => 5, clock),
+    createMinuteRate(() => LEAST_OF_SOURCE, clock),
     deps.endpointRate,
   );
   const listeners = new Set<CredentialListener>();

@@ -11,7 +11,7 @@ import { createIssuance, type IssuanceDeps, type Obtained, type Why } from './is
 import { isUsable, leftMs } from './lifetime.ts';
 import { honouredMs, PROBE_MS } from './numbers.ts';
 import { createMinuteRate, type Rate } from './rate.ts';
-import { createRefusals } from './refusals.ts';
+import { createRefusals, LEAST_OF_SOURCE, OF_SOURCE } from './refusals.ts';
 import type { Renewal } from './renewal.ts';
 import { createSubjectEntries, type SubjectCache, type SubjectEntry } from './subject-entries.ts';
 import { waitFor } from './wait.ts';
@@ -51,7 +51,7 @@ export function createSubjectRenewal(deps: SubjectRenewalDeps): Renewal {
   );
   const flights = new Map<string, Promise<Credential>>();
   const failures = createCache<Failure>({ bound: MAX_FAILURES, sizeOf: () => 1 });
-  const forcedRate = createMinuteRate(() => Math.max(5, entries.size / 5), clock);
+  const forcedRate = createMinuteRate(() => Math.max(LEAST_OF_SOURCE, entries.size * OF_SOURCE), clock);
   let background = 0;
   let lastFailure: CredentialError | undefined;
   let sweepTimer: Timer | undefined;

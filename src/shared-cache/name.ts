@@ -21,6 +21,9 @@ export interface EntryNames {
   readonly entry: string;
   readonly lease: string;
   readonly fences: string;
+  /** Hashes: of the credential, and of its source, which has one for each subject. */
+  readonly credential: string;
+  readonly source: string;
 }
 
 /** Keys of one entry. Throws TypeError for a subject's token without its subject. */
@@ -35,14 +38,20 @@ export function entryNames(
       `source ${source.name}: a token of one user is never shared without the user in its name`,
     );
   }
-  const base = baseName(tenant, JSON.stringify([identity, subject?.key ?? null]));
-  return { entry: `${base}:entry`, lease: `${base}:lease`, fences: `${base}:fences` };
+  const what = JSON.stringify([identity, subject?.key ?? null]);
+  const base = baseName(tenant, what);
+  return {
+    ...{ entry: `${base}:entry`, lease: `${base}:lease`, fences: `${base}:fences` },
+    ...{ credential: hashOf(what), source: hashOf(identity) },
+  };
 }
 
 /** One hash tag, so that all names with it are in one slot of a cluster. */
 export function baseName(tenant: string, what: string): string {
-  return `bearerd:${tenant}:{${hash('sha256', what, 'base64url')}}`;
+  return `bearerd:${tenant}:{${hashOf(what)}}`;
 }
+
+const hashOf = (what: string): string => hash('sha256', what, 'base64url');
 
 export type SecretHash = (ref: SecretRef) => Promise<string>;
 
@@ -72,11 +81,11 @@ export function createSecretHash(
  * secret as its hash: a rotated secret is another identity. Not by the sealing keys: while they are rotated, processes
  * with the old and the new ones still share. Rejects with CredentialError.
  */
-export async function identityOf(config: SourceConfig, hashOf: SecretHash): Promise<string> {
+export async function identityOf(config: SourceConfig, secretHash: SecretHash): Promise<string> {
   const covered = async (value: unknown): Promise<unknown> => {
     if (Array.isArray(value)) return Promise.all(value.map(covered));
     if (typeof value !== 'object' || value === null) return value ?? null;
-    if ('from' in value && REFERENCES.has(value.from)) return hashOf(value as SecretRef);
+    if ('from' in value && REFERENCES.has(value.from)) return secretHash(value as SecretRef);
     const entries = Object.entries(value).filter(([name]) => !LOCAL.has(name));
     return Promise.all(entries.sort().map(async ([name, inner]) => [name, await covered(inner)]));
   };

@@ -46,19 +46,6 @@ export const RELEASE = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`;
 
-/**
- * KEYS budget · ARGV burst, milliseconds for one more → 0 = taken, else milliseconds until there is one.
- * The generic cell rate algorithm: one number, no counter that must be reset.
- */
-export const SPEND = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local due = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
-local early = due - now - (ARGV[1] - 1) * ARGV[2]
-if early > 0 then return math.ceil(early) end
-redis.call('SET', KEYS[1], string.format('%.0f', due + ARGV[2]), 'PX', math.ceil(ARGV[1] * ARGV[2]))
-return 0`;
-
 /** KEYS stream · ARGV key of the entry, fence, channel. The channel only wakes. */
 export const ANNOUNCE = `
 redis.call('XADD', KEYS[1], 'MAXLEN', '~', 1000, '*', 'entry', ARGV[1], 'fence', ARGV[2])

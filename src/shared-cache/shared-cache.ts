@@ -3,6 +3,7 @@ import type { SharedCacheConfig, SourceConfig } from '../config/config.ts';
 import type { TokenSource } from '../credential/credential.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Observer } from '../telemetry/observer.ts';
+import { createForcedBudget } from './forced-budget.ts';
 import { createInvalidations } from './invalidations.ts';
 import { createKeys } from './keys.ts';
 import { baseName, createSecretHash, entryNames, identityOf } from './name.ts';
@@ -27,6 +28,8 @@ export interface SharedCacheDeps {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly observer: Observer;
   readonly random: () => number;
+  /** Of one endpoint and the whole fleet; undefined = by the lifetimes of its credentials. */
+  readonly forcedRefreshesPerHour?: number | undefined;
 }
 
 export function createSharedCache(config: SharedCacheConfig, deps: SharedCacheDeps): SharedCache {
@@ -44,7 +47,10 @@ export function createSharedCache(config: SharedCacheConfig, deps: SharedCacheDe
   return {
     around: (source, own) =>
       whyNotShared(own, source.perSubject, config.perUserSources) === undefined
-        ? createSharedSource(source, { ...deps, config: own, tenant, redis, keys, invalidations, secretHash })
+        ? createSharedSource(source, {
+            ...{ ...deps, config: own, tenant, redis, keys, invalidations, secretHash },
+            budget: createForcedBudget(redis, tenant, source.endpoint, deps.forcedRefreshesPerHour),
+          })
         : source,
     record: (belongsTo, own) =>
       createSharedRecord(baseName(tenant, belongsTo), {

@@ -38,6 +38,7 @@ export interface MemberOptions {
   readonly redis?: Partial<RedisConfig>;
   readonly perUserSources?: readonly string[];
   readonly perSubject?: boolean;
+  readonly forcedRefreshesPerHour?: number;
   /** Words below client_credentials. */
   readonly patch?: object;
 }
@@ -76,7 +77,10 @@ export function createMember(t: TestContext, options: MemberOptions): Member {
       keys: keys.map((text) => ({ from: 'inline', value: new Secret(text) })),
       perUserSources: options.perUserSources ?? [],
     },
-    { clock: systemClock, env: {}, observer: recording.observer, random: Math.random },
+    {
+      ...{ clock: systemClock, env: {}, observer: recording.observer, random: Math.random },
+      forcedRefreshesPerHour: options.forcedRefreshesPerHour,
+    },
   );
   const inner: TokenSource = {
     ...{ name: 'orders', type: 'client_credentials', endpoint: 'idp', syntax: 'b64token', perSubject },

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createSubject } from '../../../src/credential/subject.ts';
 import { CredentialError } from '../../../src/lib/errors.ts';
 import { Secret } from '../../../src/lib/secret.ts';
-import { countingProvider, createMember, newKey } from '../../support/fleet.ts';
+import { countingProvider, createMember, type Member, newKey } from '../../support/fleet.ts';
 import { issueRequest } from '../../support/issue.ts';
 import { hasRedis, type RedisKind, type StartedRedis, startRedis } from '../../support/redis.ts';
 
@@ -129,12 +129,88 @@ for (const kind of ['valkey', 'redis'] as const satisfies readonly RedisKind[]) 
       assert.equal(provider.calls, 2);
     });
 
-    test('renewals before time have one budget for the fleet', async (t) => {
+    test('renewals before time have one budget for the fleet: the first in a minute, five more, then one in 30 s', async (t) => {
       const { provider, members } = fleet(t, 10);
       await members[0]!.issue();
+      const results = await refusedInTurn(members, provider);
+      assert.equal(provider.calls, 7, results.join(', '));
+      assert.match(results.at(-1)!, /^source_unavailable (29|30)\d{3}$/);
+    });
+
+    test('those of one source have five a minute over all its credentials, or a fifth of the live ones', async (t) => {
+      for (const [subjects, repeats] of [
+        [3, 5],
+        [30, 6],
+      ] as const) {
+        const options = { perSubject: true, perUserSources: ['orders'] };
+        const { provider, members } = fleet(t, 2, options);
+        const [a, b] = members as [(typeof members)[0], (typeof members)[0]];
+        const users = Array.from({ length: subjects }, (_, i) => createSubject(`user ${i}`, undefined));
+        const values = await Promise.all(users.map((subject) => a.issue({ subject })));
+        await sleep(200);
+        const first = provider.calls;
+        const refuse = async (member: typeof a, i: number) => {
+          const subject = users[i % 3]!;
+          values[i % 3] = await member.issue({ subject, refused: new Secret(values[i % 3]!) });
+          await sleep(30);
+        };
+        for (let i = 0; i < 3; i++) await refuse(b, i);
+        assert.equal(provider.calls - first, 3, 'the first of each is free');
+        const limited: number[] = [];
+        for (let i = 0; i < 12; i++) {
+          await refuse(i % 2 === 0 ? a : b, i).catch((error: CredentialError) =>
+            limited.push(error.retryAfterMs!),
+          );
+        }
+        assert.equal(provider.calls - first - 3, repeats, `${subjects} live credentials`);
+        assert.ok(Math.min(...limited) > 8_000 && Math.max(...limited) <= 12_000, `${limited}`);
+      }
+    });
+
+    test('those of one endpoint have what is configured, over all its sources', async (t) => {
+      const { provider, members, key, tenant } = fleet(t, 1, { forcedRefreshesPerHour: 12 });
+      const others = ['a', 'b', 'c'].map((scope) =>
+        createMember(t, {
+          ...{ port: redis.port, key, provider, tenant, forcedRefreshesPerHour: 12 },
+          patch: { scope: [scope] },
+        }),
+      );
+      const results: string[] = [];
+      for (const member of [...members, ...others]) {
+        const refused = new Secret(await member.issue());
+        await sleep(50);
+        results.push(...(await refusedInTurn([member], provider, refused)));
+      }
+      // Ten minutes' worth at once, as in one process.
+      assert.match(
+        results.join(' '),
+        /^token-\d+ token-\d+ source_unavailable 29\d{4} source_unavailable 29\d{4}$/,
+      );
+    });
+
+    test('while Redis is away the limits of the process hold alone', async (t) => {
+      const own = await startRedis({ kind });
+      t.after(() => own.stop());
+      const provider = countingProvider();
+      const member = createMember(t, { port: own.port, key: newKey(), provider });
+      await member.issue();
+      await own.kill();
+      const results = await refusedInTurn(Array(8).fill(member), provider);
+      assert.deepEqual(
+        results,
+        Array.from({ length: 8 }, (_, i) => `token-${i + 2}`),
+      );
+    });
+
+    /** One after the other is told that an upstream refused the newest. */
+    async function refusedInTurn(
+      members: readonly Member[],
+      provider: { readonly calls: number },
+      first?: Secret,
+    ): Promise<string[]> {
       const results: string[] = [];
       for (const member of members) {
-        const refused = new Secret(`token-${provider.calls}`);
+        const refused = first ?? new Secret(`token-${provider.calls}`);
         results.push(
           await member
             .issue({ refused })
@@ -142,9 +218,8 @@ for (const kind of ['valkey', 'redis'] as const satisfies readonly RedisKind[]) 
         );
         await sleep(20);
       }
-      assert.equal(provider.calls, 6, results.join(', '));
-      assert.match(results.at(-1)!, /^source_unavailable (29|30)\d{3}$/);
-    });
+      return results;
+    }
 
     test('two users of one audience never have each other’s token, and none is shared unless the source is listed', async (t) => {
       const { provider, members } = fleet(t, 2, { perSubject: true, perUserSources: ['orders'] });

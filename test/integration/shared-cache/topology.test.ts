@@ -9,7 +9,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createAuthority } from '../../../demo/certificates.ts';
 import type { RedisConfig } from '../../../src/config/config.ts';
 import { Secret } from '../../../src/lib/secret.ts';
-import { countingProvider, createMember, type Member, newKey } from '../../support/fleet.ts';
+import {
+  clientCredentials,
+  countingProvider,
+  createMember,
+  type Member,
+  newKey,
+} from '../../support/fleet.ts';
 import { freePorts } from '../../support/ports.ts';
 import { hasRedis, type StartedRedis, startRedis } from '../../support/redis.ts';
 
@@ -26,6 +32,28 @@ async function untilShared(member: Member, provider: { calls: number }, limitMs:
   }
 }
 
+/** From the documentation itself; those of a cluster or of the inbound side stand behind `also`. */
+function rightsOf(tenant: string, password: string, also?: RegExp): string[] {
+  const document = readFileSync('docs/shared-cache.md', 'utf8').replaceAll('\n', ' ');
+  const [, line] = /ACL SETUSER TENANT (.*?) ```/.exec(document) ?? [];
+  assert.ok(line, 'docs/shared-cache.md has a line "ACL SETUSER TENANT …"');
+  const rights = line.replaceAll('TENANT', tenant).replace('PASSWORD', password).split(' ');
+  if (also === undefined) return rights;
+  const more = [...(also.exec(document)?.[0] ?? '').matchAll(/`(\+[^`]*)`/g)];
+  assert.ok(more.length > 0, `docs/shared-cache.md has rights like ${also}`);
+  return [...rights, ...more.flatMap(([, words]) => words!.split(' '))];
+}
+
+const OF_CLUSTER = /A cluster also needs `[^`]*`/;
+const OF_INBOUND =
+  /`inbound\.revocation\.shared` needs `[^`]*`, and whoever runs `bearerd revoke` for it `[^`]*`/;
+
+/** As the ACL's user of this name. */
+const asUser = (name: string): Partial<RedisConfig> => ({
+  username: name,
+  password: { from: 'inline', value: new Secret(`${name}-password`) },
+});
+
 describe('a cluster of three', () => {
   test('serves the fleet, and a killed node costs misses until its replica takes over', async (t) => {
     const ports = await freePorts(6);
@@ -39,18 +67,50 @@ describe('a cluster of three', () => {
     );
     t.after(() => Promise.all(nodes.map((node) => node.stop())));
     await formCluster(nodes);
+    const setUser = (name: string, rights: readonly string[]) =>
+      Promise.all(nodes.map((node) => node.call('ACL', 'SETUSER', name, ...rights)));
+    await setUser('checkout', rightsOf('checkout', 'checkout-password', OF_CLUSTER));
 
     const provider = countingProvider();
     const key = newKey();
-    const redis: Partial<RedisConfig> = { kind: 'cluster', nodes: local(ports.slice(0, 3)) };
+    const clustered = { kind: 'cluster', nodes: local(ports.slice(0, 3)) } as const;
+    const redis: Partial<RedisConfig> = { ...clustered, ...asUser('checkout') };
     const members = Array.from({ length: 3 }, () => createMember(t, { port: 0, key, provider, redis }));
     const values = await Promise.all(members.map((member) => member.issue()));
     assert.deepEqual(new Set(values), new Set(['token-1']));
     assert.equal(provider.calls, 1);
 
-    await Promise.all(nodes.slice(0, 3).map((node) => node.call('CLUSTER', 'COUNTKEYSINSLOT', '0')));
-    const held = await Promise.all(nodes.slice(0, 3).map(async (node) => Number(await node.call('DBSIZE'))));
-    await nodes[held.findIndex((count) => count > 0)]!.kill();
+    await sleep(150);
+    assert.match(await members[0]!.issue({ refused: new Secret('token-1') }), /token-2/);
+    await sleep(150);
+    await members[0]!.cache.record('a login', clientCredentials({ scope: ['login'] })).replace('text');
+    for (const member of members) {
+      assert.equal(await member.issue(), 'token-2');
+      assert.equal((await readMigrating(nodes, member))?.version, 0);
+      assert.deepEqual(member.named('sharedCacheFailed'), [], 'the documented rights are enough');
+    }
+    // And each is needed.
+    for (const command of ['+cluster|slots', '+asking']) {
+      const name = `less-${command.slice(-5)}`;
+      const all = rightsOf(name, `${name}-password`, OF_CLUSTER);
+      assert.ok(all.includes(command));
+      await setUser(
+        name,
+        all.filter((word) => word !== command),
+      );
+      const own = { port: 0, key, provider: countingProvider(), tenant: name };
+      const lesser = createMember(t, { ...own, redis: { ...clustered, ...asUser(name) } });
+      assert.equal(await lesser.issue(), 'token-1');
+      await readMigrating(nodes, lesser);
+      assert.ok(lesser.named('sharedCacheFailed').length > 0, `${command} is not needed`);
+      await lesser.close();
+    }
+    const holding = await Promise.all(
+      nodes
+        .slice(0, 3)
+        .map(async (node) => ((await node.call('KEYS', 'bearerd:checkout:*:entry')) as string[]).length),
+    );
+    await nodes[holding.findIndex((count) => count > 0)]!.kill();
     const begun = performance.now();
     for (let i = 0; i < 5; i++) for (const member of members) assert.match(await member.issue(), /^token-/);
     for (const member of members) await untilShared(member, provider, 30_000);
@@ -61,6 +121,21 @@ describe('a cluster of three', () => {
     for (const member of members) await member.close();
   });
 });
+
+/** Of a slot that is on its way from one node to another: the first says ASK for what it has not. */
+async function readMigrating(nodes: readonly StartedRedis[], { cache }: Member) {
+  const record = cache.record('a login that moves', clientCredentials());
+  const slot = String(await nodes[0]!.call('CLUSTER', 'KEYSLOT', record.name));
+  const from = Math.min(2, Math.floor((Number(slot) * 3) / 16_384));
+  const [source, target] = [nodes[from]!, nodes[(from + 1) % 3]!];
+  await target.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', String(await source.call('CLUSTER', 'MYID')));
+  await source.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', String(await target.call('CLUSTER', 'MYID')));
+  try {
+    return await record.read();
+  } finally {
+    for (const node of [source, target]) await node.call('CLUSTER', 'SETSLOT', slot, 'STABLE');
+  }
+}
 
 async function formCluster(nodes: readonly StartedRedis[]): Promise<void> {
   const masters = nodes.slice(0, 3);
@@ -144,14 +219,6 @@ test('sentinels fail over: the fleet goes on without an error and shares again',
 });
 
 describe('a user of the ACL', () => {
-  /** From the documentation itself. */
-  const rightsOf = (tenant: string, password: string): string[] => {
-    const document = readFileSync('docs/shared-cache.md', 'utf8');
-    const [, line] = /^ACL SETUSER TENANT (.*)$/m.exec(document) ?? [];
-    assert.ok(line, 'docs/shared-cache.md has a line "ACL SETUSER TENANT …"');
-    return line.replaceAll('TENANT', tenant).replace('PASSWORD', password).split(' ');
-  };
-
   async function withUsers(t: TestContext) {
     const redis = await startRedis();
     t.after(() => redis.stop());
@@ -162,7 +229,7 @@ describe('a user of the ACL', () => {
     const member = (tenant: string, user: string, provider = countingProvider()) =>
       createMember(t, {
         ...{ port: redis.port, key, provider, tenant },
-        redis: { username: user, password: { from: 'inline', value: new Secret(`${user}-password`) } },
+        redis: asUser(user),
       });
     return { redis, member };
   }
@@ -172,7 +239,12 @@ describe('a user of the ACL', () => {
     const provider = countingProvider();
     const [a, b] = [member('checkout', 'checkout', provider), member('checkout', 'checkout', provider)];
     await useAll(a, b);
-    assert.equal(provider.calls, 2);
+    assert.equal(provider.calls, 3);
+    const record = a.cache.record('a login', clientCredentials());
+    await record.replace('text');
+    await record.hold(1_000);
+    await record.write('next', (await record.read())?.version ?? 0, 1_000);
+    await record.release();
     assert.deepEqual([...a.named('sharedCacheFailed'), ...b.named('sharedCacheFailed')], []);
 
     const commands = rightsOf('checkout', 'x').filter((word) => word.startsWith('+'));
@@ -190,15 +262,33 @@ describe('a user of the ACL', () => {
     );
   });
 
-  /** A first fetch, a hit, a renewal before time, its announcement, and what the other hears of it. */
+  /** A first fetch, a hit, two renewals before time, and what the other hears of them. */
   async function useAll(a: Member, b: Member): Promise<void> {
     const first = await a.issue();
     await sleep(150);
     await b.issue();
-    await a.issue({ refused: new Secret(first) });
+    const second = await a.issue({ refused: new Secret(first) });
     await sleep(150);
     await b.issue({ refused: new Secret(first) });
+    await b.issue({ refused: new Secret(second) });
   }
+
+  test('of an inbound side has exactly the documented rights, too', async (t) => {
+    const { member, redis } = await withUsers(t);
+    const all = rightsOf('inbound', 'inbound-password', OF_INBOUND);
+    const use = async (user: string) => {
+      const { marks } = member(user, user).cache;
+      return [(await marks.revoke('{}')) !== undefined, (await marks.revocations('')) !== undefined];
+    };
+    await redis.call('ACL', 'SETUSER', 'inbound', ...all);
+    assert.deepEqual(await use('inbound'), [true, true]);
+    for (const command of all.slice(rightsOf('inbound', 'x').length)) {
+      const name = `no-${command.slice(1)}`;
+      const lesser = rightsOf(name, `${name}-password`, OF_INBOUND).filter((word) => word !== command);
+      await redis.call('ACL', 'SETUSER', name, ...lesser);
+      assert.ok((await use(name)).includes(false), `${command} is not needed`);
+    }
+  });
 
   test('of one tenant can neither read nor write what is another’s, nor wake it', async (t) => {
     const { redis, member } = await withUsers(t);
