@@ -6,7 +6,7 @@ export function metricRows(metrics: readonly MetricDescription[]): readonly stri
   return [...metrics]
     .sort((one, other) => (one.name < other.name ? -1 : 1))
     .map(({ name, type, labels, help }) => {
-      const unit = name.endsWith('_seconds') ? 'seconds' : '';
+      const unit = /_(seconds|bytes)(_total)?$/.exec(name)?.[1] ?? '';
       return `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${unit} | ${help} |`;
     });
 }

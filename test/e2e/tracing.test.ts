@@ -1,41 +1,10 @@
 // Traces through real Envoy: what a request waits for belongs to its trace, down to the provider's own call.
 import assert from 'node:assert/strict';
-import { createServer, type IncomingHttpHeaders } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ReceivedSpan, startCollector } from '../support/collector.ts';
 import { startGateway } from '../support/gateway.ts';
-
-async function startProvider(t: TestContext) {
-  const asked: IncomingHttpHeaders[] = [];
-  let status = 200;
-  const server = createServer((request, response) => {
-    request.resume();
-    asked.push(request.headers);
-    response.writeHead(status, { 'content-type': 'application/json' });
-    response.end(
-      JSON.stringify({
-        access_token: `t${asked.length}`,
-        token_type: 'Bearer',
-        issued_token_type: 'urn:ietf:params:oauth:token-type:access_token',
-        expires_in: 600,
-      }),
-    );
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/token`,
-    asked,
-    fail: () => {
-      status = 500;
-    },
-  };
-}
+import { startTokenEndpoint } from '../support/token-endpoint.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = 'b7ad6b7169203331';
@@ -60,7 +29,7 @@ function chain(spans: readonly ReceivedSpan[], trace: string): readonly Received
 for (const door of ['check', 'attempt'] as const) {
   test(`${door}: a first credential is fetched in the trace of its request, and warm requests make no span`, async (t) => {
     const collector = await startCollector(t);
-    const provider = await startProvider(t);
+    const provider = await startTokenEndpoint(t);
     let upstreamStatus = 200;
     const gateway = await startGateway(t, {
       sources: `  orders:
@@ -103,7 +72,7 @@ for (const door of ['check', 'attempt'] as const) {
     while (provider.asked.length < 4) await sleep(5);
     assert.equal((provider.asked[3]!['traceparent'] as string).split('-')[1], healed);
     const failing = '33333333333333333333333333333333';
-    provider.fail();
+    provider.status = 500;
     assert.equal((await ask('dave', traced(failing))).status, 503);
     await gateway.bearerd.stop();
 
@@ -142,7 +111,7 @@ for (const door of ['check', 'attempt'] as const) {
 
 test('a renewal in the background begins a trace of its own, and a collector that takes none costs spans and nothing else', async (t) => {
   const collector = await startCollector(t);
-  const provider = await startProvider(t);
+  const provider = await startTokenEndpoint(t);
   const source = `  orders: { client_credentials: { token_endpoint: ${provider.url}, client_id: a, client_secret: { inline: s } } }`;
   const gateway = await startGateway(t, {
     sources: source,

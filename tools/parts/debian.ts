@@ -27,6 +27,10 @@ const PINS = {
     version: '2.42.0+ds-5+deb12u1',
     sha256: '81d59a24fce84f7fbe97a45a4f2914b6a5881b5cd1db2a6a0e129e515e1a5f55',
   },
+  'prometheus-alertmanager': {
+    version: '0.25.0-1+b4',
+    sha256: '4fb9aed15cfe8e0c32408e643ab32a1e41ee87d2cc26f18aeba928b1b0b98ae7',
+  },
 } as const;
 
 export type DebianPackage = keyof typeof PINS;

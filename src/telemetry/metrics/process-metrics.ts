@@ -1,4 +1,5 @@
-// Metrics of the process: its configuration, its listeners with their certificates and peers, and what should not happen.
+// Metrics of the process: its memory and event loop, its configuration, its listeners with their certificates and peers, and what should not happen.
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Observer } from '../observer.ts';
 
@@ -13,7 +14,41 @@ type Events = Pick<
   | 'unexpected'
 >;
 
+/** How often the event loop is looked at; what is measured holds it too. */
+const RESOLUTION_MS = 20;
+
 export function createProcessMetrics(registers: Registry[]): Events {
+  // It begins with the first scrape: who reads no metrics pays nothing.
+  const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  new Gauge({
+    name: 'bearerd_event_loop_delay_seconds',
+    help: 'How late the event loop was for 99 % of the looks at it since the last scrape.',
+    registers,
+    collect() {
+      delay.enable();
+      const late = delay.count === 0 ? 0 : delay.percentile(99) / 1e9 - RESOLUTION_MS / 1e3;
+      this.set(Math.max(0, late));
+      delay.reset();
+    },
+  });
+  new Gauge({
+    name: 'process_resident_memory_bytes',
+    help: 'Resident memory of the process.',
+    registers,
+    collect() {
+      this.set(process.memoryUsage.rss());
+    },
+  });
+  new Counter({
+    name: 'process_cpu_seconds_total',
+    help: 'Processor time of the process, user and system.',
+    registers,
+    collect() {
+      const { user, system } = process.cpuUsage();
+      this.reset();
+      this.inc((user + system) / 1e6);
+    },
+  });
   const configuration = new Gauge({
     name: 'bearerd_configuration_revision',
     help: 'Counts up with each configuration that took over, from 1 at the start.',

@@ -10,7 +10,7 @@ test('docs/metrics.md has the metrics of the program, with type, labels, unit an
   const metrics = createMetrics(new FakeClock());
   const rows = readFileSync('docs/metrics.md', 'utf8')
     .split('\n')
-    .filter((line) => line.startsWith('| `bearerd_'));
+    .filter((line) => /^\| `(bearerd|process)_/.test(line));
   assert.deepEqual(rows, metricRows(metrics.list()), 'write them anew: node tools/metrics-page.ts');
   const rendered = [...(await metrics.render()).matchAll(/^# HELP (\S+) (.*)$/gm)];
   assert.deepEqual(

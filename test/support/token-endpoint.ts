@@ -1,0 +1,54 @@
+// A token endpoint on plain loopback HTTP that can be told to fail and be stopped: for tests of what is seen meanwhile.
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { TestContext } from 'node:test';
+
+export interface TokenEndpoint {
+  readonly url: string;
+  /** Headers of each call. */
+  readonly asked: readonly IncomingHttpHeaders[];
+  /** Default 200. */
+  status: number;
+  /** Connections are refused until start(). */
+  stop(): Promise<void>;
+  start(): Promise<void>;
+}
+
+export async function startTokenEndpoint(t: TestContext, lifetimeSeconds = 600): Promise<TokenEndpoint> {
+  const asked: IncomingHttpHeaders[] = [];
+  let port = 0;
+  const server = createServer((request, response) => {
+    request.resume();
+    asked.push(request.headers);
+    response.writeHead(endpoint.status, { 'content-type': 'application/json' });
+    response.end(
+      JSON.stringify({
+        access_token: `t${asked.length}`,
+        token_type: 'Bearer',
+        issued_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+        expires_in: lifetimeSeconds,
+      }),
+    );
+  });
+  const endpoint: TokenEndpoint = {
+    get url() {
+      return `http://127.0.0.1:${port}/token`;
+    },
+    asked,
+    status: 200,
+    async start() {
+      await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+      port = (server.address() as AddressInfo).port;
+    },
+    async stop() {
+      if (!server.listening) return;
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      });
+    },
+  };
+  await endpoint.start();
+  t.after(() => endpoint.stop());
+  return endpoint;
+}
