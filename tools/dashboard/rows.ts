@@ -236,6 +236,12 @@ export const ROWS: readonly Row[] = [
         `sum by (policy, reason) (${rate(of('bearerd_inbound_refused_total'))})`,
         '{{policy}} {{reason}}',
       ),
+      panel(
+        'Refused but for shadow',
+        'reqps',
+        `sum by (policy, reason) (${rate(of('bearerd_inbound_shadow_refused_total'))})`,
+        '{{policy}} {{reason}}',
+      ),
       panel('Age of key sets and lists', 's', of('bearerd_input_age_seconds'), '{{instance}} {{input}}'),
       panel('Entries', 'short', of('bearerd_input_entries'), '{{instance}} {{input}}'),
       panel(

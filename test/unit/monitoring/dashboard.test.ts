@@ -58,6 +58,7 @@ test('every metric is on the dashboard, and every metric and label of the dashbo
   assert.deepEqual(
     metrics.map(({ name }) => name).filter((name) => !shown.has(name) && !LEFT_OUT.includes(name)),
     [],
+    'add a panel to tools/dashboard/rows.ts and npm run dashboard, or say in LEFT_OUT why there is none',
   );
   assert.ok(LEFT_OUT.every((name) => labels.has(name) && !shown.has(name)));
 });
