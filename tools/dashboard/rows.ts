@@ -174,6 +174,13 @@ export const ROWS: readonly Row[] = [
         `sum by (policy, decision) (${rate(of('bearerd_attempts_total'))})`,
         '{{policy}} {{decision}}',
       ),
+      panel(
+        'Guard: policies that made requests fail',
+        'short',
+        of('bearerd_guard_alarm'),
+        '{{instance}} {{policy}} {{outcome}}',
+        { at: 1 },
+      ),
       {
         title: 'Without a credential, by reason',
         unit: 'reqps',
