@@ -74,6 +74,12 @@ function explanation(config: Config, method: string, scheme: string, host: strin
     const mode = modeText(policy.rollout);
     if (mode !== undefined) lines.push(['mode', mode]);
     if (policy.guard !== undefined) lines.push(['guard', guardText(policy.guard)]);
+    if (policy.resilience?.retries !== undefined) {
+      lines.push([
+        'resilience',
+        `${policy.resilience.retries} more attempts of idempotent requests after a reset, 429, 500, 502, 503 or 504`,
+      ]);
+    }
     lines.push(...doors(config, policy, found));
     lines.push(['heal_on', healing(found.healOn)]);
     lines.push([

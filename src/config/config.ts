@@ -140,6 +140,30 @@ export interface RolloutConfig {
   readonly by: string | undefined;
 }
 
+/** Of a host: the same for all its policies. Only the generator reads it. */
+export interface ResilienceConfig {
+  /** More attempts of idempotent requests. */
+  readonly retries: number | undefined;
+  readonly retryAfterMs: number;
+  readonly outlierDetection:
+    | {
+        readonly consecutiveErrors: number;
+        readonly ejectionTimeMs: number;
+        readonly maxEjectedPercent: number;
+      }
+    | undefined;
+  readonly connections:
+    | {
+        readonly max: number | undefined;
+        readonly maxPending: number | undefined;
+        readonly maxRequests: number | undefined;
+        readonly requestsPerConnection: number | undefined;
+        readonly idleTimeoutMs: number | undefined;
+      }
+    | undefined;
+  readonly headerCase: 'preserve' | 'title' | undefined;
+}
+
 /** Which refusals of an upstream renew the credential. */
 export type HealOn = '401' | 'invalid_token' | 'off';
 
@@ -169,6 +193,8 @@ export interface OutboundConfig {
   readonly rateLimit: BucketSize | undefined;
   /** undefined = no version of it is watched. */
   readonly guard: GuardConfig | undefined;
+  /** What a generated configuration does about an upstream that fails; undefined = nothing. */
+  readonly resilience?: ResilienceConfig | undefined;
 }
 
 export interface HostPattern {

@@ -176,6 +176,7 @@ function toOutbound(
     neverStale: never_stale,
     rateLimit: policy.rate_limit,
     guard: policy.guard,
+    resilience: policy.resilience,
   };
 }
 

@@ -9,6 +9,7 @@ import { outboundRateLimit } from './rate-limit.ts';
 import { guard } from './schema-guard.ts';
 import { inject } from './schema-inject.ts';
 import { sign, upstreamUrl } from './schema-proof.ts';
+import { resilience } from './schema-resilience.ts';
 import { environment, nameText, parsed } from './schema-values.ts';
 
 const host = parsed(z.string(), parseHostPattern).describe(
@@ -130,6 +131,7 @@ export const outbound = z
       ),
     rate_limit: outboundRateLimit,
     guard,
+    resilience,
     never_stale: z
       .boolean()
       .default(false)

@@ -8,6 +8,8 @@ import { bearerdCluster, DNS_CACHE, isDynamic, passthroughCluster, upstreamClust
 import { localReplyConfig } from './local-reply.ts';
 import type { Plan } from './plan.ts';
 import { xdsCluster } from './push-filter.ts';
+import { listenerHttp1Options } from './resilience.ts';
+import { retryHints } from './retry-policy.ts';
 import { buildRouting, PASSTHROUGH_CLUSTER } from './routes.ts';
 import type { Upstream, Upstreams } from './upstreams.ts';
 
@@ -27,6 +29,7 @@ export interface BuiltParts {
   readonly listener: object;
   /** Everything of the HTTP connection manager that is ours. */
   readonly connectionManager: {
+    readonly http_protocol_options: unknown;
     readonly access_log: unknown;
     readonly local_reply_config: unknown;
     readonly route_config: unknown;
@@ -50,6 +53,7 @@ export function buildParts({ config, plan, listen, upstreams, checkUpstream }: P
     '@type': HCM,
     stat_prefix: 'outbound',
     ...pathHandling(),
+    http_protocol_options: listenerHttp1Options(plan),
     access_log: managerLogs(config, check),
     local_reply_config: push || attempt ? localReplyConfig({ push, attempt }) : undefined,
     route_config: {
@@ -60,6 +64,7 @@ export function buildParts({ config, plan, listen, upstreams, checkUpstream }: P
     http_filters: [
       ...(check ? [checkFilter(config)] : []),
       ...(dynamic ? [dynamicForwardProxy()] : []),
+      ...retryHints(config, plan),
       router(config, { push, attempt }),
     ],
   };

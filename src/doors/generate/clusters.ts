@@ -1,8 +1,11 @@
 // Upstream clusters: the policies' own, the plain ones beside them, and bearerd's sockets.
+
+import type { ResilienceConfig } from '../../config/config.ts';
 import type { ListenAddress } from '../../lib/address.ts';
 import { because } from '../../lib/commented-yaml.ts';
 import { METADATA_KEY } from './access-log.ts';
 import type { PlannedEndpoint, PlannedPolicy } from './plan.ts';
+import { clusterResilience, commonHttpOptions, http1Options } from './resilience.ts';
 import { MAX_RETRIES } from './retry-policy.ts';
 import {
   assumedTls,
@@ -49,16 +52,12 @@ export function upstreamCluster(cluster: UpstreamCluster, upstreams: Upstreams):
     },
     connect_timeout: '5s',
     ...(dynamic ? dynamicAddress() : fixedAddress(cluster.name, upstream)),
-    circuit_breakers:
-      policy &&
-      because('Envoy’s default of 3 concurrent retries would let the app see refusals that heal.', {
-        thresholds: [{ max_retries: MAX_RETRIES }],
-      }),
+    ...clusterResilience(endpoint.resilience, policy),
     transport_socket: tls && upstreamTls(tls),
     typed_extension_protocol_options: {
       [HTTP_OPTIONS]: {
         '@type': `type.googleapis.com/${HTTP_OPTIONS}`,
-        ...httpOptions(tls),
+        ...httpOptions(tls, endpoint.resilience),
         http_filters: cluster.httpFilters,
       },
     },
@@ -66,11 +65,15 @@ export function upstreamCluster(cluster: UpstreamCluster, upstreams: Upstreams):
 }
 
 /** Whole even where only filters are added: Envoy refuses the options without a protocol. */
-function httpOptions(tls: UpstreamTls | undefined): object {
+function httpOptions(tls: UpstreamTls | undefined, resilience?: ResilienceConfig): object {
   return {
+    common_http_protocol_options: commonHttpOptions(resilience),
     upstream_http_protocol_options:
       tls?.sni === undefined ? { auto_sni: true, auto_san_validation: true } : undefined,
-    use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: {} },
+    use_downstream_protocol_config: {
+      http_protocol_options: http1Options(resilience),
+      http2_protocol_options: {},
+    },
   };
 }
 

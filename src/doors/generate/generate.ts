@@ -9,6 +9,7 @@ import { piecesText } from './pieces.ts';
 import { type Door, planDoors, type ServingDoor } from './plan.ts';
 import { GenerateError } from './problems.ts';
 import { pushOnlyRefusals } from './push-refusals.ts';
+import { resilienceRefusals } from './resilience.ts';
 import type { Upstream, Upstreams } from './upstreams.ts';
 
 export interface GenerateOptions {
@@ -33,6 +34,7 @@ export function generateEnvoy(config: Config, options: GenerateOptions): string 
   const problems = [
     ...(door === 'push' ? pushOnlyRefusals(config) : []),
     ...(door === 'attempt' ? attemptRefusals(config) : []),
+    ...resilienceRefusals(plan),
     ...checkRefusals(plan.policies.filter((p) => p.door === 'check').map((p) => p.config)),
   ];
   const checks = serves('check') || config.unmatched === 'deny';

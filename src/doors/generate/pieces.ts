@@ -23,6 +23,7 @@ export function piecesText(built: BuiltParts, plan: Plan): string {
         'stays the last one. No filter after the check may clear the route cache.',
       ].join('\n'),
       {
+        http_protocol_options: manager.http_protocol_options,
         access_log: manager.access_log,
         local_reply_config: manager.local_reply_config,
         http_filters: manager.http_filters.filter((f) => !isDynamicForwardProxy(f)),

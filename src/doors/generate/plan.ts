@@ -1,6 +1,6 @@
 // The plan of a generated configuration: which door serves each policy, and per host the rules in the order in which
 // they are tried. Pure, without a word of Envoy's, so that both doors and both forms are built from one table.
-import type { Config, HostPattern, OutboundConfig, PathRule } from '../../config/config.ts';
+import type { Config, HostPattern, OutboundConfig, PathRule, ResilienceConfig } from '../../config/config.ts';
 import { compileInjection, type InjectedHeader } from '../../policy/injection.ts';
 import { bestDoor } from './best-door.ts';
 import { pushRefusals } from './push-refusals.ts';
@@ -35,6 +35,7 @@ export interface PlannedEndpoint {
   readonly wildcard: boolean;
   /** undefined = every port that no other endpoint of the host names. */
   readonly port: number | undefined;
+  readonly resilience: ResilienceConfig | undefined;
 }
 
 export interface PlannedRule {
@@ -132,7 +133,9 @@ function planHost(group: readonly NamedHost[]): PlannedHost {
   const ports = [...new Set(covering.map((c) => c.port))];
   // The endpoint of every port comes last, since its match would hide the others.
   ports.sort((a, b) => (a ?? Number.POSITIVE_INFINITY) - (b ?? Number.POSITIVE_INFINITY));
-  const endpoints = ports.map((port): PlannedEndpoint => ({ host: name, names, wildcard, port }));
+  // The same in all of them, or the generator refuses.
+  const { resilience } = covering[0]!.policy.config;
+  const endpoints = ports.map((port): PlannedEndpoint => ({ host: name, names, wildcard, port, resilience }));
 
   const rules: PlannedRule[] = [];
   let afterPathRule = false;

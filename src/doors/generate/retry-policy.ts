@@ -1,8 +1,9 @@
 // The one table that decides a route's retry policy: Envoy has one per route, and it takes the place of any other.
 
-import { because } from '../../lib/commented-yaml.ts';
-import { isShared } from './matcher.ts';
-import type { PlannedPolicy } from './plan.ts';
+import type { Config } from '../../config/config.ts';
+import { because, type Commented, plain } from '../../lib/commented-yaml.ts';
+import { isShared, onlyWhen } from './matcher.ts';
+import type { Plan, PlannedPolicy } from './plan.ts';
 
 /**
  * Attempts and waits of a healing route. Each wait is a random draw from zero up to a doubling cap, so several are
@@ -33,8 +34,73 @@ const NONCE_CHALLENGE = {
   string_match: { safe_regex: { regex: '(?i).*\\berror="?use_dpop_nonce\\b.*' } },
 };
 
+/** What resilience adds: the upstream may have begun with these, so only where another attempt does no harm. */
+const FAILURES = { retryOn: 'reset,retriable-status-codes', statuses: [429, 500, 502, 503, 504] };
+
+/** RFC 9110, section 9.2.2. */
+const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'];
+
+/** With `retries` the wait of the attempt door serves failures too; these are Envoy's defaults. */
+const FAILURE_WAITS = { base_interval: '0.025s', max_interval: '0.25s' };
+
 /** Retry policy of a route; `policy` undefined = a route without a credential of ours. */
-export function retryPolicy(policy: PlannedPolicy | undefined): unknown {
+export function retryPolicy(policy: PlannedPolicy | undefined): Commented {
+  const healing = healingPolicy(policy);
+  const { resilience } = policy?.config ?? {};
+  if (resilience?.retries === undefined) return healing;
+  return because(healing.comment, {
+    ...(healing.value as object),
+    rate_limited_retry_back_off: because('An upstream that says when to come back is asked then.', {
+      reset_headers: [{ name: 'retry-after', format: 'SECONDS' }],
+      max_interval: `${resilience.retryAfterMs / 1_000}s`,
+    }),
+  });
+}
+
+/**
+ * HTTP filters before the router, one a policy and endpoint with `retries`: Envoy has one retry policy a route, for all
+ * methods, and adds to it what these request headers say. The router removes them.
+ */
+export function retryHints(config: Config, { hosts }: Plan): object[] {
+  return hosts.flatMap(({ rules }) => {
+    const seen = new Set<string>();
+    return rules.flatMap(({ policy, endpoint, afterPathRule }) => {
+      const { match, resilience } = policy.config;
+      const methods = IDEMPOTENT.filter((method) => match.methods?.includes(method) ?? true);
+      const name = `bearerd.retry.${policy.name}.${endpoint.port ?? 'any'}`;
+      if (resilience?.retries === undefined || methods.length === 0 || seen.has(name)) return [];
+      seen.add(name);
+      const { num_retries } = plain(healingPolicy(policy)) as { readonly num_retries: number };
+      const refuseAmbiguousPath = afterPathRule && config.ambiguousPath !== 'exact_bytes';
+      return onlyWhen(
+        { endpoint, methods, paths: match.paths, refuseAmbiguousPath, inShare: false },
+        hints(num_retries + resilience.retries),
+        name,
+      );
+    });
+  });
+}
+
+function hints(attempts: number): { name: string; typed_config: unknown } {
+  const headers = {
+    'x-envoy-retry-on': FAILURES.retryOn,
+    'x-envoy-retriable-status-codes': FAILURES.statuses.join(','),
+    'x-envoy-max-retries': String(attempts),
+  };
+  return {
+    name: 'envoy.filters.http.header_mutation',
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation',
+      mutations: {
+        request_mutations: Object.entries(headers).map(([key, value]) => ({
+          append: { header: { key, value }, append_action: 'ADD_IF_ABSENT' },
+        })),
+      },
+    },
+  };
+}
+
+function healingPolicy(policy: PlannedPolicy | undefined): Commented {
   if (policy === undefined) return because('No credential of ours: a refusal is the app’s to see.', once());
   if (policy.door === 'check') {
     return because(
@@ -94,7 +160,9 @@ function once(): object {
 }
 
 function waits({ door, config }: PlannedPolicy): object {
-  const { base_interval, max_interval, ...table } = door === 'push' ? PUSH : ATTEMPT;
+  const table = door === 'push' ? PUSH : ATTEMPT;
+  const { base_interval, max_interval } =
+    door === 'attempt' && config.resilience?.retries !== undefined ? FAILURE_WAITS : table;
   const num_retries = config.proof?.dpop ? table.num_retries + 1 : table.num_retries;
   return {
     num_retries: because(

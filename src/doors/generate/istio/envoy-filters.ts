@@ -10,9 +10,10 @@ import { bearerdCluster } from '../clusters.ts';
 import { localReplyConfig } from '../local-reply.ts';
 import type { Plan } from '../plan.ts';
 import { pushFilters, xdsCluster } from '../push-filter.ts';
-import { MAX_RETRIES, retryPolicy } from '../retry-policy.ts';
+import { commonHttpOptions, http1Options, listenerHttp1Options, outlierDetection } from '../resilience.ts';
+import { MAX_RETRIES, retryHints, retryPolicy } from '../retry-policy.ts';
 import { type ClusterOptions, optionsOf } from './cluster-dump.ts';
-import { type IstioHost, istioHosts } from './istio-hosts.ts';
+import { type IstioHost, istioHosts, policyOfRetries } from './istio-hosts.ts';
 import { addCluster, atRouter, envoyFilter, mergeManager, type Placed } from './patches.ts';
 
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
@@ -32,7 +33,9 @@ export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {
   const check = doors.has('check') || config.unmatched === 'deny';
   const logs = managerLogs(config, check);
   const hosts = istioHosts(plan);
-  const changed = hosts.filter(({ policies }) => policies.some(({ door }) => door !== 'check'));
+  const healed = hosts.filter(({ policies }) => policies.some(({ door }) => door !== 'check'));
+  const changed = hosts.filter((host) => healed.includes(host) || changesCluster(host.resilience));
+  const retried = hosts.filter((host) => healed.includes(host) || host.resilience?.retries !== undefined);
   return [
     envoyFilter(options, 'bearerd-clusters', [
       ...(check || doors.has('attempt')
@@ -44,25 +47,33 @@ export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {
     ...(logs === undefined
       ? []
       : [envoyFilter(options, 'bearerd-logs', [mergeManager(options, { access_log: logs })])]),
-    ...(changed.length === 0
+    ...some(
+      'bearerd-upstreams',
+      changed.map((host) => clusterPatch(options, host)),
+    ),
+    ...(healed.length === 0
       ? []
-      : [
-          envoyFilter(
-            options,
-            'bearerd-upstreams',
-            changed.map((host) => clusterPatch(options, host)),
-          ),
-          envoyFilter(options, 'bearerd-feedback', feedbackPatches(options, doors)),
-          ...(options.retries === 'patch'
-            ? [
-                envoyFilter(
-                  options,
-                  'bearerd-retries',
-                  changed.map((host) => retryPatch(options, host)),
-                ),
-              ]
-            : []),
-        ]),
+      : [envoyFilter(options, 'bearerd-feedback', feedbackPatches(options, doors))]),
+    ...some('bearerd-resilience', resiliencePatches(options)),
+    ...(options.retries === 'patch'
+      ? some(
+          'bearerd-retries',
+          retried.map((host) => retryPatch(options, host)),
+        )
+      : []),
+  ];
+
+  function some(name: string, patches: readonly object[]): object[] {
+    return patches.length === 0 ? [] : [envoyFilter(options, name, patches)];
+  }
+}
+
+/** For the listener of the app: which requests another attempt does no harm to, and names as they were written. */
+function resiliencePatches(options: EnvoyFilterOptions): object[] {
+  const http_protocol_options = listenerHttp1Options(options.plan);
+  return [
+    ...retryHints(options.config, options.plan).map((filter) => atRouter(options, 'INSERT_BEFORE', filter)),
+    ...(http_protocol_options === undefined ? [] : [mergeManager(options, { http_protocol_options })]),
   ];
 }
 
@@ -94,8 +105,8 @@ function clusterPatch({ config, context, clusterOptions }: EnvoyFilterOptions, h
   const own = optionsOf(clusterOptions, host.name, host.port);
   const rulesOf = (name: string) => host.rules.find(({ policy }) => policy.name === name)!;
   const filters =
-    first!.door === 'attempt'
-      ? attemptFilters(config, first!)
+    first?.door === 'attempt'
+      ? attemptFilters(config, first)
       : policies.flatMap((policy, i) => {
           const rule = rulesOf(policy.name);
           const chain = pushFilters(config, policy, {
@@ -116,11 +127,12 @@ function clusterPatch({ config, context, clusterOptions }: EnvoyFilterOptions, h
     patch: {
       operation: 'MERGE',
       value: {
-        metadata: {
+        metadata: first && {
           filter_metadata: because('Comes back with each attempt, so that bearerd knows whose it is.', {
-            [METADATA_KEY]: { source: first!.source, policy: first!.name, door: first!.door },
+            [METADATA_KEY]: { source: first.source, policy: first.name, door: first.door },
           }),
         },
+        outlier_detection: outlierDetection(host.resilience),
         circuit_breakers: because('Istio’s own default already; a DestinationRule may have lowered it.', {
           thresholds: [{ max_retries: MAX_RETRIES }],
         }),
@@ -131,10 +143,13 @@ function clusterPatch({ config, context, clusterOptions }: EnvoyFilterOptions, h
           {
             [HTTP_OPTIONS]: {
               '@type': `type.googleapis.com/${HTTP_OPTIONS}`,
-              ...(own ?? {
-                use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: {} },
-              }),
-              http_filters: filters,
+              ...withResilience(
+                own ?? {
+                  use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: {} },
+                },
+                host.resilience,
+              ),
+              http_filters: filters.length === 0 ? undefined : filters,
             },
           },
         ),
@@ -151,8 +166,37 @@ function feedbackPatches(options: EnvoyFilterOptions, doors: ReadonlySet<string>
   ];
 }
 
+/** What the cluster has, with what a policy's resilience states. */
+function withResilience(
+  own: Readonly<Record<string, unknown>>,
+  resilience: IstioHost['resilience'],
+): Readonly<Record<string, unknown>> {
+  const common = commonHttpOptions(resilience);
+  const options = Object.entries(own).map(([key, value]) => {
+    const protocols = value as Readonly<Record<string, unknown>>;
+    const http1 = protocols?.['http_protocol_options'] as object | undefined;
+    if (http1 === undefined) return [key, value];
+    return [key, { ...protocols, http_protocol_options: { ...http1, ...http1Options(resilience) } }];
+  });
+  if (common !== undefined) {
+    options.push([
+      'common_http_protocol_options',
+      { ...(own['common_http_protocol_options'] as object), ...(plain(common) as object) },
+    ]);
+  }
+  return Object.fromEntries(options) as Record<string, unknown>;
+}
+
+function changesCluster(resilience: IstioHost['resilience']): boolean {
+  return (
+    resilience?.outlierDetection !== undefined ||
+    resilience?.headerCase !== undefined ||
+    commonHttpOptions(resilience) !== undefined
+  );
+}
+
 function retryPatch({ context }: EnvoyFilterOptions, host: IstioHost): object {
-  const policy = host.policies.find(({ door }) => door !== 'check')!;
+  const policy = policyOfRetries(host);
   return {
     applyTo: 'HTTP_ROUTE',
     match: { context, routeConfiguration: { vhost: vhostMatch(host) } },

@@ -1,5 +1,7 @@
 // The hosts of the policies as Istio knows them: one entry a service, with the one cluster that a door can change.
+import type { ResilienceConfig } from '../../../config/config.ts';
 import type { Plan, PlannedHost, PlannedPolicy, PlannedRule } from '../plan.ts';
+import { resilienceRefusals } from '../resilience.ts';
 
 export interface IstioHost {
   /** Fully qualified: as Istio names services, clusters and virtual hosts. */
@@ -8,6 +10,7 @@ export interface IstioHost {
   readonly port: number | undefined;
   /** Whether Istio knows it by itself; else a ServiceEntry has to say that it is there. */
   readonly inCluster: boolean;
+  readonly resilience: ResilienceConfig | undefined;
   /** In file order. */
   readonly rules: readonly PlannedRule[];
   /** Of the rules, each once. */
@@ -23,12 +26,18 @@ export function istioHosts(plan: Plan): readonly IstioHost[] {
         return {
           name: host.name,
           port: endpoint.port,
+          resilience: endpoint.resilience,
           inCluster: isInCluster(host.name),
           rules,
           policies: [...new Set(rules.map(({ policy }) => policy))],
         };
       }),
     );
+}
+
+/** Istio patches the routes of a host as one: whoever heals decides. */
+export function policyOfRetries({ policies }: IstioHost): PlannedPolicy {
+  return policies.find(({ door }) => door !== 'check') ?? policies[0]!;
 }
 
 function isInCluster(name: string): boolean {
@@ -38,6 +47,7 @@ function isInCluster(name: string): boolean {
 /** Why Istio cannot do what the plan says, each with the way out. */
 export function istioRefusals(plan: Plan): readonly string[] {
   return [
+    ...resilienceRefusals(plan),
     ...plan.hosts.filter(({ wildcard }) => wildcard).map(({ name }) => wildcardRefusal(name)),
     ...istioHosts(plan).flatMap(clusterRefusals),
     ...plan.hosts.filter((host) => !host.wildcard && isShort(host)).map(shortRefusal),

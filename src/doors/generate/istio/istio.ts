@@ -9,7 +9,7 @@ import { retryPolicy } from '../retry-policy.ts';
 import type { ClusterOptions } from './cluster-dump.ts';
 import { envoyFilters } from './envoy-filters.ts';
 import { type InboundForm, inboundDocuments, inboundHeading, inboundRefusals } from './inbound.ts';
-import { type IstioHost, istioHosts, istioRefusals } from './istio-hosts.ts';
+import { type IstioHost, istioHosts, istioRefusals, policyOfRetries } from './istio-hosts.ts';
 import { type OutsideTls, outsideDocuments } from './outside.ts';
 
 export interface GenerateIstioOptions {
@@ -93,15 +93,35 @@ function outboundHeading(
       '  Envoy, and no door sees its requests.',
     ]),
     ...(options.retries === 'print' ? virtualServiceLines(plan) : []),
+    ...destinationRuleLines(plan),
   ];
+}
+
+/** Envoy counts by the first thresholds of a cluster, which are Istio's: only a DestinationRule changes them. */
+function destinationRuleLines(plan: Plan): string[] {
+  return istioHosts(plan).flatMap(({ name, resilience }) => {
+    const { max, maxPending, maxRequests } = resilience?.connections ?? {};
+    const pool = {
+      tcp: { maxConnections: max },
+      http: { http1MaxPendingRequests: maxPending, http2MaxRequests: maxRequests },
+    };
+    if (max === undefined && maxPending === undefined && maxRequests === undefined) return [];
+    return [
+      `Put under trafficPolicy of the DestinationRule for ${name}:`,
+      ...toYaml({ connectionPool: pool })
+        .trimEnd()
+        .split('\n')
+        .map((line) => `  ${line}`),
+    ];
+  });
 }
 
 /** Istio has one VirtualService per host, which is the team's own. */
 function virtualServiceLines(plan: Plan): string[] {
   const hosts = istioHosts(plan).filter(({ policies }) => policies.some(({ door }) => door !== 'check'));
-  return hosts.flatMap(({ name, policies }) => {
-    const policy = policies.find(({ door }) => door !== 'check')!;
-    const retry = plain(retryPolicy(policy)) as {
+  return hosts.flatMap((host) => {
+    const { name } = host;
+    const retry = plain(retryPolicy(policyOfRetries(host))) as {
       readonly num_retries: number;
       readonly retry_on: string;
       readonly retriable_status_codes?: readonly number[];

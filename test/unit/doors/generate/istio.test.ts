@@ -159,6 +159,29 @@ describe('generate istio', () => {
     assert.doesNotMatch(text, /HTTP_ROUTE/);
   });
 
+  const RESILIENT =
+    'resilience: { retries: 2, outlier_detection: {}, connections: { max: 9, idle_timeout: 60s }, header_case: title }';
+
+  test('writes resilience into what it is that Istio merges, and prints what it would not', () => {
+    const policy = ORDERS.replace(' }\n', `, ${RESILIENT} }\n`);
+    for (const door of ['check', 'push'] as const) {
+      const all = documents(policy, { door });
+      const [cluster] = patchesOf(all, 'bearerd-upstreams');
+      const value = JSON.stringify(cluster!.patch.value);
+      assert.match(value, /"outlier_detection":\{"consecutive_5xx":5/);
+      assert.match(value, /"idle_timeout":"60s"/);
+      assert.match(value, /"proper_case_words"/);
+      assert.match(JSON.stringify(patchesOf(all, 'bearerd-retries')), /"rate_limited_retry_back_off"/);
+      const hints = JSON.stringify(patchesOf(all, 'bearerd-resilience'));
+      assert.match(hints, /"x-envoy-retry-on","value":"reset,retriable-status-codes"/);
+      assert.doesNotMatch(hints, /POST/);
+    }
+    assert.match(
+      generateIstio(config(policy), OPTIONS),
+      /DestinationRule for orders\.shop\.svc\.cluster\.local:\n# {3}connectionPool:\n# {5}tcp:\n# {7}maxConnections: 9/,
+    );
+  });
+
   const refused: [string, string, Partial<GenerateIstioOptions>, RegExp][] = [
     [
       'wildcard hosts',
@@ -183,6 +206,12 @@ describe('generate istio', () => {
       '  - { name: x, match: { hosts: [orders] }, inject: { source: a } }\n',
       {},
       /services: \[orders\.NAMESPACE\]/,
+    ],
+    [
+      'policies of one host that differ in resilience',
+      `${ORDERS}  - { name: other, match: { services: [orders.shop] }, inject: { source: a }, resilience: { retries: 1 } }\n`,
+      { door: 'push' },
+      /orders, other differ in resilience/,
     ],
     ['unmatched: deny', `${ORDERS}unmatched: deny\n`, {}, /every call of the namespace/],
   ];
