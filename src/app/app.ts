@@ -304,6 +304,10 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     const before = serving.config;
     const arranged = arrange(asGiven, states);
     const next = arranged.config;
+    if (asGiven === given && fingerprint(next) === fingerprint(before)) {
+      useGuard(states, arranged);
+      return true;
+    }
     const policies = compilePolicies(next, pod, arranged.insteads);
     const unchanged = unchangedSources(before, next);
     const nextSources = await buildSources(next.sources, building, only(sources, unchanged));

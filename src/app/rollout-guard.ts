@@ -134,6 +134,7 @@ export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
   ): void {
     const version = shortOf(current.hash);
     if (change.proven) return observer.guardProven(policy, version);
+    if (alarm === undefined) return; // use() told
     observer.guardChanged(policy, alarm, {
       version,
       good: good && shortOf(good.hash),
@@ -190,10 +191,8 @@ export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
       }
       for (const policy of watches.keys()) if (!states.has(policy)) watches.delete(policy);
       for (const [policy, { alarm, current }] of before) {
-        const now = states.get(policy);
-        // The alarm was of another version, or its policy is gone.
-        if (alarm !== undefined && now?.current.hash !== current.hash) {
-          observer.guardChanged(policy, undefined, { version: shortOf(now?.current.hash ?? '') });
+        if (alarm !== undefined && states.get(policy)?.alarm === undefined) {
+          observer.guardChanged(policy, undefined, { version: shortOf(current.hash) });
         }
       }
       write();

@@ -2,11 +2,13 @@
 // door, stays there over a restart, and a version with another hash lifts it.
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createWorld, type GatedEnvoy, type World } from '../../demo/world.ts';
-import { load } from '../support/load.ts';
+import { load, statuses } from '../support/load.ts';
 import type { StartedProcess } from '../support/process.ts';
 
 const BOUND_MS = 10_000;
@@ -25,8 +27,10 @@ async function guardedWorld(
   t: TestContext,
   door: 'check' | 'attempt' | 'push',
   mode: string,
+  { upstreamPort, first }: { upstreamPort?: number; first?: typeof refusedVersion } = {},
 ): Promise<GuardedWorld> {
   const world = await createWorld({
+    ...(upstreamPort === undefined ? {} : { upstreamPort }),
     policy: `mode: ${mode}\n    guard: { requests: 20, good_after: 1s }`,
     settings: 'state_dir: state\nenvoy_admin: 127.0.0.1:1',
   });
@@ -35,7 +39,7 @@ async function guardedWorld(
   const admin = new URL(gate.envoy.adminUrl).host;
   const text = readFileSync(world.configFile, 'utf8').replace('127.0.0.1:1\n', `${admin}\n`);
   const write = (next: string) => writeFileSync(world.configFile, next);
-  write(text);
+  write(first === undefined ? text : first(world, text));
   const bearerd = await world.startBearerd();
   await world.ready();
   return { world, gate, bearerd, write, text };
@@ -50,52 +54,101 @@ function refusedVersion(world: World, text: string): string {
   );
 }
 
-for (const door of ['check', 'attempt', 'push'] as const) {
-  test(`${door}: a version that draws 401 is stepped back within 10 s, over a restart, until another version comes`, async (t) => {
-    const { world, gate, bearerd, write, text } = await guardedWorld(t, door, 'enforce');
-    const send = async () => ({ ...(await gate.send('/v1/orders')), at: performance.now() });
-    await until(async () => (await send()).status === 200);
-    const sent: { status: number; at: number }[] = [];
-    let done = false;
-    const loading = (async () => {
-      while (!done) sent.push(...(await load(send, PER_SECOND, 1)));
-    })();
-    await bearerd.waitForOutput(/ran without alarm/);
+describe('the guard of rollouts', { concurrency: true }, () => {
+  for (const door of ['check', 'attempt', 'push'] as const) {
+    it(`${door}: a version that draws 401 is stepped back within 10 s, over a restart, until another version comes`, async (t) => {
+      const { world, gate, bearerd, write, text } = await guardedWorld(t, door, 'enforce');
+      const send = async () => ({ ...(await gate.send('/v1/orders')), at: performance.now() });
+      await until(async () => (await send()).status === 200);
+      const sent: { status: number; at: number }[] = [];
+      let done = false;
+      const loading = (async () => {
+        while (!done) sent.push(...(await load(send, PER_SECOND, 1)));
+      })();
+      await bearerd.waitForOutput(/ran without alarm/);
 
-    const before = performance.now();
-    write(refusedVersion(world, text));
-    await bearerd.waitForOutput(/"alarm":"stepped_back"/);
-    const tookMs = performance.now() - before;
-    await sleep(1_500);
-    done = true;
-    await loading;
-    const refused = sent.filter(({ status }) => status === 401);
-    assert.ok(refused.length > 0, `${refused.length} requests were refused`);
-    const lasted = refused.at(-1)!.at - refused[0]!.at;
-    t.diagnostic(
-      `${door}: stepped back ${(tookMs / 1_000).toFixed(1)} s after the change; ${refused.length} refused in ${(lasted / 1_000).toFixed(1)} s`,
-    );
-    assert.ok(tookMs < BOUND_MS && lasted < BOUND_MS, `${tookMs} ms, ${lasted} ms`);
-    assert.ok(
-      sent.slice(-20).every(({ status }) => status === 200),
-      'healthy again',
-    );
-    assert.match(await world.readiness(), /^ok\nguard: orders was stepped back/);
-    assert.match(await world.metrics(), /bearerd_guard_alarm\{policy="orders",outcome="stepped_back"\} 1/);
+      const before = performance.now();
+      write(refusedVersion(world, text));
+      await bearerd.waitForOutput(/"alarm":"stepped_back"/);
+      const tookMs = performance.now() - before;
+      await sleep(1_500);
+      done = true;
+      await loading;
+      const refused = sent.filter(({ status }) => status === 401);
+      assert.ok(refused.length > 0, `${refused.length} requests were refused`);
+      const answered = refused.map(({ at }) => at);
+      const lasted = Math.max(...answered) - Math.min(...answered);
+      t.diagnostic(
+        `${door}: stepped back ${(tookMs / 1_000).toFixed(1)} s after the change; ${refused.length} refused in ${(lasted / 1_000).toFixed(1)} s`,
+      );
+      assert.ok(tookMs < BOUND_MS && lasted < BOUND_MS, `${tookMs} ms, ${lasted} ms`);
+      assert.ok(
+        sent.slice(-20).every(({ status }) => status === 200),
+        'healthy again',
+      );
+      assert.match(await world.readiness(), /^ok\nguard: orders was stepped back/);
+      assert.match(await world.metrics(), /bearerd_guard_alarm\{policy="orders",outcome="stepped_back"\} 1/);
 
-    await bearerd.stop();
-    await world.startBearerd();
-    await world.ready();
-    await until(async () => (await send()).status === 200);
-    assert.deepEqual(new Set((await load(send, PER_SECOND, 1)).map(({ status }) => status)), new Set([200]));
-    assert.match(await world.readiness(), /guard: orders was stepped back/);
+      await bearerd.stop();
+      await world.startBearerd();
+      await world.ready();
+      await until(async () => (await send()).status === 200);
+      assert.deepEqual(
+        new Set((await load(send, PER_SECOND, 1)).map(({ status }) => status)),
+        new Set([200]),
+      );
+      assert.match(await world.readiness(), /guard: orders was stepped back/);
 
-    write(text.replace('requests: 20', 'requests: 21'));
-    await until(async () => (await world.readiness()) === 'ok\n');
-    assert.deepEqual(new Set((await load(send, PER_SECOND, 1)).map(({ status }) => status)), new Set([200]));
-    assert.doesNotMatch(await world.metrics(), /bearerd_guard_alarm\{/);
-  });
-}
+      write(text.replace('requests: 20', 'requests: 21'));
+      await until(async () => (await world.readiness()) === 'ok\n');
+      assert.deepEqual(
+        new Set((await load(send, PER_SECOND, 1)).map(({ status }) => status)),
+        new Set([200]),
+      );
+      assert.doesNotMatch(await world.metrics(), /bearerd_guard_alarm\{/);
+    });
+  }
+
+  for (const door of ['check', 'attempt'] as const) {
+    it(`${door}: a share that draws 401 is withdrawn within 10 s, and not while the other share draws them too`, async (t) => {
+      let outage = true;
+      const upstream = createServer((request, response) => {
+        response.statusCode = outage || request.headers.authorization === 'Bearer not-a-token' ? 401 : 200;
+        response.end();
+      });
+      await new Promise<void>((listening) => upstream.listen(0, '127.0.0.1', listening));
+      t.after(() => upstream.close());
+      const { port } = upstream.address() as AddressInfo;
+      const { world, gate, bearerd } = await guardedWorld(t, door, '{ percent: 50, by: x-user-id }', {
+        upstreamPort: port,
+        first: refusedVersion,
+      });
+      let user = 0;
+      const send = () =>
+        gate.send('/v1/orders', {
+          headers: { 'x-user-id': `user-${user++ % 40}`, authorization: 'Bearer of-the-app' },
+        });
+      assert.deepEqual(statuses(await load(send, PER_SECOND, 8)), { 401: PER_SECOND * 8 });
+      assert.equal(await world.readiness(), 'ok\n', 'a general outage is no alarm');
+
+      outage = false;
+      const before = performance.now();
+      const told = bearerd.waitForOutput(/"alarm":"withdrawn"/).then(() => performance.now() - before);
+      const { 200: well = 0, 401: refused = 0 } = statuses(await load(send, PER_SECOND, 2));
+      assert.ok(well > 0 && refused > 0, `${well} well, ${refused} refused`);
+      let done = false;
+      const ended = told.finally(() => {
+        done = true;
+      });
+      while (!done) await load(send, PER_SECOND, 1);
+      const tookMs = await ended;
+      t.diagnostic(`${door}: withdrawn ${(tookMs / 1_000).toFixed(1)} s after the other share was well`);
+      assert.ok(tookMs < BOUND_MS);
+      assert.deepEqual(statuses(await load(send, PER_SECOND, 1)), { 200: PER_SECOND });
+      assert.match(await world.readiness(), /^ok\nguard: orders was withdrawn/);
+    });
+  }
+});
 
 async function until(done: () => Promise<boolean>): Promise<void> {
   const end = performance.now() + 10_000;

@@ -25,6 +25,7 @@ export interface PolicySketch {
   readonly onFailure?: OutboundConfig['onFailure'];
   readonly neverStale?: boolean;
   readonly rateLimit?: OutboundConfig['rateLimit'];
+  readonly mode?: OutboundConfig['rollout'];
   readonly guard?: OutboundConfig['guard'];
   readonly proof?: OutboundConfig['proof'];
 }
@@ -42,7 +43,7 @@ export function outbound(sketch: PolicySketch): OutboundConfig {
       query: undefined,
     },
     subject: undefined,
-    rollout: { mode: 'enforce', percent: undefined, by: undefined },
+    rollout: sketch.mode ?? { mode: 'enforce', percent: undefined, by: undefined },
     healOn: sketch.healOn ?? '401',
     onFailure: sketch.onFailure ?? 'deny',
     proof: sketch.proof,

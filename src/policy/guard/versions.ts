@@ -52,7 +52,11 @@ export function nextStates(before: PolicyStates, config: Config): PolicyStates {
     guarded.map((outbound): [string, PolicyState] => {
       const current = versionOf(outbound, config.sources);
       const known = before.get(outbound.name);
-      if (known?.current.hash === current.hash) return [outbound.name, { ...known, current }];
+      if (known?.current.hash === current.hash) {
+        // What it was stepped back to may be in nobody's reach by now: better told than taken for granted.
+        const lost = known.alarm === 'stepped_back' && !(known.good && keep(known.good, [...config.sources]));
+        return [outbound.name, { ...known, current, alarm: lost ? undefined : known.alarm }];
+      }
       const good = known?.proven && known.alarm === undefined ? known.current : known?.good;
       return [outbound.name, { current, proven: false, good, alarm: undefined }];
     }),

@@ -47,7 +47,8 @@ const sourceNames = (sources: readonly SourceConfig[]) => sources.map(({ name })
 
 describe('versions under the guard', () => {
   it('a version with the same hash goes on with what is known, also one that was stepped back', () => {
-    const before = states(configOf(), { alarm: 'stepped_back' });
+    const good = nextStates(new Map(), configOf({ mode: '{ percent: 25 }' })).get('orders')!.current;
+    const before = states(configOf(), { alarm: 'stepped_back', good });
     assert.deepEqual(nextStates(before, configOf()), before);
   });
 
@@ -135,8 +136,11 @@ describe('versions under the guard', () => {
     assert.equal(alarmOf(next.get('orders')!, v2, yes), 'nothing_to_step_back_to');
     assert.deepEqual(sourceNames(arrange(v2, next).config.sources), ['one']);
     const renamed = configOf({ source: 'two', sources: token('a').replace('one:', 'two:') });
-    const states2 = states(renamed, {}, states(v1, { proven: true }));
-    assert.deepEqual(sourceNames(arrange(renamed, states2).config.sources), ['two']);
+    const second = states(renamed, {}, states(v1, { proven: true }));
+    assert.deepEqual(sourceNames(arrange(renamed, second).config.sources), ['two']);
+    // Stepped back to it while it was there, and now it is not: the version of the configuration is watched again.
+    const lost = new Map([['orders', { ...second.get('orders')!, alarm: 'stepped_back' as const }]]);
+    assert.equal(nextStates(lost, renamed).get('orders')!.alarm, undefined);
   });
 
   it('a policy whose guard was taken away is what the configuration says', () => {
