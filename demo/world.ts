@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseConfig } from '../src/config/parse.ts';
-import { generateEnvoy } from '../src/doors/generate/generate.ts';
+import { type GenerateOptions, generateEnvoy } from '../src/doors/generate/generate.ts';
 import type { Door } from '../src/doors/generate/plan.ts';
 import { type EnvoyVersion, type StartedEnvoy, startEnvoy } from '../test/support/envoy.ts';
 import { type StartedProcess, startProcess } from '../test/support/process.ts';
@@ -42,6 +42,8 @@ export interface WorldOptions {
   readonly plainUpstream?: boolean;
   /** Lines below `listen.check`, instead of a Unix socket; `FOLDER` stands for the world's folder. */
   readonly check?: string;
+  /** Where Envoy finds the Check listener when that has TLS. */
+  readonly checkUpstream?: (authority: Authority) => Promise<GenerateOptions['checkUpstream']>;
   /** The provider is away at first. */
   readonly providerDown?: boolean;
   /** Another provider than the real one. */
@@ -111,6 +113,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     scope: CLIENT.scope,
   });
   const client = await authority.issue('checkout', 'client');
+  const checkUpstream = await options.checkUpstream?.(authority);
   if (options.providerDown) await provider.stop();
 
   await writeFile(join(folder, 'secret'), `${CLIENT.clientSecret}\n`, { mode: 0o600 });
@@ -154,6 +157,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
             options.upstreamPort === undefined ? there : { address: '127.0.0.1', port: options.upstreamPort },
           '*': there,
         },
+        ...(checkUpstream === undefined ? {} : { checkUpstream }),
       });
       const envoy = await startEnvoy({
         config: change(bootstrap),

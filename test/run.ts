@@ -18,7 +18,7 @@ const heights: Record<string, { files: string; concurrency: number; timeoutMs: n
   // A real Kubernetes API and a real istiod, where npm run parts:kubernetes built them.
   kubernetes: { files: 'test/kubernetes/**/*.test.ts', concurrency: 1, timeoutMs: 600_000 },
   // What does not fit into every run: long soaks and many versions.
-  full: { files: 'test/full/**/*.test.ts', concurrency: 1, timeoutMs: 1_800_000 },
+  full: { files: 'test/full/**/*.test.ts', concurrency: 1, timeoutMs: 2_400_000 },
 };
 
 const chosen = positionals.length > 0 ? positionals : ['unit', 'integration', 'e2e'];
