@@ -12,6 +12,7 @@ import { namesOf } from '../policy/subject-headers.ts';
 import { oneOf, parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 import { inboundExplanation } from './explain-inbound.ts';
+import { sharingText } from './explain-sharing.ts';
 
 export const explain: Command = {
   help: `Usage: bearerd explain --config FILE [--side outbound|inbound] METHOD URL
@@ -57,6 +58,7 @@ function explanation(config: Config, method: string, scheme: string, host: strin
     const source = config.sources.find(({ name }) => name === found.source)!;
     lines.push(['policy', `${found.name} (outbound[${found.index}])`]);
     lines.push(['source', `${found.source} (${source.type})`]);
+    lines.push(['shared', sharingText(config, source)]);
     const credential = `[credential of ${found.source}]`;
     for (const header of found.injection.headers) {
       lines.push(['header', `${header.describe(credential)}; the app's own is replaced`]);

@@ -161,7 +161,17 @@ function sharedCache({ mode, sources, shared_cache: cache }: ConfigFile, report:
   }
   cache.per_user_sources.forEach((name, i) => {
     const at: Path = ['shared_cache', 'per_user_sources', i];
-    if (!Object.hasOwn(sources, name)) report(at, unknownSource(name, Object.keys(sources)));
+    const [origin, policy] = name.split(':', 2) as [string, string?];
+    if (policy !== undefined && Object.hasOwn(sources, origin)) {
+      report(at, `expected "${origin}": it stands for what its policies ask it for, too`);
+    } else if (!Object.hasOwn(sources, name)) {
+      report(at, unknownSource(name, Object.keys(sources)));
+    } else if (sources[name]!.token_exchange?.subject_token.header === undefined) {
+      report(
+        at,
+        `${name} has no tokens of single users: what it gives is everybody’s, and shared without this`,
+      );
+    }
   });
 }
 

@@ -104,7 +104,8 @@ function toConfig(file: ConfigFile, folder: string): Config {
     audit: file.audit && toAudit(file.audit, folder),
     envoyAdmin: file.envoy_admin,
     stateDir: file.state_dir === undefined ? undefined : resolve(folder, file.state_dir),
-    sharedCache: file.shared_cache && toSharedCache(file.shared_cache, (path) => resolve(folder, path)),
+    sharedCache:
+      file.shared_cache && toSharedCache(file.shared_cache, (path) => resolve(folder, path), named),
     tracing: file.tracing && { otlpEndpoint: file.tracing.otlp_endpoint, sample: file.tracing.sample },
     log: { level: file.log.level },
   };

@@ -99,13 +99,20 @@ export const sharedCache = z
     per_user_sources: z
       .array(z.string())
       .default([])
-      .describe('Sources whose tokens of single users may be shared too. Default: none.'),
+      .describe(
+        'Sources whose tokens of single users may be shared too, also those that policies ask them for in place of their own audience, scope or resource. Default: none.',
+      ),
   })
   .describe('A Redis that the fleet of one tenant shares: one fetch for all. Default: none, memory only.');
 
 type Value = z.output<typeof sharedCache>;
 
-export function toSharedCache(value: Value, path: (relative: string) => string): SharedCacheConfig {
+/** `named` gives the names of the sources that stand for one of the file. */
+export function toSharedCache(
+  value: Value,
+  path: (relative: string) => string,
+  named: (source: string) => readonly string[],
+): SharedCacheConfig {
   const { address, cluster, sentinel, tls, username, password } = value.redis;
   return {
     redis: {
@@ -121,7 +128,7 @@ export function toSharedCache(value: Value, path: (relative: string) => string):
     },
     tenant: value.tenant,
     keys: value.keys.map((key) => resolveSecretRef(key, path)),
-    perUserSources: value.per_user_sources,
+    perUserSources: value.per_user_sources.flatMap(named),
   };
 }
 

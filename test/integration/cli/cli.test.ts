@@ -51,6 +51,7 @@ test('explain tells policy, source, doors and header, and no token', async () =>
   const { code, output } = await bearerd('explain', '--config', 'envoy/bearerd.yaml', 'get', url);
   assert.equal(code, 0);
   assert.match(output, /policy +orders[\s\S]*header +authorization: Bearer \[credential of orders\]/);
+  assert.match(output, /shared +no: there is no shared_cache/);
   assert.match(output, /goes on sending the last credential, even past its expiry/);
   assert.doesNotMatch(output, /secret=1/);
   const none = await bearerd('explain', '--config', 'envoy/bearerd.yaml', 'GET', 'http://other/');

@@ -71,6 +71,41 @@ test('each fault is told with its place and what to change', () => {
   for (const [from, to, problem] of faults) assert.match(problems(good.replace(from, to)), problem);
 });
 
+test('a source of single users stands for what its policies ask it for, too; one of everybody needs no mention', () => {
+  const text = (listed: string) => `version: 1
+listen: { check: "unix:///x.sock" }
+sources:
+  users:
+    token_exchange:
+      { token_endpoint: https://idp/t, client_id: c, client_secret: { env: S }, subject_token: { header: authorization } }
+  orders: { client_credentials: { token_endpoint: https://idp/t, client_id: c, client_secret: { env: S } } }
+outbound:
+  - { name: p, match: { hosts: [a.example.com] }, inject: { source: users, audience: other } }
+shared_cache:
+  redis: { address: 127.0.0.1 }
+  tenant: checkout
+  keys: [{ env: KEY }]
+  per_user_sources: [${listed}]
+`;
+  const config = parseConfig(text('users'), 'x.yaml');
+  assert.deepEqual(config.sharedCache?.perUserSources, ['users', 'users:p']);
+  assert.ok(config.sources.some(({ name }) => name === 'users:p'));
+  const told = (listed: string) => {
+    try {
+      parseConfig(text(listed), 'x.yaml');
+    } catch (error) {
+      return (error as ConfigError).problems.map(({ path, message }) => `${path}: ${message}`).join('\n');
+    }
+    return 'none';
+  };
+  assert.equal(
+    told('"users:p"'),
+    'shared_cache.per_user_sources[0]: expected "users": it stands for what its policies ask it for, too',
+  );
+  assert.match(told('orders'), /\[0\]: orders has no tokens of single users/);
+  assert.match(told('user'), /no source named "user"; did you mean users\?/);
+});
+
 test('the example of docs/shared-cache.md is a configuration', () => {
   const [, example] = /^```yaml\nshared_cache:\n([\s\S]*?)^```/m.exec(
     readFileSync('docs/shared-cache.md', 'utf8'),
