@@ -38,8 +38,10 @@ export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {
   const retried = hosts.filter((host) => healed.includes(host) || host.resilience?.retries !== undefined);
   return [
     envoyFilter(options, 'bearerd-clusters', [
-      ...(check || doors.has('attempt')
-        ? [addCluster(options, bearerdCluster(CHECK_CLUSTER, config.listen.check!.listener))]
+      // Also where no door uses it now: Istio takes a cluster away before the filter that asks it, and a step of a rollout,
+      // from the check door to push, would refuse requests for a moment (seen).
+      ...(config.listen.check !== undefined
+        ? [addCluster(options, bearerdCluster(CHECK_CLUSTER, config.listen.check.listener))]
         : []),
       ...config.listen.xds.map((x, i) => addCluster(options, bearerdCluster(xdsCluster(i), x.listener))),
     ]),

@@ -77,6 +77,13 @@ describe('generate istio', () => {
     assert.match(JSON.stringify(marks[0]!.match), /"domainName":"orders\.shop\.svc\.cluster\.local"/);
   });
 
+  test('keeps the cluster of the check door through a change of doors', () => {
+    assert.match(
+      JSON.stringify(patchesOf(documents(ORDERS, { door: 'push' }), 'bearerd-clusters')),
+      /"bearerd_check"/,
+    );
+  });
+
   test('carries the options of the protocol whole, with the upstream codec last and once', () => {
     const two = `${ORDERS}  - { name: more, match: { services: [orders.shop], paths: [/v2/] }, inject: { source: a } }\n`;
     const [patch] = patchesOf(documents(two, { door: 'push' }), 'bearerd-upstreams');
