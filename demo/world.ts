@@ -65,7 +65,8 @@ export interface World {
   readonly authority: Authority;
   readonly provider: IdentityProvider;
   readonly upstream: Upstream;
-  startBearerd(): Promise<StartedProcess>;
+  /** `config`: another file or directory than `configFile`. */
+  startBearerd(config?: string): Promise<StartedProcess>;
   /** `change`: what a test does to the generated configuration. */
   startEnvoy(door: Door, change?: (bootstrap: string) => string): Promise<GatedEnvoy>;
   readyz(): Promise<number>;
@@ -135,10 +136,10 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     authority,
     provider,
     upstream,
-    async startBearerd() {
+    async startBearerd(config = configFile) {
       const bearerd = await startProcess(
         process.execPath,
-        [join(import.meta.dirname, '../bin/bearerd.js'), 'serve', '--config', configFile],
+        [join(import.meta.dirname, '../bin/bearerd.js'), 'serve', '--config', config],
         { name: 'bearerd', env: { ...process.env, ...options.env } },
       );
       stops.push(() => bearerd.stop());

@@ -1,6 +1,9 @@
 // Composition root: the only folder that sees both the hot and the slow arm. No process state is touched here.
 import { hostname } from 'node:os';
+import type { PolicyBundle } from '../bundle/policy-bundle.ts';
+import type { VerifiedBundle } from '../bundle/signed-bundle.ts';
 import type { Config } from '../config/config.ts';
+import type { ConfigText } from '../config/config-texts.ts';
 import { buildJwks } from '../credential/jwks.ts';
 import { type ChangeableStore, createCredentialStore } from '../credential/store.ts';
 import { createAttemptOutcomes } from '../doors/feedback/attempt-outcomes.ts';
@@ -34,6 +37,9 @@ import { createRolloutGuard } from './rollout-guard.ts';
 import { createServing } from './serving.ts';
 import { type BuildDeps, buildSources, only } from './sources.ts';
 
+/** Reads the local configuration, with the texts of a bundle behind it. Rejects with ConfigError. */
+export type LoadConfig = (bundle: readonly ConfigText[]) => Promise<Config>;
+
 export interface AppDeps {
   readonly clock: Clock;
   /** For `env:` references, HTTPS_PROXY and NO_PROXY. */
@@ -44,6 +50,8 @@ export interface AppDeps {
   readonly log: LogSink;
   readonly version: string;
   readonly runtime: RuntimeReport;
+  /** For policy_bundle: each bundle is taken over with the local configuration as it is then. */
+  readonly load?: LoadConfig;
   /** Default: Prometheus metrics. */
   readonly metrics?: Metrics;
 }
@@ -64,10 +72,10 @@ export interface App {
   stop(graceMs?: number): Promise<void>;
   /**
    * Takes over another configuration as a whole, while calls go on; what it leaves as it was goes on with its credentials.
-   * What `load` throws as ConfigError, and what would need a restart, is reported, and the configuration in force stays.
+   * What `load` rejects with as ConfigError, and what would need a restart, is reported, and the configuration in force stays.
    * Resolves with whether it was taken over.
    */
-  reload(load: () => Promise<Config>): Promise<boolean>;
+  reload(load: LoadConfig): Promise<boolean>;
   readonly store: ChangeableStore;
   readonly policies: PolicyTable;
 }
@@ -77,18 +85,28 @@ const GRACE_MS = 5_000;
 const PREPARE_MS = 600;
 const PREPARE_STEP_MS = 20;
 
-export async function createApp(config: Config, deps: AppDeps): Promise<App> {
+export async function createApp(local: Config, deps: AppDeps): Promise<App> {
   const { clock, env, random, version, runtime } = deps;
   const metrics = deps.metrics ?? createMetrics(clock);
-  const logger = createLogger(config.log, deps.log);
+  const logger = createLogger(local.log, deps.log);
   const audit =
-    config.audit &&
-    createAudit(config.audit, { clock, env, log: logger, out: deps.log, observer: metrics.observer });
+    local.audit &&
+    createAudit(local.audit, { clock, env, log: logger, out: deps.log, observer: metrics.observer });
   const logged = createLogObserver(logger, clock);
   const observer = createTeeObserver(
     audit ? createTeeObserver(audit.observer, logged) : logged,
     metrics.observer,
   );
+  /** Of the policy bundle in force. */
+  let bundleTexts: readonly ConfigText[] = [];
+  const bundle = await createBundle();
+  const restored = await bundle?.restore(async (last) => {
+    const read = await deps.load!(textsOf(last));
+    bundleTexts = textsOf(last);
+    return read;
+  });
+  // The last good bundle is in force before the first request.
+  const config = restored ?? local;
   // The pod's name where there is one.
   const pod = hostname();
   const { refreshesPerHour } = config.limits;
@@ -163,13 +181,18 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
   /** Of the configuration in force; counts up with each that is taken over. */
   const revision = { number: 1, hash: contentHash(config).slice(0, 16), since: startedAt };
   let refusedReload: string | undefined;
+  let exchanging: Promise<unknown> = Promise.resolve();
   /** Monotonic ms, once everything listens. */
   let listeningSince: number | undefined;
   let stopping = false;
 
   let lasting: Lasting | undefined;
   let inbound = await createInbound(config);
-  const missing = (): readonly string[] => [...store.missing(), ...(inbound?.missing() ?? [])];
+  const missing = (): readonly string[] => [
+    ...store.missing(),
+    ...(inbound?.missing() ?? []),
+    ...(bundle !== undefined && bundle.current === undefined ? ['policy bundle'] : []),
+  ];
   const listening: ListenerDeps = {
     ...{ observer, clock, random },
     ready: () => !stopping && missing().length === 0,
@@ -247,11 +270,27 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     });
   }
 
-  let reloading: Promise<boolean> = Promise.resolve(true);
-  function reload(load: () => Promise<Config>): Promise<boolean> {
-    reloading = reloading.then(async () => {
+  async function createBundle(): Promise<PolicyBundle | undefined> {
+    const { policyBundle, stateDir } = local;
+    const { load } = deps;
+    if (policyBundle === undefined) return undefined;
+    if (load === undefined) throw new Error('policy_bundle needs a way to read the local configuration');
+    const { createPolicyBundle } = await import('../bundle/policy-bundle.ts');
+    const take = (next: VerifiedBundle): Promise<void> =>
+      inTurn(async () => {
+        const texts = textsOf(next);
+        await takeOver(await load(texts));
+        bundleTexts = texts;
+      });
+    return createPolicyBundle(policyBundle, { clock, env, observer, random, stateDir, take });
+  }
+
+  function reload(load: LoadConfig): Promise<boolean> {
+    // Who asks for the local files to be read again would not wait for the rest.
+    bundle?.askNow();
+    return inTurn(async () => {
       try {
-        await takeOver(await load());
+        await takeOver(await load(bundleTexts));
         refusedReload = undefined;
         return true;
       } catch (error) {
@@ -262,7 +301,13 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
         return false;
       }
     });
-    return reloading;
+  }
+
+  /** Exchanges go one after the other. */
+  function inTurn<T>(exchanged: () => Promise<T>): Promise<T> {
+    const done = exchanging.then(exchanged);
+    exchanging = done.catch(() => {});
+    return done;
   }
 
   async function takeOver(next: Config): Promise<void> {
@@ -280,12 +325,9 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
 
   /** For the guard: the same configuration with other versions of its policies. */
   function rearrange(make: () => PolicyStates): Promise<void> {
-    const arranging = reloading.then(async (taken) => {
+    return inTurn(async () => {
       if (!stopping) await exchange(given, make());
-      return taken;
     });
-    reloading = arranging.catch(() => true);
-    return arranging.then(() => undefined);
   }
 
   function useGuard(states: PolicyStates, { insteads }: Arranged): void {
@@ -378,6 +420,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
         refused: refusedReload,
       },
       guard: guard.status(),
+      policyBundle: bundle?.status(),
       policies: serving.policies.policies.map(({ name, source, injection, healOn, onFailure }) => ({
         name,
         source,
@@ -398,6 +441,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     await Promise.all(fronts().map((front) => front.drain(graceMs)));
     await guard.stop();
     secrets.close();
+    await bundle?.stop();
     inbound?.stop();
     serving.keys.stop();
     await store.stop();
@@ -423,6 +467,7 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
       tellSharedSecrets(config);
       await serving.keys.start();
       inbound?.start();
+      bundle?.start();
       try {
         const addresses = {
           check: check && (await check.listen(config.listen.check!.listener)),
@@ -440,4 +485,11 @@ export async function createApp(config: Config, deps: AppDeps): Promise<App> {
     },
     stop,
   };
+}
+
+/** In the order of their names, as files of a directory are read. */
+function textsOf({ serial, files }: VerifiedBundle): readonly ConfigText[] {
+  return Object.entries(files)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, text]) => ({ file: `bundle ${serial}/${name}`, text, ofBundle: true }));
 }

@@ -11,6 +11,7 @@ const AT_START = {
   audit: 'audit',
   stateDir: 'state_dir',
   envoyAdmin: 'envoy_admin',
+  policyBundle: 'policy_bundle',
   sharedCache: 'shared_cache',
   tracing: 'tracing',
 } as const satisfies Partial<Record<keyof Config, string>>;

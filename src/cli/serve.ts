@@ -1,5 +1,5 @@
 // bearerd serve: runs until it is asked to end.
-import { type App, createApp } from '../app/app.ts';
+import { type App, createApp, type LoadConfig } from '../app/app.ts';
 import { configState } from '../config/config-texts.ts';
 import { loadConfig } from '../config/load.ts';
 import { systemClock } from '../lib/clock.ts';
@@ -28,16 +28,17 @@ Exit code 0 = ended as asked, 1 = the configuration has problems or an address c
     const parsed = parseArguments(args, ['config']);
     if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
     const file = required(parsed, 'config');
+    const load: LoadConfig = (bundle) => loadConfig(file, bundle);
     let app: App | undefined;
     let changedEarly = false;
     const reload = (): void => {
       if (app === undefined) changedEarly = true;
-      else void app.reload(() => loadConfig(file));
+      else void app.reload(load);
     };
     // Before it is read: a change between reading and watching would never be seen.
     const stopWatching = watchState(() => configState(file), systemClock, reload, LOOK_EVERY_MS);
     onReload(reload);
-    const config = await loadConfig(file);
+    const config = await load([]);
     try {
       const starting = await createApp(config, {
         clock: systemClock,
@@ -46,6 +47,7 @@ Exit code 0 = ended as asked, 1 = the configuration has problems or an address c
         log: { write: out },
         version,
         runtime,
+        load,
       });
       await starting.start();
       app = starting;

@@ -36,6 +36,13 @@ export interface Status {
     readonly alarm?: string;
     readonly manifest?: string;
   }[];
+  readonly policyBundle?: {
+    readonly name: string;
+    readonly serial?: number;
+    readonly expiresAt?: string;
+    readonly confirmedAt?: string;
+    readonly refused?: string;
+  };
   readonly policies: readonly {
     readonly name: string;
     readonly source: string;
@@ -47,14 +54,15 @@ export interface Status {
 
 /** `now` in epoch ms. */
 export function statusText(
-  { version, missing, sources, endpoints, configuration, policies, guard = [] }: Status,
+  { version, missing, sources, endpoints, configuration, policyBundle, policies, guard = [] }: Status,
   now: number,
 ): string {
   const { revision, hash, since, refused } = configuration;
   const parts = [
     `bearerd ${version}: ${missing.length === 0 ? 'ready' : `not ready, missing: ${missing.join(', ')}`}\n` +
       `configuration ${revision} (${hash}) since ${since}\n` +
-      (refused === undefined ? '' : `a newer one was refused: ${refused}\n`),
+      (refused === undefined ? '' : `a newer one was refused: ${refused}\n`) +
+      (policyBundle === undefined ? '' : bundleText(policyBundle)),
     table(
       ['SOURCE', 'TYPE', 'LEFT', 'NEXT RENEWAL', 'GENERATION', 'LAST FAILURE'],
       sources.map((one) => [
@@ -92,6 +100,20 @@ export function statusText(
     ),
   ];
   return parts.filter((part) => part !== '').join('\n');
+}
+
+function bundleText({
+  name,
+  serial,
+  expiresAt,
+  confirmedAt,
+  refused,
+}: NonNullable<Status['policyBundle']>): string {
+  const inForce =
+    serial === undefined
+      ? 'none yet'
+      : `serial ${serial} until ${expiresAt}, confirmed ${confirmedAt ?? 'never'}`;
+  return `policy bundle ${name}: ${inForce}\n${refused === undefined ? '' : `the last answer was refused: ${refused}\n`}`;
 }
 
 function leftText({ generation, expiresAt }: Status['sources'][number], now: number): string {

@@ -1,9 +1,11 @@
 // What spans several keys: references by name, settings that need each other, limits. The shape itself is the schema's.
 import type { ConfigProblem } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
+import { bundleProblems } from './bundle-bounds.ts';
 import { environmentProblems, fallbackProblems } from './environments.ts';
 import { inboundProblems } from './inbound/checks.ts';
 import { listenAddressText } from './listen-address.ts';
+import type { MergedDocument } from './merged-document.ts';
 import { policySourceProblems } from './policy-sources.ts';
 import { problemAt } from './problems.ts';
 import type { ConfigFile } from './schema.ts';
@@ -11,14 +13,15 @@ import { isBoundByDpop } from './schema-proof.ts';
 import { isReadOnTheWay } from './schema-shared-cache.ts';
 import { kindOf, kinds } from './source/kinds.ts';
 import { unknownSource } from './unknown-source.ts';
-import type { Path, YamlDocument } from './yaml-document.ts';
+import type { Path } from './yaml-document.ts';
 
 /** Regular expressions cost time for every request of their host. */
 const MAX_REGEXES_PER_HOST = 100;
 
 type Report = (path: Path, message: string) => void;
 
-export function crossProblems(file: ConfigFile, document: YamlDocument): ConfigProblem[] {
+/** `folder`: what relative paths of the local file are relative to. */
+export function crossProblems(file: ConfigFile, document: MergedDocument, folder: string): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const report: Report = (path, message) => problems.push(problemAt(document, path, message));
   listeners(file, report);
@@ -32,6 +35,7 @@ export function crossProblems(file: ConfigFile, document: YamlDocument): ConfigP
   policies(file, report);
   guards(file, report);
   regexes(file, report);
+  bundleProblems(file, document, folder, report);
   inboundProblems(
     file.inbound,
     {

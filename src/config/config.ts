@@ -4,6 +4,7 @@ import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
 import type { BucketSize } from '../lib/token-bucket.ts';
 import type { InboundConfig } from './inbound/config.ts';
 import type { AuditConfig } from './schema-audit.ts';
+import type { PolicyBundleConfig } from './schema-bundle.ts';
 import type { GuardConfig } from './schema-guard.ts';
 import type { InjectConfig } from './schema-inject.ts';
 import type { ProofConfig } from './schema-proof.ts';
@@ -22,6 +23,7 @@ import type { StaticConfig } from './source/static.ts';
 import type { SubjectHeaders, TokenExchangeConfig } from './source/token-exchange.ts';
 
 export type { AuditConfig } from './schema-audit.ts';
+export type { PolicyBundleConfig } from './schema-bundle.ts';
 export type { GuardConfig } from './schema-guard.ts';
 export type { HeaderInjection, InjectConfig } from './schema-inject.ts';
 export type { MessageSignatureConfig, ProofConfig } from './schema-proof.ts';
@@ -67,6 +69,8 @@ export interface Config {
   readonly envoyAdmin: ListenAddress | undefined;
   /** Directory that this process may write, for what outlives it; undefined = nothing does. */
   readonly stateDir: string | undefined;
+  /** undefined = the local configuration is all there is. */
+  readonly policyBundle: PolicyBundleConfig | undefined;
   /** undefined = memory only. */
   readonly sharedCache: SharedCacheConfig | undefined;
   /** undefined = no spans. */

@@ -2,20 +2,22 @@
 import { hostname } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { ConfigError, type ConfigProblem } from '../lib/errors.ts';
+import { bundlePath, localKeys } from './bundle-bounds.ts';
 import { crossProblems } from './checks.ts';
 import type { AuditConfig, CheckListenConfig, Config, OutboundConfig, SourceConfig } from './config.ts';
 import type { ConfigText } from './config-texts.ts';
 import { toInbound } from './inbound/parse.ts';
-import { mergeDocuments, type Part } from './merged-document.ts';
+import { type MergedDocument, mergeDocuments, type Part } from './merged-document.ts';
 import { toPolicySources } from './policy-sources.ts';
 import { problemAt, shapeProblems } from './problems.ts';
 import { type ConfigFile, configFile } from './schema.ts';
+import { toPolicyBundle } from './schema-bundle.ts';
 import type { InjectConfig } from './schema-inject.ts';
 import { isBoundByDpop, toMessageSignature } from './schema-proof.ts';
 import { toSharedCache } from './schema-shared-cache.ts';
 import { kindOf, kinds } from './source/kinds.ts';
 import { resolveSecretRef } from './source/secret-ref.ts';
-import { parseYaml } from './yaml-document.ts';
+import { type Path, parseYaml } from './yaml-document.ts';
 
 type FileSource = ConfigFile['sources'][string];
 
@@ -26,20 +28,30 @@ export function parseConfig(text: string, file: string): Config {
 
 /** `path`: what the texts are together, for messages. Throws ConfigError with every problem of every text. */
 export function parseConfigTexts(texts: readonly ConfigText[], path: string): Config {
-  const [first] = texts;
-  const refuseAll = (problems: readonly ConfigProblem[]): void => {
-    if (problems.length > 0) throw new ConfigError(path, inOrder(problems, texts));
-  };
+  const { file, document } = parseShape(texts, path);
+  const folder = dirname(resolve(texts[0]!.file));
+  const problems = crossProblems(file, document, folder);
+  if (problems.length > 0) throw new ConfigError(path, inOrder(problems, texts));
+  return deepFreeze(toConfig(file, folder, document));
+}
+
+/**
+ * What can be told of the texts by themselves, without what spans several keys: of a bundle that is wherever it goes. Throws
+ * ConfigError.
+ */
+export function parseShape(
+  texts: readonly ConfigText[],
+  path: string,
+): { readonly file: ConfigFile; readonly document: MergedDocument } {
   const { parts, problems } = parseParts(texts);
   const document = mergeDocuments(parts);
-  const result = configFile.safeParse(document.value);
-  // Of what a broken file lacks, nothing is told: it may stand in it.
+  const { data: file, error } = configFile.safeParse(document.value);
+  // Nothing is told of what a broken file lacks: it may stand in it.
   const shape =
-    result.success || parts.length === 0 ? [] : shapeProblems(document, result.error.issues, configFile);
-  refuseAll([...problems, ...document.problems, ...shape]);
-  const file = result.data!;
-  refuseAll(crossProblems(file, document));
-  return deepFreeze(toConfig(file, dirname(resolve(first!.file))));
+    error === undefined || parts.length === 0 ? [] : shapeProblems(document, error.issues, configFile);
+  const all = [...problems, ...document.problems, ...shape];
+  if (all.length > 0) throw new ConfigError(path, inOrder(all, texts));
+  return { file: file!, document };
 }
 
 /** Each as YAML of a version that is known; what is not, is told and left out. */
@@ -62,7 +74,15 @@ function parseParts(texts: readonly ConfigText[]): {
           ...problemAt(document, ['version'], 'missing: expected version: 1 in each file', true),
           file,
         });
-      } else parts.push({ origin, document });
+      } else {
+        const part = { origin, document };
+        const local = localKeys(part);
+        if (local.length === 0) parts.push(part);
+        for (const key of local) {
+          const message = 'is for the local file: a bundle has version, sources and outbound';
+          problems.push({ ...problemAt(document, [key], message, true), file });
+        }
+      }
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       problems.push(...error.problems.map((problem) => ({ ...problem, file })));
@@ -71,8 +91,13 @@ function parseParts(texts: readonly ConfigText[]): {
   return { parts, problems };
 }
 
-function toConfig(file: ConfigFile, folder: string): Config {
-  const stated = Object.entries(file.sources).map(([name, source]) => toSource(name, source, folder));
+function toConfig(file: ConfigFile, folder: string, document: MergedDocument): Config {
+  const local = (path: string) => resolve(folder, path);
+  const ofBundle = bundlePath(file, folder);
+  const pathOf = (at: Path) => (document.originOf(at)?.ofBundle ? ofBundle : local);
+  const stated = Object.entries(file.sources).map(([name, source]) =>
+    toSource(name, source, pathOf(['sources', name])),
+  );
   const { sources, ofPolicy, named } = toPolicySources(file.outbound, stated);
   return {
     version: 1,
@@ -86,9 +111,9 @@ function toConfig(file: ConfigFile, folder: string): Config {
     },
     sources,
     outbound: file.outbound.map((policy, i) =>
-      toOutbound(policy, sources.find(({ name }) => name === ofPolicy[i])!, (path) => resolve(folder, path)),
+      toOutbound(policy, sources.find(({ name }) => name === ofPolicy[i])!, pathOf(['outbound', i])),
     ),
-    inbound: file.inbound && toInbound(file.inbound, (path) => resolve(folder, path)),
+    inbound: file.inbound && toInbound(file.inbound, local),
     unmatched: file.unmatched,
     ambiguousPath: file.ambiguous_path,
     maxWaitMs: file.max_wait,
@@ -103,9 +128,9 @@ function toConfig(file: ConfigFile, folder: string): Config {
     accessLog: file.access_log,
     audit: file.audit && toAudit(file.audit, folder),
     envoyAdmin: file.envoy_admin,
-    stateDir: file.state_dir === undefined ? undefined : resolve(folder, file.state_dir),
-    sharedCache:
-      file.shared_cache && toSharedCache(file.shared_cache, (path) => resolve(folder, path), named),
+    stateDir: file.state_dir === undefined ? undefined : local(file.state_dir),
+    policyBundle: file.policy_bundle && toPolicyBundle(file.policy_bundle, local),
+    sharedCache: file.shared_cache && toSharedCache(file.shared_cache, local, named),
     tracing: file.tracing && { otlpEndpoint: file.tracing.otlp_endpoint, sample: file.tracing.sample },
     log: { level: file.log.level },
   };
@@ -138,11 +163,11 @@ function toCheckListen(check: CheckListenConfig, folder: string): CheckListenCon
   };
 }
 
-function toSource(name: string, source: FileSource, folder: string): SourceConfig {
+function toSource(name: string, source: FileSource, path: (relative: string) => string): SourceConfig {
   const type = kindOf(source);
   // Each kind takes what its own schema gave: TypeScript cannot see that through the union.
   const toConfig = kinds[type].toConfig as (value: unknown, path: (relative: string) => string) => object;
-  const own = toConfig(source[type], (path) => resolve(folder, path));
+  const own = toConfig(source[type], path);
   const { required, max_lifetime: maxLifetimeMs, fallback, environment } = source;
   return { name, required, maxLifetimeMs, fallback, environment, ...own } as SourceConfig;
 }

@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { parseHeaderName } from './header.ts';
 import { inbound } from './inbound/schema.ts';
 import { audit } from './schema-audit.ts';
+import { policyBundle } from './schema-bundle.ts';
 import { envoyAdmin } from './schema-guard.ts';
 import { admin, check, health, xds } from './schema-listen.ts';
 import { outbound } from './schema-outbound.ts';
@@ -130,6 +131,7 @@ export const configFile = z
       .describe(
         'Directory of this process alone, writable, for what is to outlive a restart; relative: to this file. Default: none, nothing outlives it.',
       ),
+    policy_bundle: policyBundle.optional(),
     shared_cache: sharedCache.optional(),
     tracing: tracing.optional(),
     log: log.prefault({}).describe('Log lines on standard output, JSON.'),

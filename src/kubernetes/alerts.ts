@@ -137,7 +137,7 @@ const REQUESTS: readonly Alert[] = [
     alert: 'BearerdInputRefused',
     expr: moved('bearerd_inputs_refused_total', '15m'),
     severity: 'warning',
-    summary: 'The inbound input {{ $labels.input }} cannot be read; the last good one counts on.',
+    summary: 'The input {{ $labels.input }} cannot be read or is refused; the last good one counts on.',
   },
   {
     alert: 'BearerdSecretRefused',
@@ -160,6 +160,13 @@ const PROCESS: readonly Alert[] = [
     expr: moved('bearerd_certificates_refused_total', '15m'),
     severity: 'warning',
     summary: 'New certificate files of listener {{ $labels.listener }} are not usable.',
+  },
+  {
+    alert: 'BearerdPolicyBundleEnding',
+    expr: 'bearerd_policy_bundle_runway_seconds < 86400',
+    severity: 'warning',
+    summary:
+      'The policy bundle in force ends in {{ $value | humanizeDuration }}; a restart after that takes up none.',
   },
   {
     alert: 'BearerdConfigurationRefused',

@@ -16,7 +16,15 @@ const CALL_MS = 5_000;
 const MAX_BODY_BYTES = 1 << 20;
 /** Of all answers of one provider that are being read. A token answer has a few kilobytes, and 34 may be under way. */
 const MAX_READING_BYTES = 8 << 20;
-const KEPT_HEADERS = ['content-type', 'date', 'www-authenticate', 'cache-control', 'age', 'dpop-nonce'];
+const KEPT_HEADERS = [
+  'content-type',
+  'date',
+  'www-authenticate',
+  'cache-control',
+  'age',
+  'dpop-nonce',
+  'etag',
+];
 
 export interface ProviderHttp {
   /** In the form that oauth4webapi calls. Rejects with CredentialError on 3xx, 429, 5xx and every fault of transport. */
@@ -85,7 +93,7 @@ export function createProviderHttp({
         ...(wait === undefined ? {} : { retryAfterMs: wait }),
       });
     }
-    if (statusCode >= 300 && statusCode < 400) {
+    if (statusCode >= 300 && statusCode < 400 && statusCode !== 304) {
       discard(reply.body);
       throw invalidResponse(
         `the provider answered ${statusCode}: redirects are not followed, name the final address`,

@@ -86,6 +86,9 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
       if (omitted === undefined) return;
       log.warn({ reason, omitted }, HINDRANCE_TEXTS[what]);
     },
+    bundleTaken(serial, expiresAt) {
+      log.info({ serial, expiresAt: iso(expiresAt) }, 'a policy bundle took over');
+    },
     refreshFailed(source, code, message, nextAttemptMs) {
       const omitted = limit.admit(`refresh:${source}:${code}`);
       if (omitted === undefined) return;

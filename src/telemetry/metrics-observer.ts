@@ -3,6 +3,7 @@ import { Registry } from 'prom-client';
 import type { Clock } from '../lib/clock.ts';
 import { createApiKeyMetrics } from './metrics/api-key-metrics.ts';
 import { createAuditMetrics } from './metrics/audit-metrics.ts';
+import { createBundleMetrics } from './metrics/bundle-metrics.ts';
 import { createCredentialMetrics } from './metrics/credential-metrics.ts';
 import { createDecisionMetrics, type RequestCounts } from './metrics/decision-metrics.ts';
 import { createEndpointMetrics } from './metrics/endpoint-metrics.ts';
@@ -49,6 +50,7 @@ export function createMetrics(clock: Clock): Metrics {
     ...createSharedCacheMetrics(registers),
     ...createAuditMetrics(registers),
     ...createProcessMetrics(registers),
+    ...createBundleMetrics(registers, clock),
   };
 
   function list(): readonly MetricDescription[] {

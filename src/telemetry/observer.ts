@@ -117,6 +117,8 @@ export interface Observer {
   configurationTaken(revision: number, hash: string): void;
   /** It was not taken over: the one before stays in force. `problems` quotes no secret. */
   configurationRefused(file: string, problems: string): void;
+  /** A signed bundle of policies took over. `expiresAt` in epoch ms. */
+  bundleTaken(serial: number, expiresAt: number): void;
   /** Counts the accepted requests of an inbound policy; the caller adds to `count`. */
   acceptanceCount(policy: string): { count: number };
   /**
@@ -129,7 +131,7 @@ export interface Observer {
     decision: string,
     mode: 'enforce' | 'shadow',
   ): void;
-  /** A key set, list or table of the inbound side was read anew. `entries` are in it. */
+  /** A key set, list or table of the inbound side, or the policy bundle, was read anew. `entries` are in it. */
   inputLoaded(input: string, entries: number): void;
   /** It was looked at and has not changed. */
   inputCurrent(input: string): void;
@@ -234,6 +236,7 @@ const nothing = (): void => {};
 export const nullObserver: Observer = {
   configurationTaken: nothing,
   configurationRefused: nothing,
+  bundleTaken: nothing,
   processStarted: nothing,
   injectionCount: () => ({ count: 0 }),
   acceptanceCount: () => ({ count: 0 }),

@@ -14,6 +14,11 @@ for (const door of ['check', 'push', 'attempt'] as const) {
     reloadUnderLoad(t, { door, reloads: 40, perSecond: 200 }));
 }
 
+for (const form of ['directory', 'bundle'] as const) {
+  test(`check: 40 reloads under 200 requests/s, 4 of them broken, lose nothing, as a ${form}`, (t) =>
+    reloadUnderLoad(t, { door: 'check', form, reloads: 40, perSecond: 200 }));
+}
+
 test('a changed file is in force within a second, and a broken one leaves the old policy in force', async (t) => {
   const world = await startedWorld(t);
   await world.ready();

@@ -90,6 +90,7 @@ export function configOf(
     audit: undefined,
     envoyAdmin: undefined,
     stateDir: undefined,
+    policyBundle: undefined,
     sharedCache: undefined,
     log: { level: 'info' },
     ...patch,

@@ -34,6 +34,7 @@ const mayImport: Record<string, readonly string[]> = {
     'app',
     'inbound',
     'shared-cache',
+    'bundle',
     'config',
     'doors',
     'key-ring',
@@ -45,6 +46,7 @@ const mayImport: Record<string, readonly string[]> = {
     'source',
   ],
   app: [
+    'bundle',
     'config',
     'proof',
     'doors',
@@ -66,6 +68,7 @@ const mayImport: Record<string, readonly string[]> = {
   'key-ring': ['lib'],
   'shared-cache': ['credential', 'lib'],
   inbound: ['provider-http', 'lib'],
+  bundle: ['inbound', 'provider-http', 'lib'],
   'provider-http': ['lib'],
   proof: ['lib'],
   server: ['http2', 'lib'],
@@ -103,7 +106,7 @@ const onlyIn: readonly { what: RegExp; where: RegExp; why: string }[] = [
     where: /^src\/(server|workload-api)\//,
     why: 'doors stay plain functions of messages, sources of answers',
   },
-  { what: /^jose$/, where: /^src\/(source|inbound)\//, why: 'tokens are read where they come in' },
+  { what: /^jose$/, where: /^src\/(source|inbound|bundle)\//, why: 'tokens are read where they come in' },
   {
     what: /^lru-cache$/,
     where: /^src\/(credential\/cache|inbound\/verified-tokens)\.ts$/,

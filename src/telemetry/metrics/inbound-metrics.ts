@@ -35,19 +35,19 @@ export function createInboundMetrics(registers: Registry[], clock: Clock): Event
   });
   const inputEntries = new Gauge({
     name: 'bearerd_input_entries',
-    help: 'Entries of a key set, list or table of the inbound side.',
+    help: 'Entries of a key set, list or table of the inbound side; files of the policy bundle.',
     labelNames: ['input'],
     registers,
   });
   const inputsRefused = new Counter({
     name: 'bearerd_inputs_refused_total',
-    help: 'Times that a key set, list or table could not be taken over.',
+    help: 'Times that a key set, list or table, or the policy bundle, could not be taken over.',
     labelNames: ['input'],
     registers,
   });
   new Gauge({
     name: 'bearerd_input_age_seconds',
-    help: 'Seconds since a key set, list or table was last known to be current.',
+    help: 'Seconds since a key set, list or table, or the policy bundle, was last known to be current.',
     labelNames: ['input'],
     registers,
     collect() {
