@@ -318,6 +318,11 @@ export const ROWS: readonly Row[] = [
           { expr: of('bearerd_configurations_refused_total'), legend: '{{instance}} refused' },
         ],
       },
+      panel('Serial of the policy bundle', 'short', of('bearerd_policy_bundle_serial'), '{{instance}}'),
+      panel('Runway of the policy bundle', 's', of('bearerd_policy_bundle_runway_seconds'), '{{instance}}', {
+        at: 86_400,
+        below: true,
+      }),
       panel(
         'Certificates',
         's',
