@@ -18,6 +18,9 @@ const print = (name: string, value: number, unit: string, wanted = '') =>
     `${name} ${Number.isInteger(value) ? value : value.toFixed(2)} ${unit}${wanted && `  wanted ${wanted}`}\n`,
   );
 
+// Ended by a signal it leaves nothing running: what was started is killed at the exit.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 const { alone } = values;
 const figures = await runFleet({
   ...{ processes, appsPerProcess, lifetimeSeconds: 20, seconds: Number(values.seconds) },

@@ -55,7 +55,7 @@ const limits = z.strictObject({
     .max(1_000_000)
     .optional()
     .describe(
-      'Renewals before time because of refusals, an hour and provider endpoint. Default as for refreshes_per_hour.',
+      'Renewals before time because of refusals, an hour and provider endpoint; with shared_cache of the whole fleet. Default as for refreshes_per_hour.',
     ),
   first_fetches_per_second: z
     .int()

@@ -8,8 +8,8 @@ import type { EntryNames } from './name.ts';
 import type { Redis } from './redis.ts';
 import { TAKE } from './scripts.ts';
 
-/** Longer than the longest fetch (5 s). */
-const LEASE_MS = 6_000;
+/** Longer than the longest fetch: 5 s in the last region, 1.2 s in each before it. Nobody waits for its end. */
+const LEASE_MS = 8_000;
 
 export interface Look {
   /** Something is there, usable or not. */
