@@ -1,66 +1,135 @@
 // bearerd generate kubernetes: manifests of the webhook, or of a namespace whose pods get the sidecar.
+import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { readConfigTexts } from '../config/config-texts.ts';
+import { readConfigText, readConfigTexts } from '../config/config-texts.ts';
 import { loadConfig } from '../config/load.ts';
-import { loadSidecarFile } from '../config/sidecar-file.ts';
+import { parseSidecarFile } from '../config/sidecar-file.ts';
+import { injectionTemplate } from '../kubernetes/injection-template.ts';
+import { monitoringManifests } from '../kubernetes/monitoring-manifests.ts';
 import { webhookManifests } from '../kubernetes/webhook-manifests.ts';
-import { workloadManifests } from '../kubernetes/workload-manifests.ts';
+import { type WorkloadLabel, workloadManifests } from '../kubernetes/workload-manifests.ts';
 import { toYaml } from '../lib/commented-yaml.ts';
-import { oneOf, parseArguments, required } from './arguments.ts';
+import { type Arguments, oneOf, parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
+
+interface Sidecar {
+  readonly text: string;
+  readonly options: ReturnType<typeof parseSidecarFile>;
+}
+
+interface Kind {
+  readonly flags: readonly string[];
+  readonly switches: readonly string[];
+  text(sidecar: Sidecar, parsed: Arguments): Promise<string>;
+}
+
+const KINDS: Readonly<Record<string, Kind>> = {
+  webhook: { flags: ['namespace', 'failure-policy', 'ca'], switches: ['monitoring'], text: webhook },
+  workload: {
+    flags: ['config', 'namespace', 'strict-mtls'],
+    switches: ['network-policy'],
+    text: workload,
+  },
+  'injection-template': {
+    flags: [],
+    switches: [],
+    text: async ({ options }) => injectionTemplate(options),
+  },
+};
 
 export const generateKubernetesCommand: Command = {
   help: `Usage: bearerd generate kubernetes webhook --sidecar FILE [options]
-       bearerd generate kubernetes workload --sidecar FILE --config FILE --namespace NAME
+       bearerd generate kubernetes workload --sidecar FILE --config FILE --namespace NAME [options]
+       bearerd generate kubernetes injection-template --sidecar FILE
 
 Writes manifests for kubectl apply: of the webhook that puts bearerd into pods (once a cluster), or of a namespace whose
 pods get it (its ConfigMap, PodMonitor and PrometheusRule). The namespace takes part by its label bearerd.io/injection=enabled.
+injection-template writes values for Istio's chart instead, by which Istio's own injector does what the webhook does.
 Ambient mode has no Envoy beside the pod and so no place for a sidecar: send the traffic through an egress gateway there.
 
 Options:
   --sidecar FILE            how the sidecar is put into pods (see "bearerd webhook --help")
-  --config FILE             configuration of the sidecars, a file or a directory; checked first
-  --namespace NAME          webhook: where it runs, default bearerd-system; workload: the namespace
-  --failure-policy POLICY   Ignore (default): pods start without the sidecar while the webhook is away; Fail: none starts
   --output FILE             default: standard output
+of webhook:
+  --namespace NAME          where it runs, default bearerd-system
+  --failure-policy POLICY   Ignore (default): pods start without the sidecar while the webhook is away; Fail: none starts
+  --ca FILE                 PEM of who signed the certificate in the Secret bearerd-webhook-certificate (tls.crt, tls.key),
+                            which is yours to make; default: cert-manager makes and renews both
+  --monitoring              a PodMonitor and a PrometheusRule for the sidecars of all namespaces
+of workload:
+  --config FILE             configuration of the sidecars, a file or a directory; checked first
+  --namespace NAME          of the workloads
+  --network-policy          a NetworkPolicy too, for a namespace that refuses all by default: names, providers, Prometheus
+  --strict-mtls LABELS      a PeerAuthentication each for these workloads, KEY=VALUE[,KEY=VALUE]: from then on who calls them
+                            without a certificate of the mesh is refused; never written unless asked for
 `,
   async run(args, { out }) {
-    const parsed = parseArguments(args, ['sidecar', 'config', 'namespace', 'failure-policy', 'output']);
-    const [what, ...rest] = parsed.positionals;
+    const what = args.find((arg) => !arg.startsWith('-')) ?? '';
+    if (!Object.hasOwn(KINDS, what)) throw new UsageError(`expected ${Object.keys(KINDS).join(', ')} first`);
+    const { flags, switches, text: textOf } = KINDS[what]!;
+    const parsed = parseArguments(args, ['sidecar', 'output', ...flags], switches);
+    const [, ...rest] = parsed.positionals;
     if (rest.length > 0) throw new UsageError(`unexpected "${rest[0]}"`);
-    if (what !== 'webhook' && what !== 'workload') throw new UsageError('expected webhook or workload');
-    const sidecarFile = required(parsed, 'sidecar');
-    const sidecar = await loadSidecarFile(sidecarFile);
-    let documents: readonly object[];
-    if (what === 'webhook') {
-      documents = webhookManifests({
-        image: sidecar.image,
-        namespace: parsed.flags['namespace'] ?? 'bearerd-system',
-        sidecar: await readFile(sidecarFile, 'utf8'),
-        failurePolicy: oneOf('failure-policy', parsed.flags['failure-policy'] ?? 'Ignore', [
-          'Ignore',
-          'Fail',
-        ]),
-      });
-    } else {
-      const file = required(parsed, 'config');
-      await loadConfig(file);
-      const texts = await readConfigTexts(file);
-      const named = texts.map(({ file: one, text }) => [
-        texts.length === 1 ? 'bearerd.yaml' : basename(one),
-        text,
-      ]);
-      documents = workloadManifests({
-        namespace: required(parsed, 'namespace'),
-        configMap: sidecar.configMap,
-        config: Object.fromEntries(named),
-      });
-    }
-    const text = documents.map((document) => toYaml(document)).join('---\n');
+    const file = required(parsed, 'sidecar');
+    const text = await readConfigText(file);
+    const manifests = await textOf({ text, options: parseSidecarFile(text, file) }, parsed);
     const output = parsed.flags['output'];
-    if (output === undefined) out(text);
-    else await writeFile(output, text);
+    if (output === undefined) out(manifests);
+    else await writeFile(output, manifests);
     return 0;
   },
 };
+
+async function webhook({ text, options }: Sidecar, { flags, switches }: Arguments): Promise<string> {
+  const namespace = flags['namespace'] ?? 'bearerd-system';
+  const manifests = webhookManifests({
+    image: options.image,
+    namespace,
+    sidecar: text,
+    sidecarHash: createHash('sha256').update(text).digest('hex'),
+    caBundle: flags['ca'] === undefined ? undefined : await readAuthority(flags['ca']),
+    failurePolicy: oneOf('failure-policy', flags['failure-policy'] ?? 'Ignore', ['Ignore', 'Fail']),
+  });
+  const monitoring = switches.has('monitoring') ? monitoringManifests({ namespace, everywhere: true }) : [];
+  return documents([...manifests, ...monitoring]);
+}
+
+async function workload({ options }: Sidecar, parsed: Arguments): Promise<string> {
+  const file = required(parsed, 'config');
+  await loadConfig(file);
+  const texts = await readConfigTexts(file);
+  const named = texts.map(({ file: one, text }) => [
+    texts.length === 1 ? 'bearerd.yaml' : basename(one),
+    text,
+  ]);
+  return documents(
+    workloadManifests({
+      namespace: required(parsed, 'namespace'),
+      configMap: options.configMap,
+      config: Object.fromEntries(named),
+      networkPolicy: parsed.switches.has('network-policy'),
+      strictMtls: (parsed.flags['strict-mtls']?.split(',') ?? []).map(parseLabel),
+    }),
+  );
+}
+
+function documents(manifests: readonly object[]): string {
+  return manifests.map((manifest) => toYaml(manifest)).join('---\n');
+}
+
+async function readAuthority(file: string): Promise<string> {
+  const pem = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(`--ca ${file} cannot be read: ${error.code}`);
+  });
+  if (!pem.includes('-----BEGIN CERTIFICATE-----') || pem.includes('PRIVATE KEY'))
+    throw new UsageError(`--ca ${file}: expected certificates in PEM and no private key`);
+  return Buffer.from(pem).toString('base64');
+}
+
+function parseLabel(text: string): WorkloadLabel {
+  const [key, value, ...rest] = text.split('=');
+  if (!key || !value || rest.length > 0)
+    throw new UsageError(`--strict-mtls takes KEY=VALUE[,KEY=VALUE], got "${text}"`);
+  return { key, value };
+}

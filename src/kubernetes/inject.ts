@@ -5,6 +5,7 @@ import type { Container, Pod, Volume } from './pod.ts';
 import {
   buildSidecar,
   buildVolumes,
+  HEALTH_PORT,
   OUR_VOLUMES,
   SIDECAR_NAME,
   SOCKETS_VOLUME,
@@ -21,7 +22,10 @@ export const CONFIG_ANNOTATION = 'bearerd.io/config';
 /** What the webhook did, as JSON. */
 export const STATUS_ANNOTATION = 'bearerd.io/status';
 
-const PROXY_NAME = 'istio-proxy';
+/** Of Istio: ports that kubelet and Prometheus reach past Envoy, whatever mTLS the workload asks for. */
+const EXCLUDED_ANNOTATION = 'traffic.sidecar.istio.io/excludeInboundPorts';
+
+export const PROXY_NAME = 'istio-proxy';
 
 export interface Injected {
   readonly pod: Pod;
@@ -73,11 +77,24 @@ export function injectSidecar(pod: Pod, webhookOptions: SidecarOptions): Injecte
   return {
     pod: {
       ...pod,
-      metadata: { ...metadata, annotations: { ...metadata.annotations, [STATUS_ANNOTATION]: status } },
+      metadata: {
+        ...metadata,
+        annotations: {
+          ...metadata.annotations,
+          [EXCLUDED_ANNOTATION]: withHealthPort(metadata.annotations?.[EXCLUDED_ANNOTATION]),
+          [STATUS_ANNOTATION]: status,
+        },
+      },
       spec: { ...spec, initContainers, containers, volumes },
     },
     warnings,
   };
+}
+
+function withHealthPort(ports: string | undefined): string {
+  const listed = (ports ?? '').split(',').map((port) => port.trim());
+  const others = listed.filter((port) => port !== '');
+  return listed.includes(String(HEALTH_PORT)) ? ports! : [...others, HEALTH_PORT].join(',');
 }
 
 /** Envoy sees the sockets; the app never does: whoever opens them may ask for tokens. Nobody else sees the secrets. */

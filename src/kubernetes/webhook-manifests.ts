@@ -1,4 +1,5 @@
-// The webhook's own manifests: what runs it, what protects it, and what tells the API server to call it.
+// The webhook's own manifests: what runs it, what protects it, and what tells the API server to call it. The Helm chart is
+// made of them too (tools/k8s.ts). No role: it asks nothing of the API.
 import { because } from '../lib/commented-yaml.ts';
 
 export interface WebhookOptions {
@@ -8,11 +9,19 @@ export interface WebhookOptions {
   readonly namespace: string;
   /** Text of the sidecar file, as it becomes the ConfigMap. */
   readonly sidecar: string;
+  /** Of `sidecar`: its change replaces the pods, which read it once. */
+  readonly sidecarHash: string;
+  /**
+   * Base64 of the PEM of who signed the certificate in the Secret bearerd-webhook-certificate, which is yours to make and to
+   * renew then. undefined = cert-manager does both.
+   */
+  readonly caBundle: string | undefined;
   /** Ignore: a pod starts without the sidecar while the webhook is away. Fail: no labelled pod starts. */
-  readonly failurePolicy: 'Ignore' | 'Fail';
+  readonly failurePolicy: string;
 }
 
 export const WEBHOOK_NAME = 'bearerd-webhook';
+const CERTIFICATE_SECRET = `${WEBHOOK_NAME}-certificate`;
 const PORT = 9443;
 const labels = { 'app.kubernetes.io/name': WEBHOOK_NAME };
 /** On a namespace: its pods get the sidecar. */
@@ -25,7 +34,8 @@ export function webhookManifests(options: WebhookOptions): readonly object[] {
     { apiVersion: 'v1', kind: 'Namespace', metadata: { name: options.namespace } },
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata, automountServiceAccountToken: false },
     { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'sidecar.yaml': options.sidecar } },
-    deployment(metadata, options.image),
+    ...(options.caBundle === undefined ? certificates(metadata, options.namespace) : []),
+    deployment(metadata, options),
     {
       apiVersion: 'v1',
       kind: 'Service',
@@ -56,7 +66,7 @@ export function webhookManifests(options: WebhookOptions): readonly object[] {
   ];
 }
 
-function deployment(metadata: object, image: string): object {
+function deployment(metadata: object, { image, sidecarHash }: WebhookOptions): object {
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -67,6 +77,7 @@ function deployment(metadata: object, image: string): object {
       template: {
         metadata: {
           labels: { ...labels, 'sidecar.istio.io/inject': 'false', 'bearerd.io/inject': 'false' },
+          annotations: { 'bearerd.io/sidecar-sha256': sidecarHash },
         },
         spec: {
           serviceAccountName: WEBHOOK_NAME,
@@ -109,10 +120,7 @@ function deployment(metadata: object, image: string): object {
           ],
           volumes: [
             { name: 'sidecar', configMap: { name: WEBHOOK_NAME } },
-            {
-              name: 'certificate',
-              secret: { secretName: `${WEBHOOK_NAME}-certificate`, defaultMode: 0o444 },
-            },
+            { name: 'certificate', secret: { secretName: CERTIFICATE_SECRET, defaultMode: 0o444 } },
           ],
         },
       },
@@ -120,23 +128,66 @@ function deployment(metadata: object, image: string): object {
   };
 }
 
-function configuration({ namespace, failurePolicy }: WebhookOptions): object {
+/** An authority of its own for the one certificate: renewing that changes nothing that the API server trusts. */
+function certificates(metadata: object, namespace: string): readonly object[] {
+  const authority = { ...metadata, name: `${WEBHOOK_NAME}-authority` };
+  const root = { ...metadata, name: `${WEBHOOK_NAME}-root` };
+  const certificate = (spec: object, own: object) => ({
+    apiVersion: 'cert-manager.io/v1',
+    kind: 'Certificate',
+    metadata: own,
+    spec: { ...spec, privateKey: { algorithm: 'ECDSA', size: 256, rotationPolicy: 'Always' } },
+  });
+  const issuer = (spec: object, own: object) => ({
+    apiVersion: 'cert-manager.io/v1',
+    kind: 'Issuer',
+    metadata: own,
+    spec,
+  });
+  return [
+    issuer({ selfSigned: {} }, root),
+    certificate(
+      {
+        isCA: true,
+        commonName: authority.name,
+        secretName: authority.name,
+        duration: '87600h',
+        issuerRef: { name: root.name, kind: 'Issuer' },
+      },
+      authority,
+    ),
+    issuer({ ca: { secretName: authority.name } }, authority),
+    certificate(
+      {
+        dnsNames: [`${WEBHOOK_NAME}.${namespace}.svc`],
+        secretName: CERTIFICATE_SECRET,
+        issuerRef: { name: authority.name, kind: 'Issuer' },
+      },
+      metadata,
+    ),
+  ];
+}
+
+function configuration({ namespace, failurePolicy, caBundle }: WebhookOptions): object {
   return {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'MutatingWebhookConfiguration',
     metadata: {
       name: WEBHOOK_NAME,
       labels,
-      annotations: because(
-        'cert-manager writes the CA into caBundle below from the certificate of the secret; without it put the CA there by hand.',
-        { 'cert-manager.io/inject-ca-from': `${namespace}/${WEBHOOK_NAME}` },
-      ),
+      annotations:
+        caBundle === undefined
+          ? because('cert-manager writes caBundle below.', {
+              'cert-manager.io/inject-ca-from': `${namespace}/${WEBHOOK_NAME}`,
+            })
+          : undefined,
     },
     webhooks: [
       {
         name: 'inject.bearerd.io',
         admissionReviewVersions: ['v1'],
         clientConfig: {
+          caBundle,
           service: { name: WEBHOOK_NAME, namespace, path: '/inject', port: 443 },
         },
         rules: [
@@ -159,9 +210,7 @@ function configuration({ namespace, failurePolicy }: WebhookOptions): object {
           'IfNeeded',
         ),
         failurePolicy: because(
-          failurePolicy === 'Ignore'
-            ? 'Open: while the webhook is away pods start without bearerd, and their policies answer 503.'
-            : 'Closed: while the webhook is away no pod of a labelled namespace starts.',
+          'While the webhook is away: Ignore starts pods without bearerd, and their policies answer 503; Fail starts no pod of a labelled namespace.',
           failurePolicy,
         ),
         sideEffects: 'None',

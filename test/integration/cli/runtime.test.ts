@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseSidecarFile } from '../../../src/config/sidecar-file.ts';
+import { buildSidecar } from '../../../src/kubernetes/sidecar.ts';
 import { startProcess } from '../../support/process.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bearerd-runtime-'));
@@ -30,8 +32,30 @@ outbound: [{ name: x, match: { hosts: [x.example.com] }, inject: { source: key }
   const [, address] = await bearerd.waitForOutput(
     /"listener":"health","state":"listening","address":"([^"]+)"/,
   );
-  return { bearerd, get: async (path: string) => (await fetch(`http://${address}${path}`)).status };
+  return {
+    bearerd,
+    address: address!,
+    get: async (path: string) => (await fetch(`http://${address}${path}`)).status,
+  };
 }
+
+test('the startup probe of the sidecar ends with 0 once it has started, and with 1 where nobody answers', async (t) => {
+  const { bearerd, address, get } = await served();
+  t.after(() => bearerd.stop());
+  assert.equal(await get('/startupz'), 200);
+  const { startupProbe } = buildSidecar(parseSidecarFile('image: x:1', 'sidecar.yaml'));
+  const [, ...args] = (startupProbe as { exec: { command: string[] } }).exec.command;
+  const probe = async (at: string) => {
+    const started = performance.now();
+    const asked = args.map((arg) => arg.replace('127.0.0.1:9193', at));
+    const { code } = await (await startProcess(process.execPath, asked)).exited;
+    return { code, ms: performance.now() - started };
+  };
+  const { code, ms } = await probe(address);
+  assert.equal(code, 0);
+  assert.equal((await probe('127.0.0.1:1')).code, 1);
+  t.diagnostic(`${ms.toFixed(0)} ms`);
+});
 
 test('core files hold no memory and are off, and SIGUSR1 opens no debugger', async (t) => {
   const { bearerd, get } = await served();

@@ -140,6 +140,26 @@ describe('the sidecar in a pod', () => {
     });
   });
 
+  for (const [given, excluded] of [
+    [undefined, '9193'],
+    ['8080', '8080,9193'],
+    ['8080, 9193', '8080, 9193'],
+  ] as const) {
+    test(`keeps its health port out of Istio's capture beside ${given ?? 'no other'}`, () => {
+      const key = 'traffic.sidecar.istio.io/excludeInboundPorts';
+      const annotations: Record<string, string> = given === undefined ? {} : { [key]: given };
+      const { metadata } = inject(pod({ containers: [app, proxy] }, { annotations }));
+      assert.equal(metadata!.annotations![key], excluded);
+    });
+  }
+
+  test('starts by a probe that needs no Envoy: it begins before istio-proxy, to which Istio turns HTTP probes', () => {
+    const [sidecar] = inject(pod({ initContainers: [proxy], containers: [app] })).spec!.initContainers!;
+    const { exec, httpGet } = sidecar!['startupProbe'] as { exec?: { command: string[] }; httpGet?: object };
+    assert.equal(exec?.command[0], '/usr/bin/node');
+    assert.equal(httpGet, undefined);
+  });
+
   test('stays away from a pod that says no', () => {
     assert.equal(
       injectSidecar(pod({ containers: [app] }, { labels: { 'bearerd.io/inject': 'false' } }), options),
@@ -207,7 +227,7 @@ describe('an AdmissionReview', () => {
       Buffer.from(answerTo(review(given))['patch'] as string, 'base64').toString(),
     ) as { path: string; value: object }[];
     const { value } = operations.find(({ path }) => path === '/metadata/annotations')!;
-    assert.deepEqual(Object.keys(value), ['__proto__', 'constructor', 'toString', 'bearerd.io/status']);
+    assert.deepEqual(Object.keys(value).slice(0, 3), ['__proto__', 'constructor', 'toString']);
     assert.equal(({} as Record<string, unknown>)['x'], undefined);
   });
 
