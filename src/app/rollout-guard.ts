@@ -79,7 +79,7 @@ export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
     if (isPodWithheld(policy)) {
       return {
         ...own,
-        withheld: withheld + push.enforced,
+        withheld: withheld + push.enforced - push.missing,
         withheldRefused: refused.withheld + push.refused,
       };
     }

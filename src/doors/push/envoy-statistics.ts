@@ -63,9 +63,11 @@ export function readPushedRequests(
     if (policy === undefined || !counts.has('credential_injector.injected')) continue;
     const of = (statistic: string): number => counts.get(statistic) ?? 0;
     const before = policies.get(policy) ?? { enforced: 0, missing: 0, refused: 0 };
+    // What the injector ends for want of a credential is no response of the cluster's.
+    const missing = of('credential_injector.failed');
     policies.set(policy, {
-      enforced: before.enforced + of('upstream_rq_completed') + of('retry.upstream_rq_completed'),
-      missing: before.missing + of('credential_injector.failed'),
+      enforced: before.enforced + of('upstream_rq_completed') + of('retry.upstream_rq_completed') + missing,
+      missing: before.missing + missing,
       refused: before.refused + of('upstream_rq_401') + of('retry.upstream_rq_401'),
     });
   }

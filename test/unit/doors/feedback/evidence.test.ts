@@ -203,3 +203,20 @@ test('attempt: why an attempt failed, and whether the credential is to blame', (
 test('push: an attempt of the attempt door is not judged twice', () => {
   assert.equal(push({ tags: { 'bearerd.source': 'orders', 'bearerd.door': 'attempt' } }), 'no refusal');
 });
+
+test('where the guard put another source in the place of the one that Envoy has, refusals are of that one', () => {
+  const [orders] = policies.policies;
+  const stepped = { ...orders!, source: 'orders@1234abcd', instead: 'orders' };
+  const table = { ...policies, policies: [stepped], byName: () => stepped, match: () => stepped };
+  const ofPolicy = (policy: string) =>
+    parsePushAttempt(
+      pushEntry({ startedAt: ACKED_AT + 51, tags: { ...tag('orders'), 'bearerd.policy': policy } }),
+    ) as RefusedAttempt;
+  assert.deepEqual(judgePush(ofPolicy('orders'), table, acknowledgements), {
+    verdict: 'counted',
+    source: 'orders@1234abcd',
+    generation: 7,
+  });
+  const others = { ...table, byName: () => undefined };
+  assert.equal(judgePush(ofPolicy('someone'), others, acknowledgements).verdict, 'malformed');
+});
