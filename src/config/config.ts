@@ -54,6 +54,8 @@ export interface Config {
   /** Who may call; undefined without listen.check_inbound. */
   readonly inbound: InboundConfig | undefined;
   readonly unmatched: 'pass' | 'deny';
+  /** The app's own Authorization on requests to hosts that no policy names. Only the generator reads it. */
+  readonly unboundAuthorization: 'pass' | 'remove' | 'deny';
   readonly ambiguousPath: 'no_match' | 'deny' | 'exact_bytes';
   /** Longest wait of a cold Check, milliseconds. Default 3000. */
   readonly maxWaitMs: number;
@@ -199,6 +201,8 @@ export interface OutboundConfig {
   readonly guard: GuardConfig | undefined;
   /** What a generated configuration does about an upstream that fails; undefined = nothing. */
   readonly resilience?: ResilienceConfig | undefined;
+  /** Its credential may leave Envoy without TLS. Only the generator and the doctor read it. */
+  readonly allowPlaintext?: boolean;
 }
 
 export interface HostPattern {

@@ -1,6 +1,6 @@
 // Where a listener may listen. What hands out tokens is kept to Unix sockets or, for Check, to loopback.
 import { isIPv4, isIPv6 } from 'node:net';
-import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
+import { isLoopback, type ListenAddress, type TcpAddress, type UnixAddress } from '../lib/address.ts';
 import { refuse } from './invalid.ts';
 
 export const DEFAULT_SOCKET_MODE = 0o660;
@@ -73,11 +73,6 @@ function parseTcp(text: string): TcpAddress {
   if (!known) refuse(`expected an IP address or localhost before the port, got "${text}"`);
   if (port > 65_535) refuse(`a port is at most 65535, got ${port}`);
   return { kind: 'tcp', host, port };
-}
-
-/** Whether only this machine reaches it. `host` without brackets. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }
 
 /** `"0660"` → 0o660. Throws Invalid. */

@@ -1,6 +1,7 @@
 // Values of OAuth's own words: endpoints, scope tokens, resource indicators, parameters.
+
+import { isLoopback } from '../lib/address.ts';
 import { refuse } from './invalid.ts';
-import { isLoopback } from './listen-address.ts';
 
 /**
  * Address of a provider: https, or http to loopback, which only development mode allows (see checks.ts).

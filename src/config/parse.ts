@@ -115,6 +115,7 @@ function toConfig(file: ConfigFile, folder: string, document: MergedDocument): C
     ),
     inbound: file.inbound && toInbound(file.inbound, local),
     unmatched: file.unmatched,
+    unboundAuthorization: file.unbound_authorization,
     ambiguousPath: file.ambiguous_path,
     maxWaitMs: file.max_wait,
     startupWaitMs: file.startup_wait,
@@ -203,6 +204,7 @@ function toOutbound(
     rateLimit: policy.rate_limit,
     guard: policy.guard,
     resilience: policy.resilience,
+    allowPlaintext: policy.allow_plaintext,
   };
 }
 

@@ -1,7 +1,8 @@
 // The schema of the guard of a policy that is rolled out, and of what it works with.
 import * as z from 'zod';
+import { isLoopback } from '../lib/address.ts';
 import { refuse } from './invalid.ts';
-import { isLoopback, parseListenAddress } from './listen-address.ts';
+import { parseListenAddress } from './listen-address.ts';
 import { duration, parsed } from './schema-values.ts';
 
 export interface GuardConfig {

@@ -132,6 +132,12 @@ export const outbound = z
     rate_limit: outboundRateLimit,
     guard,
     resilience,
+    allow_plaintext: z
+      .boolean()
+      .default(false)
+      .describe(
+        'The credential may leave Envoy without TLS, since something else encrypts or the network is trusted. Default false: generate envoy refuses it beyond loopback, doctor tells it.',
+      ),
     never_stale: z
       .boolean()
       .default(false)

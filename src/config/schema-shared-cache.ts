@@ -1,7 +1,7 @@
 // The schema of `shared_cache`: a Redis that the fleet of one tenant shares.
 import * as z from 'zod';
+import { isLoopback } from '../lib/address.ts';
 import { refuse } from './invalid.ts';
-import { isLoopback } from './listen-address.ts';
 import { exactlyOne, filePath, oneOfKeys, parsed } from './schema-values.ts';
 import { resolveSecretRef, type SecretRef, secretRef } from './source/secret-ref.ts';
 

@@ -102,6 +102,12 @@ export const configFile = z
       .enum(['pass', 'deny'])
       .default('pass')
       .describe('Requests that no policy matches. deny needs the check door. Default pass.'),
+    unbound_authorization: z
+      .enum(['pass', 'remove', 'deny'])
+      .default('pass')
+      .describe(
+        "The app's own Authorization on requests to hosts that no policy names, in the generated configuration: pass, remove it, or deny the request with 403. Default pass.",
+      ),
     ambiguous_path: z
       .enum(['no_match', 'deny', 'exact_bytes'])
       .default('no_match')

@@ -1,4 +1,5 @@
 // Where a listener listens.
+import { isIPv4 } from 'node:net';
 
 export type ListenAddress = UnixAddress | TcpAddress;
 
@@ -16,4 +17,9 @@ export interface TcpAddress {
   readonly host: string;
   /** 0 = any free port. */
   readonly port: number;
+}
+
+/** Whether only this machine reaches it. `host` without brackets. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }

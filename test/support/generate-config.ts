@@ -24,6 +24,8 @@ export interface PolicySketch {
   readonly healOn?: OutboundConfig['healOn'];
   readonly onFailure?: OutboundConfig['onFailure'];
   readonly neverStale?: boolean;
+  /** Default true. */
+  readonly allowPlaintext?: boolean;
   readonly rateLimit?: OutboundConfig['rateLimit'];
   readonly mode?: OutboundConfig['rollout'];
   readonly guard?: OutboundConfig['guard'];
@@ -48,6 +50,7 @@ export function outbound(sketch: PolicySketch): OutboundConfig {
     onFailure: sketch.onFailure ?? 'deny',
     proof: sketch.proof,
     neverStale: sketch.neverStale ?? false,
+    allowPlaintext: sketch.allowPlaintext ?? true,
     rateLimit: sketch.rateLimit,
     guard: sketch.guard,
   };
@@ -77,6 +80,7 @@ export function configOf(
     outbound: policies.map(outbound),
     inbound: undefined,
     unmatched: 'pass',
+    unboundAuthorization: 'pass',
     ambiguousPath: 'no_match',
     maxWaitMs: 3_000,
     startupWaitMs: 10_000,

@@ -5,6 +5,7 @@ import { because } from '../../lib/commented-yaml.ts';
 import { accessLog, requestLog } from './access-log.ts';
 import { CHECK_CLUSTER, checkFilter } from './check-filter.ts';
 import { bearerdCluster, DNS_CACHE, isDynamic, passthroughCluster, upstreamCluster } from './clusters.ts';
+import { unboundFilters } from './leak-guard.ts';
 import { localReplyConfig } from './local-reply.ts';
 import type { Plan } from './plan.ts';
 import { xdsCluster } from './push-filter.ts';
@@ -64,6 +65,7 @@ export function buildParts({ config, plan, listen, upstreams, checkUpstream }: P
     http_filters: [
       ...(check ? [checkFilter(config)] : []),
       ...(dynamic ? [dynamicForwardProxy()] : []),
+      ...unboundFilters(config, plan),
       ...retryHints(config, plan),
       router(config, { push, attempt }),
     ],

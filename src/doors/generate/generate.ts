@@ -5,6 +5,7 @@ import { toYaml } from '../../lib/commented-yaml.ts';
 import { attemptRefusals } from './attempt-refusals.ts';
 import { buildBootstrap, buildParts, type Parts } from './bootstrap.ts';
 import { checkRefusals } from './check-refusals.ts';
+import { plaintextRefusals } from './leak-guard.ts';
 import { piecesText } from './pieces.ts';
 import { type Door, planDoors, type ServingDoor } from './plan.ts';
 import { GenerateError } from './problems.ts';
@@ -35,6 +36,8 @@ export function generateEnvoy(config: Config, options: GenerateOptions): string 
     ...(door === 'push' ? pushOnlyRefusals(config) : []),
     ...(door === 'attempt' ? attemptRefusals(config) : []),
     ...resilienceRefusals(plan),
+    // Pieces go into clusters that are there, with TLS or without: the doctor looks at those.
+    ...(form === 'bootstrap' ? plaintextRefusals(config, plan, upstreams) : []),
     ...checkRefusals(plan.policies.filter((p) => p.door === 'check').map((p) => p.config)),
   ];
   const checks = serves('check') || config.unmatched === 'deny';

@@ -29,12 +29,26 @@ export function isShared({ rollout }: OutboundConfig): boolean {
   return rollout.mode === 'enforce' && rollout.percent !== undefined;
 }
 
+interface Filter {
+  readonly name: string;
+  readonly typed_config: unknown;
+}
+
 /** `filter` applies to requests that fulfil the rules and to no other. */
-export function onlyWhen(
-  rules: InjectionRules,
-  filter: { name: string; typed_config: unknown },
-  name = 'bearerd.inject',
-): object {
+export function onlyWhen(rules: InjectionRules, filter: Filter, name = 'bearerd.inject'): object {
+  const predicate = because(
+    'Skipped unless all of these hold: a header that is missing can so never lead to an injection.',
+    { not_matcher: predicates(rules) },
+  );
+  return skippedWhen(predicate, filter, name);
+}
+
+/** `filter` applies to requests for any other host than these. */
+export function unlessHost(endpoints: readonly PlannedEndpoint[], filter: Filter, name: string): object {
+  return skippedWhen(any(endpoints.flatMap(authorityPredicates)), filter, name);
+}
+
+function skippedWhen(predicate: unknown, filter: Filter, name: string): object {
   return {
     name,
     typed_config: {
@@ -43,10 +57,7 @@ export function onlyWhen(
         matcher_list: {
           matchers: [
             {
-              predicate: because(
-                'Skipped unless all of these hold: a header that is missing can so never lead to an injection.',
-                { not_matcher: predicates(rules) },
-              ),
+              predicate,
               on_match: {
                 action: {
                   name: 'skip',
@@ -67,12 +78,7 @@ export function onlyWhen(
 
 /** What is compared byte by byte comes before any expression, and what is not asked for is not looked at. */
 function predicates({ endpoint, methods, paths, refuseAmbiguousPath, inShare }: InjectionRules): object {
-  const rules = [
-    any([
-      ...plainAuthorities(endpoint).map((exact) => header(':authority', { exact })),
-      header(':authority', expression(authorityExpression(endpoint))),
-    ]),
-  ];
+  const rules = [any(authorityPredicates(endpoint))];
   if (inShare) {
     rules.push(
       because(
@@ -92,6 +98,13 @@ function predicates({ endpoint, methods, paths, refuseAmbiguousPath, inShare }: 
     );
   }
   return all(rules);
+}
+
+function authorityPredicates(endpoint: PlannedEndpoint): object[] {
+  return [
+    ...plainAuthorities(endpoint).map((exact) => header(':authority', { exact })),
+    header(':authority', expression(authorityExpression(endpoint))),
+  ];
 }
 
 /** `:path` has its query here. */

@@ -7,6 +7,7 @@ import { attemptFilters } from '../attempt-filter.ts';
 import { managerLogs, router } from '../bootstrap.ts';
 import { CHECK_CLUSTER, checkFilter, checkMark } from '../check-filter.ts';
 import { bearerdCluster } from '../clusters.ts';
+import { unboundFilters } from '../leak-guard.ts';
 import { localReplyConfig } from '../local-reply.ts';
 import type { Plan } from '../plan.ts';
 import { pushFilters, xdsCluster } from '../push-filter.ts';
@@ -56,6 +57,10 @@ export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {
     ...(healed.length === 0
       ? []
       : [envoyFilter(options, 'bearerd-feedback', feedbackPatches(options, doors))]),
+    ...some(
+      'bearerd-unbound',
+      unboundFilters(config, plan).map((filter) => atRouter(options, 'INSERT_BEFORE', filter)),
+    ),
     ...some('bearerd-resilience', resiliencePatches(options)),
     ...(options.retries === 'patch'
       ? some(

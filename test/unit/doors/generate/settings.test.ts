@@ -401,3 +401,31 @@ describe('the text', () => {
     assert.deepEqual(routes.route_config, route_config);
   });
 });
+
+describe('the leak guard', () => {
+  const far = { name: 'orders', hosts: ['orders.prod.svc.cluster.local'], allowPlaintext: false };
+
+  test('a credential leaves without TLS only where the policy says so, the address is loopback or the mode is development', () => {
+    const config = configOf([far]);
+    assert.match(
+      problemsOf(() => generateEnvoy(config, { door: 'check' }))[0]!,
+      /^host orders\.prod\.svc\.cluster\.local: the credential of orders would go there in plain text/,
+    );
+    const at = (address: string) => ({
+      door: 'push' as const,
+      upstreams: { 'orders.prod.svc.cluster.local': { address, port: 80 } },
+    });
+    assert.match(problemsOf(() => generateEnvoy(config, at('10.0.0.1')))[0]!, /in plain text/);
+    generateEnvoy(config, at('127.0.0.1'));
+    generateEnvoy(config, { door: 'push', form: 'pieces' });
+    generateEnvoy(configOf([far], { mode: 'development' }), { door: 'push' });
+    generateEnvoy(configOf([{ ...far, hosts: ['api.example.com'] }]), { door: 'push' });
+    generateEnvoy(configOf([{ ...far, allowPlaintext: true }]), { door: 'push' });
+    assert.match(
+      problemsOf(() =>
+        generateEnvoy(configOf([{ ...far, hosts: ['api.example.com:80'] }]), { door: 'push' }),
+      )[0]!,
+      /host api\.example\.com:80/,
+    );
+  });
+});
