@@ -16,6 +16,7 @@ const app = await createApp(await loadConfig(file!), {
   ...(metrics === 'off' && {
     metrics: {
       observer: nullObserver,
+      decisionsOf: () => [],
       requestsOf: () => ({ enforced: 0, missing: 0, withheld: 0 }),
       render: async () => '',
       list: () => [],

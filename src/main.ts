@@ -52,6 +52,7 @@ const code = await runCommandLine(process.argv.slice(2), {
   env: process.env,
   version,
   runtime: parseRuntime(process.env, process.versions.node, emptyCoreFiles()),
+  terminal: process.stdout.isTTY === true,
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
   ended: ended.signal,

@@ -29,6 +29,7 @@ import { createAudit } from '../telemetry/audit/audit.ts';
 import { createLogObserver } from '../telemetry/log-observer.ts';
 import { createLogger, type LogSink } from '../telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics-observer.ts';
+import { createStatusRecorder } from '../telemetry/status/status-recorder.ts';
 import { createTeeObserver } from '../telemetry/tee-observer.ts';
 import { refuseRestarts, unchangedSources } from './changes.ts';
 import { readGuardState } from './guard-state.ts';
@@ -36,6 +37,7 @@ import { createCheckFront, createXdsFronts, type ListenerDeps } from './listener
 import { createRolloutGuard } from './rollout-guard.ts';
 import { createServing } from './serving.ts';
 import { type BuildDeps, buildSources, only } from './sources.ts';
+import { buildStatus, type Status } from './status.ts';
 
 /** Reads the local configuration, with the texts of a bundle behind it. Rejects with ConfigError. */
 export type LoadConfig = (bundle: readonly ConfigText[]) => Promise<Config>;
@@ -88,15 +90,13 @@ const PREPARE_STEP_MS = 20;
 export async function createApp(local: Config, deps: AppDeps): Promise<App> {
   const { clock, env, random, version, runtime } = deps;
   const metrics = deps.metrics ?? createMetrics(clock);
+  const recorder = createStatusRecorder(clock);
+  const counted = createTeeObserver(recorder.observer, metrics.observer);
   const logger = createLogger(local.log, deps.log);
   const audit =
-    local.audit &&
-    createAudit(local.audit, { clock, env, log: logger, out: deps.log, observer: metrics.observer });
+    local.audit && createAudit(local.audit, { clock, env, log: logger, out: deps.log, observer: counted });
   const logged = createLogObserver(logger, clock);
-  const observer = createTeeObserver(
-    audit ? createTeeObserver(audit.observer, logged) : logged,
-    metrics.observer,
-  );
+  const observer = createTeeObserver(audit ? createTeeObserver(audit.observer, logged) : logged, counted);
   /** Of the policy bundle in force. */
   let bundleTexts: readonly ConfigText[] = [];
   const bundle = await createBundle();
@@ -405,14 +405,17 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
     );
   }
 
-  function status(): object {
-    return {
-      version,
-      mode: config.mode,
+  function status(): Status {
+    return buildStatus({
+      ...{ version, mode: config.mode, node: pod, now: clock.now(), recorder, metrics },
       startedAt: new Date(startedAt).toISOString(),
       missing: missing(),
+      config: serving.config,
+      policies: serving.policies.policies,
       sources: store.status(),
       endpoints: endpoints.status(),
+      pushed: secrets.status(),
+      inbound: inbound?.status(),
       configuration: {
         revision: revision.number,
         hash: revision.hash,
@@ -421,16 +424,7 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
       },
       guard: guard.status(),
       policyBundle: bundle?.status(),
-      policies: serving.policies.policies.map(({ name, source, injection, healOn, onFailure }) => ({
-        name,
-        source,
-        headers: injection.headers.map((header) => header.name),
-        query: injection.query,
-        healOn,
-        onFailure,
-      })),
-      inbound: inbound?.status(),
-    };
+    });
   }
 
   const fronts = (): Front[] => [...(check ? [check] : []), ...(checkInbound ? [checkInbound] : []), ...xds];

@@ -18,6 +18,17 @@ import type { Observer } from '../telemetry/observer.ts';
 import { createEnvoyRequests } from './envoy-requests.ts';
 import { guardStateText, writeGuardState } from './guard-state.ts';
 
+/** Of one policy. Versions are told by a part of their hash. */
+export interface GuardStatus {
+  readonly policy: string;
+  readonly version: string;
+  readonly good: string | undefined;
+  readonly proven: boolean;
+  readonly watched: boolean;
+  readonly alarm: Alarm | undefined;
+  readonly manifest: string | undefined;
+}
+
 export interface RolloutGuardDeps {
   readonly clock: Clock;
   readonly observer: Observer;
@@ -42,7 +53,7 @@ export interface RolloutGuard extends RefusalCount {
   stop(): Promise<void>;
   /** For people: policies in alarm; empty = none. */
   notes(): readonly string[];
-  status(): readonly object[];
+  status(): readonly GuardStatus[];
 }
 
 const LOOK_EVERY_MS = 1_000;

@@ -25,6 +25,17 @@ const MAX_RETRY_AFTER_MS = 3_600_000;
 /** For logs and metrics. */
 const INPUT = 'policy bundle';
 
+/** Times as text, ISO 8601. */
+export interface PolicyBundleStatus {
+  readonly name: string;
+  /** Of the one in force. */
+  readonly serial: number | undefined;
+  readonly expiresAt: string | undefined;
+  readonly confirmedAt: string | undefined;
+  /** Why the last answer was not taken over. */
+  readonly refused: string | undefined;
+}
+
 export interface PolicyBundle {
   /** What `read` makes of the last good one of `state_dir`; undefined when there is none that may be taken over now. */
   restore<T>(read: (bundle: VerifiedBundle) => Promise<T>): Promise<T | undefined>;
@@ -36,7 +47,7 @@ export interface PolicyBundle {
   /** In force; undefined before the first. */
   readonly current: VerifiedBundle | undefined;
   /** Of the admin page. */
-  status(): object;
+  status(): PolicyBundleStatus;
 }
 
 export interface PolicyBundleDeps {

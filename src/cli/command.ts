@@ -5,6 +5,8 @@ export interface CommandContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
   readonly runtime: RuntimeReport;
+  /** Whether `out` is a terminal, where a screen may be drawn anew. */
+  readonly terminal: boolean;
   out(text: string): void;
   err(text: string): void;
   /** Aborted when the process is asked to end. */

@@ -1,96 +1,64 @@
-// The answer of GET /status as text for a terminal.
-export interface Status {
-  readonly version: string;
-  readonly startedAt: string;
-  readonly missing: readonly string[];
-  readonly sources: readonly {
-    readonly source: string;
-    readonly type: string;
-    readonly generation?: number;
-    /** Epoch ms; null = it never ends by itself (JSON has no Infinity). */
-    readonly expiresAt?: number | null;
-    readonly nextRefreshAt?: number;
-    readonly lastFailure?: string;
-    readonly subjects?: number;
-  }[];
-  readonly endpoints: readonly {
-    readonly endpoint: string;
-    readonly breaker: string;
-    readonly inFlight: number;
-    readonly queued: number;
-    readonly refreshesPerHour: number;
-  }[];
-  readonly configuration: {
-    readonly revision: number;
-    readonly hash: string;
-    readonly since: string;
-    readonly refused?: string;
-  };
-  /** Absent in a bearerd of before. */
-  readonly guard?: readonly {
-    readonly policy: string;
-    readonly version: string;
-    readonly good?: string;
-    readonly proven: boolean;
-    readonly watched: boolean;
-    readonly alarm?: string;
-    readonly manifest?: string;
-  }[];
-  readonly policyBundle?: {
-    readonly name: string;
-    readonly serial?: number;
-    readonly expiresAt?: string;
-    readonly confirmedAt?: string;
-    readonly refused?: string;
-  };
-  readonly policies: readonly {
-    readonly name: string;
-    readonly source: string;
-    readonly headers: readonly string[];
-    readonly healOn: string;
-    readonly onFailure: string;
-  }[];
-}
+// The answer of GET /status as text for a terminal: what needs somebody first, then a table a noun.
+import type { Status } from '../app/status.ts';
+import { durationText } from '../lib/duration-text.ts';
 
-/** `now` in epoch ms. */
-export function statusText(
-  { version, missing, sources, endpoints, configuration, policyBundle, policies, guard = [] }: Status,
-  now: number,
-): string {
+/** As it came through JSON. */
+export type ReportedStatus = Status;
+type Source = Status['sources'][number];
+type Policy = Status['policies'][number];
+
+export function statusText(status: ReportedStatus): string {
+  const { version, node, missing, configuration, now, findings, policyBundle } = status;
   const { revision, hash, since, refused } = configuration;
   const parts = [
-    `bearerd ${version}: ${missing.length === 0 ? 'ready' : `not ready, missing: ${missing.join(', ')}`}\n` +
+    `bearerd ${version} on ${node}: ${missing.length === 0 ? 'ready' : `not ready, missing: ${missing.join(', ')}`}\n` +
       `configuration ${revision} (${hash}) since ${since}\n` +
       (refused === undefined ? '' : `a newer one was refused: ${refused}\n`) +
       (policyBundle === undefined ? '' : bundleText(policyBundle)),
     table(
-      ['SOURCE', 'TYPE', 'LEFT', 'NEXT RENEWAL', 'GENERATION', 'LAST FAILURE'],
-      sources.map((one) => [
+      ['SEVERITY', 'ABOUT', 'WHAT'],
+      findings.map(({ severity, about, text }) => [severity.toUpperCase(), about, text]),
+    ),
+    table(
+      ['SOURCE', 'TYPE', 'LEFT', 'NEXT RENEWAL', 'GENERATION', 'FETCHES/H', 'LAST FAILURE'],
+      status.sources.map((one) => [
         one.source,
         one.type,
         one.subjects === undefined ? leftText(one, now) : `${one.subjects} subjects`,
         one.nextRefreshAt === undefined ? '-' : `in ${durationText(one.nextRefreshAt - now)}`,
         one.generation === undefined ? '-' : String(one.generation),
+        `${sum(one.lastHour, 'ok')} ok, ${sum(one.lastHour, 'failed')} failed`,
         one.lastFailure ?? '-',
       ]),
     ),
     table(
-      ['ENDPOINT', 'BREAKER', 'IN FLIGHT', 'QUEUED', 'RENEWALS/H'],
-      endpoints.map((one) => [
+      ['ENDPOINT', 'BREAKER', 'IN FLIGHT', 'QUEUED', 'RENEWALS/H', 'CALLS/H', 'NOT SENT/H'],
+      status.endpoints.map((one) => [
         one.endpoint,
         one.breaker,
         String(one.inFlight),
         String(one.queued),
         String(one.refreshesPerHour),
+        String(sum(one.lastHour, 'calls')),
+        String(sum(one.lastHour, 'notSent')),
       ]),
     ),
     table(
-      ['POLICY', 'SOURCE', 'HEADERS', 'HEAL ON', 'ON FAILURE'],
-      policies.map((one) => [one.name, one.source, one.headers.join(', '), one.healOn, one.onFailure]),
+      ['POLICY', 'SOURCE', 'HEADERS', 'HEAL ON', 'ON FAILURE', 'MODE', 'CHECK', 'ATTEMPT'],
+      status.policies.map((one) => [
+        one.name,
+        one.source,
+        one.headers.join(', '),
+        one.healOn,
+        one.onFailure,
+        modeText(one.rollout),
+        decisionText(one, 'check'),
+        decisionText(one, 'attempt'),
+      ]),
     ),
     table(
       ['GUARD', 'VERSION', 'GOOD BEFORE', 'STATE', 'PUSH'],
-      guard.map((one) => [
+      status.guard.map((one) => [
         one.policy,
         one.version,
         one.good ?? '-',
@@ -98,8 +66,64 @@ export function statusText(
         one.manifest ?? '-',
       ]),
     ),
+    table(
+      ['INBOUND POLICY', 'ACCEPTED', 'REFUSED', 'SHADOW'],
+      status.inboundPolicies.map((one) => [
+        one.name,
+        String(one.accepted),
+        String(one.refused),
+        String(one.shadow),
+      ]),
+    ),
+    table(
+      ['REFUSED', 'DOOR', 'POLICY', 'SOURCE', 'GENERATION', 'TAKEN FOR', 'DONE'],
+      status.feedback
+        .slice(0, 10)
+        .map((one) => [
+          `${durationText(now - one.at)} ago`,
+          one.door,
+          one.policy ?? '-',
+          one.source === '' ? '-' : one.source,
+          String(one.generation ?? '-'),
+          one.verdict,
+          one.renewed === undefined
+            ? (one.refresh ?? '-')
+            : `generation ${one.renewed.generation} after ${one.renewed.at - one.at} ms`,
+        ]),
+    ),
+    table(
+      ['ENVOY', 'LISTENER', 'SECRET', 'VERSION', 'HAS'],
+      status.subscribers.flatMap(({ node, listener, secrets }) =>
+        secrets.map(({ name, version, acknowledged, rejected }) => [
+          node === '' ? '-' : node,
+          listener,
+          name,
+          version,
+          rejected !== undefined
+            ? `refused ${rejected.version} ${durationText(now - rejected.at)} ago`
+            : acknowledged === undefined
+              ? 'no word yet'
+              : `${acknowledged.version} since ${durationText(now - acknowledged.at)}`,
+        ]),
+      ),
+    ),
+    table(
+      ['INPUT', 'ENTRIES', 'CURRENT'],
+      status.inputs.map((one) => [
+        one.input,
+        String(one.entries ?? '-'),
+        one.currentAt === undefined ? 'never' : `${durationText(now - one.currentAt)} ago`,
+      ]),
+    ),
+    table(
+      ['CERTIFICATE', 'ENDS'],
+      status.certificates.map((one) => [one.listener, `in ${durationText(one.notAfter - now)}`]),
+    ),
   ];
-  return parts.filter((part) => part !== '').join('\n');
+  return parts
+    .filter((part) => part !== '')
+    .map(printable)
+    .join('\n');
 }
 
 function bundleText({
@@ -116,27 +140,33 @@ function bundleText({
   return `policy bundle ${name}: ${inForce}\n${refused === undefined ? '' : `the last answer was refused: ${refused}\n`}`;
 }
 
-function leftText({ generation, expiresAt }: Status['sources'][number], now: number): string {
+/** Names come from configurations and from the network: no escape sequence reaches the terminal. */
+function printable(text: string): string {
+  return text.replace(/[^\n\P{C}]/gu, '\u{fffd}');
+}
+
+function leftText({ generation, expiresAt }: Source, now: number): string {
   if (generation === undefined) return 'none';
   if (expiresAt === null || expiresAt === undefined) return 'endless';
   return expiresAt <= now ? 'ended' : durationText(expiresAt - now);
 }
 
-/** Two units at most: `3d 4h`, `4m 10s`, `0s`. */
-function durationText(ms: number): string {
-  let seconds = Math.max(0, Math.round(ms / 1000));
-  const parts: string[] = [];
-  for (const [unit, length] of [
-    ['d', 86_400],
-    ['h', 3_600],
-    ['m', 60],
-    ['s', 1],
-  ] as const) {
-    const count = Math.floor(seconds / length);
-    seconds -= count * length;
-    if (count > 0) parts.push(`${count}${unit}`);
+function modeText({ mode, percent, by }: Policy['rollout']): string {
+  return `${mode}${percent === undefined ? '' : ` ${percent}%`}${by === undefined ? '' : ` by ${by}`}`;
+}
+
+/** `12 inject, 1 deny` */
+function decisionText({ decisions }: Policy, door: 'check' | 'attempt'): string {
+  const counts = new Map<string, number>();
+  for (const one of decisions) {
+    if (one.door === door && one.count > 0)
+      counts.set(one.decision, (counts.get(one.decision) ?? 0) + one.count);
   }
-  return parts.length === 0 ? '0s' : parts.slice(0, 2).join(' ');
+  return [...counts].map(([decision, count]) => `${count} ${decision}`).join(', ') || '-';
+}
+
+function sum(minutes: Source['lastHour'], what: string): number {
+  return minutes.reduce((total, minute) => total + (minute[what] ?? 0), 0);
 }
 
 /** Empty without rows. */

@@ -5,7 +5,7 @@ import { createApiKeyMetrics } from './metrics/api-key-metrics.ts';
 import { createAuditMetrics } from './metrics/audit-metrics.ts';
 import { createBundleMetrics } from './metrics/bundle-metrics.ts';
 import { createCredentialMetrics } from './metrics/credential-metrics.ts';
-import { createDecisionMetrics, type RequestCounts } from './metrics/decision-metrics.ts';
+import { createDecisionMetrics, type DecisionMetrics } from './metrics/decision-metrics.ts';
 import { createEndpointMetrics } from './metrics/endpoint-metrics.ts';
 import { createFeedbackMetrics } from './metrics/feedback-metrics.ts';
 import { createGuardMetrics } from './metrics/guard-metrics.ts';
@@ -16,9 +16,12 @@ import { createRequestMetrics } from './metrics/request-metrics.ts';
 import { createSharedCacheMetrics } from './metrics/shared-cache-metrics.ts';
 import { nullObserver, type Observer } from './observer.ts';
 
+export type { DecisionTotal } from './metrics/decision-metrics.ts';
+
 export interface Metrics {
   readonly observer: Observer;
-  requestsOf(policy: string): RequestCounts;
+  readonly requestsOf: DecisionMetrics['requestsOf'];
+  readonly decisionsOf: DecisionMetrics['decisionsOf'];
   /** The text exposition. */
   render(): Promise<string>;
   /** Every metric, also those without a sample yet. */
@@ -35,7 +38,7 @@ export interface MetricDescription {
 export function createMetrics(clock: Clock): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  const { requestsOf, ...decisions } = createDecisionMetrics(registers);
+  const { requestsOf, decisionsOf, ...decisions } = createDecisionMetrics(registers);
   const observer: Observer = {
     ...nullObserver,
     ...decisions,
@@ -61,5 +64,5 @@ export function createMetrics(clock: Clock): Metrics {
     return known.map(({ name, type, help, labelNames }) => ({ name, type, help, labels: labelNames }));
   }
 
-  return { observer, requestsOf, render: () => registry.metrics(), list };
+  return { observer, requestsOf, decisionsOf, render: () => registry.metrics(), list };
 }

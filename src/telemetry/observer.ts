@@ -191,7 +191,13 @@ export interface Observer {
   sharedCacheFailed(fault: SharedCacheFault): void;
   /** Whether it is asked at all now: `down` after failures in a row. */
   sharedCacheChanged(state: 'up' | 'down'): void;
-  refusalSeen(door: FeedbackDoor, source: string, verdict: RefusalVerdict): void;
+  /** `refused` is known of those that count. */
+  refusalSeen(
+    door: FeedbackDoor,
+    source: string,
+    verdict: RefusalVerdict,
+    refused?: { readonly policy: string; readonly generation: number },
+  ): void;
   /** Of access_log: full. `policy` is undefined where none matched, `door` where none served it. */
   requestEnded(
     policy: string | undefined,

@@ -42,6 +42,7 @@ const revoke = (configFile: string, ...args: string[]) =>
     env: {},
     version: 'test',
     runtime: parseRuntime({}, process.versions.node, true),
+    terminal: false,
     onReload: () => {},
     out() {},
     err: (text) => process.stderr.write(text),

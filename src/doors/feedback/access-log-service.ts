@@ -169,8 +169,8 @@ function conclude(
   judgement: Judgement,
   { store, observer, tracer }: AccessLogServiceDeps,
 ): void {
-  observer.refusalSeen(door, judgement.source, judgement.verdict);
-  if (judgement.verdict !== 'counted') return;
+  if (judgement.verdict !== 'counted') return observer.refusalSeen(door, judgement.source, judgement.verdict);
+  observer.refusalSeen(door, judgement.source, judgement.verdict, judgement);
   const { requestId, startedAt, authority, method, path } = attempt;
   // Without a request id each attempt counts for itself.
   const key = requestKey(requestId || String(startedAt), authority, method, path);

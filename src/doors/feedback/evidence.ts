@@ -8,7 +8,12 @@ import { demandsNonce, isTokenFault } from './challenge.ts';
 import type { FailedAttempt, RefusedAttempt } from './refused-attempt.ts';
 
 export type Judgement =
-  | { readonly verdict: 'counted'; readonly source: string; readonly generation: number }
+  | {
+      readonly verdict: 'counted';
+      readonly policy: string;
+      readonly source: string;
+      readonly generation: number;
+    }
   /** `source` is '' where none of ours is concerned. */
   | { readonly verdict: Exclude<RefusalVerdict, 'counted'>; readonly source: string };
 
@@ -45,7 +50,7 @@ export function judgePush(
   if (!carried || attempt.startedAt <= carried.sinceEpochMs + AFTER_ACK_MS) {
     return { verdict: 'in_doubt', source };
   }
-  return { verdict: 'counted', source, generation: carried.generation };
+  return { verdict: 'counted', policy: policy!.name, source, generation: carried.generation };
 }
 
 export function judgeCheck(
@@ -61,8 +66,10 @@ export function judgeCheck(
     if (carried === undefined) continue;
     if (carried === 'in_doubt') return { verdict: 'in_doubt', source: '' };
     const { source, generation } = carried;
-    const objection = objectionOf(policyOf(attempt, path, source, policies), attempt);
-    return objection ? { verdict: objection, source } : { verdict: 'counted', source, generation };
+    const policy = policyOf(attempt, path, source, policies);
+    const objection = objectionOf(policy, attempt);
+    if (objection) return { verdict: objection, source };
+    return { verdict: 'counted', policy: policy!.name, source, generation };
   }
   return { verdict: 'not_ours', source: '' };
 }

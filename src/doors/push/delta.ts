@@ -8,6 +8,7 @@ import type { StreamHandler } from '../../server/streams.ts';
 import type { PushedSecret, Subscription } from './pushed-secrets.ts';
 import { SECRET_TYPE_URL } from './secret-resource.ts';
 import { createStreamSubscriptions, type StreamDeps } from './stream-subscriptions.ts';
+import { identify } from './subscribers.ts';
 
 type Sent = readonly (readonly [Subscription, PushedSecret])[];
 
@@ -47,6 +48,7 @@ export function createDelta(deps: StreamDeps): StreamHandler<DeltaDiscoveryReque
       unanswered.delete(request.responseNonce);
       for (const [subscription, { sequence, version }] of sent) {
         if (request.errorDetail) {
+          subscription.reject(version);
           observer.secretRejected(subscription.name, version, request.errorDetail.message);
         } else {
           subscription.acknowledge(sequence);
@@ -63,6 +65,7 @@ export function createDelta(deps: StreamDeps): StreamHandler<DeltaDiscoveryReque
 
     stream.onMessage((request) => {
       if (!names.admitType(request.typeUrl)) return;
+      identify(names.peer, request.node);
       if (request.responseNonce !== '') takeVerdict(request);
       for (const name of request.resourceNamesUnsubscribe) drop(name);
       const asked: Subscription[] = [];

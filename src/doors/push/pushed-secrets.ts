@@ -7,6 +7,7 @@ import type { InjectedHeader } from '../../policy/injection.ts';
 import type { PolicyTable } from '../../policy/policy.ts';
 import { shareSecretName } from '../../policy/rollout.ts';
 import { buildSecretResource } from './secret-resource.ts';
+import { type Peer, type SubscriberStatus, subscriberStatus, type Verdicts } from './subscribers.ts';
 
 export interface PushedSecret {
   /** Counts up with each change of any secret; 0 for a name that no policy has. */
@@ -26,6 +27,8 @@ export interface Subscription {
   current(): PushedSecret;
   /** The peer said that it uses the secret of this sequence now. */
   acknowledge(sequence: number): void;
+  /** It keeps the one before. */
+  reject(version: string): void;
   close(): void;
 }
 
@@ -39,12 +42,19 @@ export interface Acknowledgements {
 
 export interface PushedSecrets extends Acknowledgements {
   /** `changed` is called after each change of `current()`, never during this call. */
-  subscribe(name: string, sources: ReadonlySet<string> | undefined, changed: () => void): Subscription;
+  subscribe(
+    name: string,
+    sources: ReadonlySet<string> | undefined,
+    peer: Peer,
+    changed: () => void,
+  ): Subscription;
   /**
    * Serves the names of these policies from now on, and `swapped` ones with another content than their own; what nothing
    * names becomes empty.
    */
   usePolicies(policies: Pick<PolicyTable, 'policies'>, swapped?: ReadonlyMap<string, MadeOf>): void;
+  /** For people who look. */
+  status(): { readonly subscribers: readonly SubscriberStatus[]; readonly leftOut: number };
   /** Stops following the store. */
   close(): void;
 }
@@ -59,6 +69,8 @@ interface Follower {
   /** What its listener may serve; undefined = all. */
   readonly sources: ReadonlySet<string> | undefined;
   readonly changed: () => void;
+  readonly peer: Peer;
+  readonly verdicts: Verdicts;
   acknowledged: number;
   acknowledgedAt: number;
 }
@@ -85,9 +97,10 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
   const entries = new Map<string, Entry>();
   let sequence = 0;
 
+  const versionOf = (number: number): string => `${epoch}.${number}`;
   const secretOf = (name: string, number: number, value: string, generation?: number): PushedSecret => ({
     sequence: number,
-    version: `${epoch}.${number}`,
+    version: versionOf(number),
     generation,
     resource: buildSecretResource(name, value),
   });
@@ -143,10 +156,14 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
   }
 
   return {
-    subscribe(name, sources, changed) {
+    subscribe(name, sources, peer, changed) {
       const entry = entryOf(name);
       const empty = secretOf(name, 0, '');
-      const follower: Follower = { sources, changed, acknowledged: 0, acknowledgedAt: 0 };
+      const follower: Follower = {
+        ...{ sources, changed, peer, verdicts: {} },
+        acknowledged: 0,
+        acknowledgedAt: 0,
+      };
       entry.followers.add(follower);
       return {
         name,
@@ -156,6 +173,11 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
           if (acknowledged <= follower.acknowledged) return;
           follower.acknowledged = acknowledged;
           follower.acknowledgedAt = clock.now();
+          follower.verdicts.acknowledged = { version: versionOf(acknowledged), at: clock.now() };
+          delete follower.verdicts.rejected;
+        },
+        reject(version) {
+          follower.verdicts.rejected = { version, at: clock.now() };
         },
         close() {
           entry.followers.delete(follower);
@@ -191,6 +213,17 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
         else entry.made = made;
       }
     },
+    status: () =>
+      subscriberStatus(
+        [...entries.values()].flatMap(({ name, made, current, followers }) =>
+          [...followers].map((follower) => {
+            const { peer, verdicts } = follower;
+            const served = made === undefined || isServed(made, follower);
+            const version = served ? current.version : versionOf(0);
+            return { peer, name, version, filled: served && current.generation !== undefined, verdicts };
+          }),
+        ),
+      ),
     close() {
       for (const entry of entries.values()) entry.unfollowStore();
       entries.clear();

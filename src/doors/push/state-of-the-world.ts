@@ -4,6 +4,7 @@ import type { StreamHandler } from '../../server/streams.ts';
 import type { PushedSecret, Subscription } from './pushed-secrets.ts';
 import { SECRET_TYPE_URL } from './secret-resource.ts';
 import { createStreamSubscriptions, type StreamDeps } from './stream-subscriptions.ts';
+import { identify } from './subscribers.ts';
 
 interface Sent {
   readonly nonce: string;
@@ -34,6 +35,7 @@ export function createStateOfTheWorld(deps: StreamDeps): StreamHandler<Discovery
       for (const [subscription, { sequence, version }] of secrets) {
         if (request.errorDetail) {
           // Nothing is sent again: the same secret would be refused again, in a hot loop. The next one is.
+          subscription.reject(version);
           observer.secretRejected(subscription.name, version, request.errorDetail.message);
         } else {
           subscription.acknowledge(sequence);
@@ -44,6 +46,7 @@ export function createStateOfTheWorld(deps: StreamDeps): StreamHandler<Discovery
 
     stream.onMessage((request) => {
       if (!names.admitType(request.typeUrl)) return;
+      identify(names.peer, request.node);
       // An answer to an earlier push: one to the latest follows, with the names as they are then.
       if (last && request.responseNonce !== '' && request.responseNonce !== last.nonce) return;
       if (last && request.responseNonce === last.nonce) takeVerdict(last, request);

@@ -5,6 +5,7 @@ import type { MessageStream } from '../../server/streams.ts';
 import type { Observer } from '../../telemetry/observer.ts';
 import type { PushedSecrets, Subscription } from './pushed-secrets.ts';
 import { SECRET_TYPE_URL } from './secret-resource.ts';
+import type { Peer } from './subscribers.ts';
 
 export interface StreamDeps {
   readonly secrets: PushedSecrets;
@@ -17,6 +18,8 @@ export interface StreamDeps {
 
 export interface StreamSubscriptions {
   readonly all: ReadonlyMap<string, Subscription>;
+  /** Who it is, for people who look. */
+  readonly peer: Peer;
   /** Ends the stream and returns false when another type than secrets is asked for. */
   admitType(typeUrl: string): boolean;
   /** Adds a name that is not there yet. Ends the stream and returns undefined above the limits. */
@@ -35,6 +38,7 @@ export function createStreamSubscriptions(
   changed: () => void,
 ): StreamSubscriptions {
   const all = new Map<string, Subscription>();
+  const peer: Peer = { listener, node: '' };
   let queued = false;
   let ended = false;
 
@@ -60,6 +64,7 @@ export function createStreamSubscriptions(
 
   return {
     all,
+    peer,
     admitType(typeUrl) {
       // A service of one type only: the type may be left out.
       if (typeUrl === '' || typeUrl === SECRET_TYPE_URL) return true;
@@ -73,7 +78,7 @@ export function createStreamSubscriptions(
         stream.end(GrpcStatus.RESOURCE_EXHAUSTED, 'too many or too long resource names');
         return undefined;
       }
-      const subscription = secrets.subscribe(name, sources, queue);
+      const subscription = secrets.subscribe(name, sources, peer, queue);
       all.set(name, subscription);
       observer.secretSubscribed(name, subscription.known);
       return subscription;

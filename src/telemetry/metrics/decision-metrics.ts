@@ -15,8 +15,18 @@ export interface RequestCounts {
   readonly withheld: number;
 }
 
+/** Answers of one kind so far. */
+export interface DecisionTotal {
+  readonly door: 'check' | 'attempt';
+  readonly decision: CheckDecision;
+  readonly reason: CheckReason;
+  readonly count: number;
+}
+
 export interface DecisionMetrics extends Events {
   requestsOf(policy: string): RequestCounts;
+  /** `policy` is empty for requests that none matched. */
+  decisionsOf(policy: string): readonly DecisionTotal[];
 }
 
 /** Whatever is wrong with the request itself is not among them. */
@@ -64,7 +74,18 @@ export function createDecisionMetrics(registers: Registry[]): DecisionMetrics {
       }
       return sum;
     },
+    decisionsOf: (policy) => [
+      ...totals('check', checks.of(policy)),
+      ...totals('attempt', attempts.of(policy)),
+    ],
   };
+}
+
+function totals(
+  door: DecisionTotal['door'],
+  counts: Iterable<readonly [CheckReason, DecisionCount]>,
+): DecisionTotal[] {
+  return [...counts].map(([reason, { decision, count }]) => ({ door, decision, reason, count }));
 }
 
 interface DecisionCount {

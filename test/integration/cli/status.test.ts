@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Status } from '../../../src/app/status.ts';
 import { startProcess } from '../../support/process.ts';
 
 test('status shows sources, endpoints, policies and a refused configuration, and never a value', async (t) => {
@@ -44,19 +45,32 @@ outbound:
   const { code, output } = await status();
   t.diagnostic(`\n${output}`);
   assert.equal(code, 0, output);
-  assert.match(output, /^bearerd \S+: ready\nconfiguration 1 \(\w+\) since \d/);
-  assert.match(output, /^legacy +file +endless +- +1 +-$/m);
-  assert.match(output, /^away +client_credentials +none .*source_unavailable$/m);
+  assert.match(output, /^bearerd \S+ on \S+: ready\nconfiguration 1 \(\w+\) since \d/);
+  assert.match(output, /^CRITICAL +source away +no credential: source_unavailable; next attempt in \d/m);
+  assert.match(output, /^legacy +file +endless +- +1 +1 ok, 0 failed +-$/m);
+  assert.match(output, /^away +client_credentials +none .*0 ok, [1-9]\d* failed +source_unavailable$/m);
   assert.match(output, /^http:\/\/127\.0\.0\.1:9\/token +(closed|open|half_open) /m);
-  assert.match(output, /^maps +legacy +x-api-key +off +deny$/m);
+  assert.match(output, /^maps +legacy +x-api-key +off +deny +enforce +- +-$/m);
   assert.doesNotMatch(output, /canary/);
 
   const watching = await startProcess(process.execPath, [
     ...['bin/bearerd.js', 'status', '--watch', '--config', file],
   ]);
   t.after(() => watching.stop());
-  await watching.waitForOutput(/SOURCE[\s\S]*SOURCE/);
+  await watching.waitForOutput(/^SOURCE[\s\S]*^SOURCE/m);
   await watching.stop();
+  assert.doesNotMatch(watching.output(), /\x1b/, 'plain lines in a pipe');
+
+  const told = await status('--json');
+  const { sources, endpoints } = JSON.parse(told.output) as Status;
+  assert.deepEqual(
+    sources.map((one) => [one.source, one.lastFailure]),
+    [
+      ['legacy', undefined],
+      ['away', 'source_unavailable'],
+    ],
+  );
+  assert.ok(endpoints[0]!.lastHour.at(-1)!['calls']! >= 1);
 
   writeFileSync(file, text.replace('version: 1', 'version: 1\nstartup_wait: never'));
   await bearerd.waitForOutput(/was not taken over/);

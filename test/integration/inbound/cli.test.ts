@@ -28,6 +28,7 @@ async function run(...args: string[]) {
       out += text;
     },
     ended: new AbortController().signal,
+    terminal: false,
     onReload: () => {},
   });
   return { code, out };

@@ -87,6 +87,7 @@ test('push: the generation is the acknowledged one', () => {
   const attempt = parsePushAttempt(pushEntry({ startedAt: ACKED_AT + 60 })) as RefusedAttempt;
   assert.deepEqual(judgePush(attempt, policies, acknowledgements), {
     verdict: 'counted',
+    policy: 'orders',
     source: 'orders',
     generation: 7,
   });

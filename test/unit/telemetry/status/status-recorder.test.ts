@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createStatusRecorder } from '../../../../src/telemetry/status/status-recorder.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
+
+test('a refusal is told with what was done for it, and with the credential that came', async () => {
+  const clock = new FakeClock();
+  const { observer, feedback } = createStatusRecorder(clock);
+  const at = clock.now();
+  observer.refusalSeen('push', 'orders', 'counted', { policy: 'orders-v1', generation: 3 });
+  observer.refreshForced('orders', 'started');
+  observer.refusalSeen('push', 'orders', 'in_doubt');
+  observer.refusalSeen('push', 'billing', 'counted', { policy: 'bills', generation: 5 });
+  observer.refreshForced('billing', 'limited');
+  await clock.advance(45);
+  observer.credentialPublished('orders', 4, at + 60_000);
+  const [billing, doubt, orders] = feedback();
+  assert.deepEqual(orders, {
+    ...{ at, door: 'push', policy: 'orders-v1', source: 'orders', generation: 3, verdict: 'counted' },
+    refresh: 'started',
+    renewed: { at: at + 45, generation: 4 },
+  });
+  assert.equal(doubt!.renewed, undefined, 'nothing was done for it');
+  assert.deepEqual([billing!.refresh, billing!.renewed], ['limited', undefined]);
+});
+
+test('nothing grows without bound, however many refusals and names there are', async () => {
+  const { observer, feedback, inputs, certificates } = createStatusRecorder(new FakeClock());
+  for (let i = 0; i < 5_000; i++) {
+    observer.refusalSeen('check', `s${i}`, 'not_ours');
+    observer.inputLoaded(`input ${i}`, 1);
+    observer.certificateLoaded(`listener ${i}`, 1);
+  }
+  assert.deepEqual([feedback().length, inputs().length, certificates().length], [50, 500, 500]);
+  assert.equal(feedback()[0]!.source, 's4999', 'the latest first');
+});
