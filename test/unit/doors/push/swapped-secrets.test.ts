@@ -57,7 +57,8 @@ describe('secrets that the guard swaps', () => {
       const { type } = Secret.decode(subscription.current().resource.value);
       seen.push(type!.genericSecret.secret!.specifier!.inlineString);
     };
-    const subscription = secrets.subscribe('new', new Set(['new']), look);
+    const peer = { listener: 'xds', node: '' };
+    const subscription = secrets.subscribe('new', new Set(['new']), peer, look);
     look();
     secrets.usePolicies(policies, swap({}).secrets);
     store.publish('new', 'n2');
