@@ -30,6 +30,7 @@ export interface PolicyBundleStatus {
   readonly name: string;
   /** Of the one in force. */
   readonly serial: number | undefined;
+  readonly issuedAt: string | undefined;
   readonly expiresAt: string | undefined;
   readonly confirmedAt: string | undefined;
   /** Why the last answer was not taken over. */
@@ -217,7 +218,7 @@ export function createPolicyBundle(config: PolicyBundleConfig, deps: PolicyBundl
       serial: current?.serial,
       issuedAt: current && new Date(current.issuedAt).toISOString(),
       expiresAt: current && new Date(current.expiresAt).toISOString(),
-      confirmedAt: confirmedAt && new Date(confirmedAt).toISOString(),
+      confirmedAt: confirmedAt === undefined ? undefined : new Date(confirmedAt).toISOString(),
       refused,
     }),
   };
