@@ -1,7 +1,7 @@
 // Follows the signed bundle of a fleet: asked for with its ETag at a jittered pace, and taken over only when signature,
 // name, time and serial say so and the configuration that it makes with the local file has no problem. Whatever else comes,
 // the last good one stays in force; with `state_dir` also across restarts, verified again when it is read.
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PolicyBundleConfig } from '../config/config.ts';
 import { fullJitterMs } from '../lib/backoff.ts';
@@ -13,6 +13,7 @@ import { createProviderHttp } from '../provider-http/http.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import {
   BundleFault,
+  MAX_BUNDLE_BYTES,
   parsePinnedKeys,
   timeProblem,
   type VerifiedBundle,
@@ -137,14 +138,13 @@ export function createPolicyBundle(config: PolicyBundleConfig, deps: PolicyBundl
         method: 'GET',
         headers: etag === undefined ? {} : { 'if-none-match': etag },
       });
-      if (answer.status === 304 && etag !== undefined) confirm();
-      else if (answer.status !== 200) refuse(`the server answered ${answer.status}`);
-      else {
+      if (answer.status !== 304 || etag === undefined) {
+        if (answer.status !== 200) throw new BundleFault(`the server answered ${answer.status}`);
         await consider(await answer.text());
         // Only of what is in force: whatever was refused is looked at again.
         etag = answer.headers.get('etag') ?? undefined;
-        confirm();
       }
+      confirm();
       failures = 0;
       return 0;
     } catch (error) {
@@ -184,6 +184,8 @@ export function createPolicyBundle(config: PolicyBundleConfig, deps: PolicyBundl
     async restore(read) {
       if (stateFile === undefined) return undefined;
       try {
+        const { size } = await stat(stateFile);
+        if (size > MAX_BUNDLE_BYTES + 1) throw new BundleFault(`larger than ${MAX_BUNDLE_BYTES} bytes`);
         newest = await verify(await readFile(stateFile, 'utf8'));
         return await bringIntoForce(newest, read);
       } catch (error) {

@@ -3,7 +3,7 @@ import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Authority } from '../../demo/certificates.ts';
 import { type Bundle, signBundle } from '../../src/bundle/signed-bundle.ts';
 
@@ -38,13 +38,17 @@ export interface BundleServer {
   /** In place of an answer with `content`. */
   answer: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
   /** Requests so far, and those of them that were answered 304. */
-  readonly counts: { requests: number; unchanged: number; connections: number; bytes: number };
+  readonly counts: { requests: number; unchanged: number };
+  /** On the wire so far, both ways, with TLS. */
+  bytes(): number;
   stop(): Promise<void>;
 }
 
 export async function startBundleServer(authority: Authority): Promise<BundleServer> {
   const { cert, key } = await authority.issue('localhost', 'server');
-  const counts = { requests: 0, unchanged: 0, connections: 0, bytes: 0 };
+  const counts = { requests: 0, unchanged: 0 };
+  const sockets = new Set<Socket>();
+  let ended = 0;
   const server = createServer({ cert: readFileSync(cert), key: readFileSync(key) }, (request, response) => {
     counts.requests++;
     if (started.answer !== undefined) {
@@ -59,9 +63,10 @@ export async function startBundleServer(authority: Authority): Promise<BundleSer
     } else response.end(started.content);
   });
   server.on('connection', (socket) => {
-    counts.connections++;
+    sockets.add(socket);
     socket.once('close', () => {
-      counts.bytes += socket.bytesRead + socket.bytesWritten;
+      sockets.delete(socket);
+      ended += socket.bytesRead + socket.bytesWritten;
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -70,6 +75,8 @@ export async function startBundleServer(authority: Authority): Promise<BundleSer
     content: '',
     answer: undefined,
     counts,
+    bytes: () =>
+      [...sockets].reduce((sum, { bytesRead, bytesWritten }) => sum + bytesRead + bytesWritten, ended),
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -211,6 +211,19 @@ test('a day without the server changes nothing', async (t) => {
   assert.equal(serialOf(one.bundle), 2);
 });
 
+test('while there is none, a server without it is asked ever less often', async (t) => {
+  const { server, clock, follow } = await scene(t);
+  server.answer = (_, response) => void response.writeHead(404).end();
+  const one = await follow();
+  await one.start();
+  for (let i = 0; i < 6; i++) assert.match((await one.poll())!, /answered 404/);
+  const { requests } = server.counts;
+  // Half of a whole poll, by the test's dice.
+  await clock.advance(POLL_MS * 0.4);
+  await sleep(50);
+  assert.equal(server.counts.requests, requests);
+});
+
 test('one that expires stays in force, and a 304 for it is an answer', async (t) => {
   const { server, signer, clock, follow } = await scene(t);
   server.content = await signer.sign(1, FILES);
@@ -272,8 +285,10 @@ test('what lies in state_dir is verified again: not a changed one, not of a key 
   assert.deepEqual(await restart(), [2]);
   await writeFile(file, `${good.slice(0, -4)}AAAA`);
   assert.deepEqual(await restart(), []);
-  await writeFile(file, '');
-  assert.deepEqual(await restart(), []);
+  for (const damaged of ['', 'x'.repeat(2 << 20)]) {
+    await writeFile(file, damaged);
+    assert.deepEqual(await restart(), []);
+  }
   await writeFile(file, good);
   await writeFile(keys, createBundleSigner().publicPem);
   assert.deepEqual(await restart(), []);
