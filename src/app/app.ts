@@ -250,6 +250,12 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
     return createSigningKeys({ settings: new Map(signed), env, clock, observer });
   }
 
+  function tellOwners({ sources: configured, outbound }: Config): void {
+    const named = (all: readonly { readonly name: string; readonly owner?: string | undefined }[]) =>
+      new Map(all.flatMap(({ name, owner }) => (owner === undefined ? [] : [[name, owner] as const])));
+    observer.ownersNamed(named(configured), named(outbound));
+  }
+
   function tellSharedSecrets(configured: Config): void {
     void findSharedSecrets(configured.sources, env).then((pairs) => {
       for (const [source, other] of pairs) observer.secretShared(source, other);
@@ -314,6 +320,7 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
     if (stopping || fingerprint(next) === fingerprint(given)) return;
     refuseRestarts(given, next, 'the new configuration');
     if (!(await exchange(next, guard.next(next)))) return;
+    tellOwners(next);
     tellSharedSecrets(next);
     revision.number++;
     revision.hash = contentHash(next).slice(0, 16);
@@ -458,6 +465,7 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
       observer.processStarted(version, runtime);
       store.start();
       guard.start();
+      tellOwners(config);
       tellSharedSecrets(config);
       await serving.keys.start();
       inbound?.start();

@@ -120,6 +120,8 @@ interface SourceBase {
   readonly fallback?: string | undefined;
   /** What it belongs to; never used across. */
   readonly environment?: string | undefined;
+  /** Who is called when it fails. */
+  readonly owner?: string | undefined;
 }
 
 export type SourceConfig = SourceBase &
@@ -186,6 +188,8 @@ export interface OutboundConfig {
   readonly inject: InjectConfig;
   /** What it belongs to; its source is of the same, or of none. */
   readonly environment?: string | undefined;
+  /** Who is called when it fails. */
+  readonly owner?: string | undefined;
   /** Where the request says for whom its credential is; undefined = the source's credential is everybody's. */
   readonly subject: SubjectHeaders | undefined;
   readonly rollout: RolloutConfig;

@@ -169,8 +169,8 @@ function toSource(name: string, source: FileSource, path: (relative: string) => 
   // Each kind takes what its own schema gave: TypeScript cannot see that through the union.
   const toConfig = kinds[type].toConfig as (value: unknown, path: (relative: string) => string) => object;
   const own = toConfig(source[type], path);
-  const { required, max_lifetime: maxLifetimeMs, fallback, environment } = source;
-  return { name, required, maxLifetimeMs, fallback, environment, ...own } as SourceConfig;
+  const { required, max_lifetime: maxLifetimeMs, fallback, environment, owner } = source;
+  return { name, required, maxLifetimeMs, fallback, environment, owner, ...own } as SourceConfig;
 }
 
 function toOutbound(
@@ -188,6 +188,7 @@ function toOutbound(
     match,
     inject,
     environment: policy.environment,
+    owner: policy.owner,
     subject: source.type === 'token_exchange' ? source.subject : undefined,
     rollout: policy.mode,
     healOn: heal_on ?? (kinds[source.type].renewable ? '401' : 'off'),

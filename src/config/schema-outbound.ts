@@ -10,7 +10,7 @@ import { guard } from './schema-guard.ts';
 import { inject } from './schema-inject.ts';
 import { sign, upstreamUrl } from './schema-proof.ts';
 import { resilience } from './schema-resilience.ts';
-import { environment, nameText, parsed } from './schema-values.ts';
+import { environment, nameText, owner, parsed } from './schema-values.ts';
 
 const host = parsed(z.string(), parseHostPattern).describe(
   'Exact (orders.example.com) or every name below one ("*.example.com"), with :port for that port only.',
@@ -113,6 +113,7 @@ export const outbound = z
     inject,
     mode,
     environment: environment.optional(),
+    owner: owner.optional(),
     upstream_url: upstreamUrl,
     sign,
     heal_on: z

@@ -1,6 +1,6 @@
 // The schema below `sources`: what all ways to get a credential share, and exactly one of them (source/kinds.ts).
 import * as z from 'zod';
-import { duration, environment, exactlyOne, listed, nameText, oneOfKeys } from './schema-values.ts';
+import { duration, environment, exactlyOne, listed, nameText, oneOfKeys, owner } from './schema-values.ts';
 import { kindNames, kinds } from './source/kinds.ts';
 
 const HOUR_MS = 3_600_000;
@@ -30,6 +30,7 @@ const source = z
         'Name of the source that is asked while this one is away (no connection, no answer, 5xx, 429), never after a refusal. Default: none.',
       ),
     environment: environment.optional(),
+    owner: owner.optional(),
     ...shapes,
   })
   .check(exactlyOne(...kindNames))

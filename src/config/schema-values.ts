@@ -44,6 +44,11 @@ export const environment = nameText('environment').describe(
   'What it belongs to, e.g. staging. A source of one environment serves no policy and no source of another. Default: none.',
 );
 
+/** Of sources and policies: a label of metrics and alerts, so nothing that has to be escaped there. */
+export const owner = nameText('team').describe(
+  'Who is called: the label owner of its alerts, by which Alertmanager routes. Default: none.',
+);
+
 /** One text or a list of texts. */
 export const textOrList = z.union([z.string(), z.array(z.string())], {
   error: 'expected a text or a list of texts',

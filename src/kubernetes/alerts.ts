@@ -213,6 +213,14 @@ const PROCESS: readonly Alert[] = [
 
 export const ALERTS: readonly Alert[] = [...CREDENTIALS, ...REQUESTS, ...PROCESS];
 
+/** Of the source or policy that an alert is about, by which Alertmanager routes; an empty label is none. */
+const OWNER = ['source', 'policy']
+  .map(
+    (kind) =>
+      `{{ with printf "bearerd_${kind}_owner{${kind}=%q,instance=%q}" $labels.${kind} $labels.instance | query }}{{ . | first | label "owner" }}{{ end }}`,
+  )
+  .join('');
+
 /** Content of a Prometheus rule file, and `spec` of a PrometheusRule. */
 export function alertRules(): object {
   return {
@@ -221,7 +229,7 @@ export function alertRules(): object {
         name: 'bearerd',
         rules: ALERTS.map(({ alert, expr, for: lasting, severity, summary }) => ({
           ...{ alert, expr, for: lasting },
-          labels: { severity },
+          labels: { severity, owner: OWNER },
           annotations: { summary, runbook_url: `docs/runbooks.md#${alert.toLowerCase()}` },
         })),
       },

@@ -115,6 +115,8 @@ export interface Observer {
   processStarted(version: string, runtime: RuntimeReport): void;
   /** Another configuration took over. `revision` counts up from 1; `hash` is of all that is no secret. */
   configurationTaken(revision: number, hash: string): void;
+  /** Of the configuration in force, by the names of sources and policies that have one. */
+  ownersNamed(sources: ReadonlyMap<string, string>, policies: ReadonlyMap<string, string>): void;
   /** It was not taken over: the one before stays in force. `problems` quotes no secret. */
   configurationRefused(file: string, problems: string): void;
   /** A signed bundle of policies took over. `expiresAt` in epoch ms. */
@@ -243,6 +245,7 @@ export const nullObserver: Observer = {
   configurationTaken: nothing,
   configurationRefused: nothing,
   bundleTaken: nothing,
+  ownersNamed: nothing,
   processStarted: nothing,
   injectionCount: () => ({ count: 0 }),
   acceptanceCount: () => ({ count: 0 }),

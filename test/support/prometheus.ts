@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
+import { alertmanager } from '../../tools/parts/alertmanager.ts';
 import { debianPackage } from '../../tools/parts/debian.ts';
 import { freePort } from './ports.ts';
 import { startProcess } from './process.ts';
@@ -90,16 +91,20 @@ export interface Alertmanager {
 
 /** `config` is alertmanager.yml. */
 export async function startAlertmanager(t: TestContext, config: object): Promise<Alertmanager> {
-  const program = join(await debianPackage('prometheus-alertmanager'), 'usr/bin/prometheus-alertmanager');
+  const { program, folder: cwd } = await alertmanager();
   const folder = await folderOf(t, 'alertmanager');
   await writeFile(join(folder, 'alertmanager.yml'), stringify(config));
   const address = `127.0.0.1:${await freePort()}`;
-  const child = await startProcess(program, [
-    `--config.file=${folder}/alertmanager.yml`,
-    `--storage.path=${folder}/data`,
-    `--web.listen-address=${address}`,
-    '--cluster.listen-address=',
-  ]);
+  const child = await startProcess(
+    program,
+    [
+      `--config.file=${folder}/alertmanager.yml`,
+      `--storage.path=${folder}/data`,
+      `--web.listen-address=${address}`,
+      '--cluster.listen-address=',
+    ],
+    { cwd },
+  );
   t.after(() => child.stop());
   await answers(`http://${address}/-/ready`, () => child.output());
   return {

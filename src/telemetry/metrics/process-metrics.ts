@@ -7,6 +7,7 @@ type Events = Pick<
   Observer,
   | 'configurationTaken'
   | 'configurationRefused'
+  | 'ownersNamed'
   | 'peerFault'
   | 'certificateLoaded'
   | 'certificateRefused'
@@ -59,6 +60,18 @@ export function createProcessMetrics(registers: Registry[]): Events {
     help: 'Configurations that were not taken over: the one before stays in force.',
     registers,
   });
+  const sourceOwners = new Gauge({
+    name: 'bearerd_source_owner',
+    help: '1, for each source with an owner: who is called.',
+    labelNames: ['source', 'owner'],
+    registers,
+  });
+  const policyOwners = new Gauge({
+    name: 'bearerd_policy_owner',
+    help: '1, for each outbound policy with an owner: who is called.',
+    labelNames: ['policy', 'owner'],
+    registers,
+  });
   const peerFaults = new Counter({
     name: 'bearerd_peer_faults_total',
     help: 'Limits or protocol rules that a peer broke, by listener.',
@@ -92,6 +105,12 @@ export function createProcessMetrics(registers: Registry[]): Events {
   return {
     configurationTaken: (revision) => configuration.set(revision),
     configurationRefused: () => refusedConfigurations.inc(),
+    ownersNamed(sources, policies) {
+      sourceOwners.reset();
+      policyOwners.reset();
+      for (const [source, owner] of sources) sourceOwners.set({ source, owner }, 1);
+      for (const [policy, owner] of policies) policyOwners.set({ policy, owner }, 1);
+    },
     peerFault(listener, fault) {
       peerFaults.inc({ listener, fault });
     },

@@ -13,7 +13,9 @@ const LEFT_OUT = [
   'bearerd_api_key_notices_total',
   'bearerd_certificates_refused_total',
   'bearerd_key_rings_refused_total',
+  'bearerd_policy_owner',
   'bearerd_shared_secret',
+  'bearerd_source_owner',
 ];
 /** Of Prometheus, Grafana and PromQL. */
 const OTHER_LABELS = ['instance', 'le'];

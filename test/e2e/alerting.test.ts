@@ -1,0 +1,132 @@
+// A provider is stopped: the alert fires in real Prometheus and Alertmanager and reaches whom it belongs to, `bearerd status`
+// shows it, the runbook's step cures it, and the alert ends.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { alertmanager as alertmanagerProgram } from '../../tools/parts/alertmanager.ts';
+import { debianPackage } from '../../tools/parts/debian.ts';
+import { startGateway } from '../support/gateway.ts';
+import { startProcess } from '../support/process.ts';
+import { type FiringAlert, startAlertmanager, startPrometheus } from '../support/prometheus.ts';
+import { startTokenEndpoint } from '../support/token-endpoint.ts';
+
+/** docs/operating.md: what stands in a window or a `for` is divided by 60, so that a minute is a second. */
+function shortened(rules: string): string {
+  const shorter = (_: string, count: string, unit: string) =>
+    `${Math.ceil((Number(count) * { s: 1_000, m: 60_000, h: 3_600_000 }[unit as 's' | 'm' | 'h']) / 60)}ms`;
+  return rules
+    .replace(/(?<=\[)(\d+)([smh])(?=\])/g, shorter)
+    .replace(/(?<=\bfor: |\boffset |interval: )(\d+)([smh])\b/g, shorter);
+}
+
+type Told = FiringAlert & { readonly status: 'firing' | 'resolved' };
+
+/** Receivers by path, as teams have them. */
+async function startReceivers(t: TestContext) {
+  const told = new Map<string, Told[]>();
+  const server = createServer((request, response) => {
+    void json(request).then((body) => {
+      const { alerts } = body as { readonly alerts: readonly Told[] };
+      told.set(request.url!, [...(told.get(request.url!) ?? []), ...alerts]);
+      response.end();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const receiver = (name: string) => ({
+    name,
+    webhook_configs: [{ url: `${url}/${name}`, send_resolved: true }],
+  });
+  return {
+    config: {
+      route: {
+        ...{ receiver: 'everybody', group_by: ['alertname', 'owner'] },
+        ...{ group_wait: '0s', group_interval: '1s', repeat_interval: '1h' },
+        routes: ['payments', 'shop'].map((owner) => ({ receiver: owner, matchers: [`owner="${owner}"`] })),
+      },
+      receivers: ['everybody', 'payments', 'shop'].map(receiver),
+    },
+    of: (name: string): readonly Told[] => told.get(`/${name}`) ?? [],
+  };
+}
+
+async function until(what: string, is: () => boolean | Promise<boolean>, timeoutMs: number): Promise<number> {
+  const begun = performance.now();
+  while (!(await is())) {
+    if (performance.now() - begun > timeoutMs) throw new Error(`${what}: not within ${timeoutMs} ms`);
+    await sleep(100);
+  }
+  return Math.round(performance.now() - begun);
+}
+
+test('a provider that is stopped calls the owner of its source and nobody else, and its return ends the alert', async (t) => {
+  try {
+    await Promise.all([debianPackage('prometheus'), alertmanagerProgram()]);
+  } catch (error) {
+    t.skip((error as Error).message);
+    return;
+  }
+  const [paying, shopping] = [await startTokenEndpoint(t, 5), await startTokenEndpoint(t, 5)];
+  const source = (name: string, url: string, owner: string) =>
+    `  ${name}: { owner: ${owner}, client_credentials: { token_endpoint: ${url}, client_id: a, client_secret: { inline: s } } }`;
+  const gateway = await startGateway(t, {
+    sources: [source('orders', paying.url, 'payments'), source('carts', shopping.url, 'shop')].join('\n'),
+  });
+  await gateway.ready();
+  const receivers = await startReceivers(t);
+  const alertmanager = await startAlertmanager(t, receivers.config);
+  const prometheus = await startPrometheus(t, {
+    targets: [gateway.healthUrl.replace('http://', '')],
+    rules: [shortened(readFileSync('monitoring/alerts.yaml', 'utf8'))],
+    alertmanager: alertmanager.address,
+  });
+  await until('scraped', async () => (await prometheus.query('bearerd_source_owner')).length === 2, 20_000);
+  assert.deepEqual(await alertmanager.alerts(), []);
+
+  await paying.stop();
+  const expired = ({ labels, status }: Told): boolean =>
+    labels['alertname'] === 'BearerdCredentialExpired' && status === 'firing';
+  const firedMs = await until('fired', () => receivers.of('payments').some(expired), 30_000);
+  const [alert] = receivers.of('payments').filter(expired);
+  assert.equal(alert!.labels['source'], 'orders');
+  assert.equal(alert!.labels['severity'], 'critical');
+  assert.match(alert!.annotations['summary']!, /source orders ended/);
+  const [file, section] = alert!.annotations['runbook_url']!.split('#');
+  const heading = readFileSync(file!, 'utf8')
+    .match(/^## (\w+)$/gm)!
+    .map((line) => line.slice(3).toLowerCase());
+  assert.ok(heading.includes(section!), 'the runbook has its section');
+  assert.ok((await alertmanager.alerts()).some(({ labels }) => labels['owner'] === 'payments'));
+  assert.deepEqual(receivers.of('shop'), []);
+
+  const status = async () => {
+    const config = join(gateway.folder, 'bearerd.yaml');
+    const run = await startProcess(process.execPath, ['bin/bearerd.js', 'status', '--config', config]);
+    await run.exited;
+    return run.output();
+  };
+  const during = await status();
+  assert.match(during, /^orders .*source_unavailable/m);
+  assert.match(during, new RegExp(`${paying.url} +(open|half_open)`));
+  assert.doesNotMatch(during, /^carts .*source_/m);
+
+  // The runbook: nothing is to be done here; probes bring it back within a second of its return.
+  await paying.start();
+  const backMs = await until('back', async () => /^orders(?!.*source_)/m.test(await status()), 5_000);
+  const resolved = ({ labels, status: now }: Told): boolean =>
+    labels['alertname'] === 'BearerdCredentialExpired' && now === 'resolved';
+  const resolvedMs = await until('resolved', () => receivers.of('payments').some(resolved), 20_000);
+  assert.deepEqual(receivers.of('shop'), []);
+  t.diagnostic(
+    `told ${firedMs} ms after the stop, back ${backMs} ms and resolved ${resolvedMs} ms after the start`,
+  );
+});
