@@ -27,7 +27,7 @@ import { createEndpoints } from '../source/endpoint/endpoints.ts';
 import { findSharedSecrets } from '../source/shared-secrets.ts';
 import { createAudit } from '../telemetry/audit/audit.ts';
 import { createLogObserver } from '../telemetry/log-observer.ts';
-import { createLogger, type LogSink } from '../telemetry/logger.ts';
+import { answerLogLevel, createLogger, type LogSink } from '../telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics-observer.ts';
 import { createStatusRecorder } from '../telemetry/status/status-recorder.ts';
 import { createTeeObserver } from '../telemetry/tee-observer.ts';
@@ -94,7 +94,8 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
   const counted = createTeeObserver(recorder.observer, metrics.observer);
   const logger = createLogger(local.log, deps.log);
   const audit =
-    local.audit && createAudit(local.audit, { clock, env, log: logger, out: deps.log, observer: counted });
+    local.audit &&
+    (await createAudit(local.audit, { clock, env, log: logger, out: deps.log, observer: counted }));
   const logged = createLogObserver(logger, clock);
   const observer = createTeeObserver(audit ? createTeeObserver(audit.observer, logged) : logged, counted);
   /** Of the policy bundle in force. */
@@ -233,7 +234,10 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
     config.listen.admin &&
     createAdminServer(config.listen.admin, {
       status,
-      questions: new Map(inbound ? [['/v1/verify', (question) => inbound!.verify(question)]] : []),
+      questions: new Map<string, (question: unknown) => Promise<object>>([
+        ['/v1/log-level', (question) => answerLogLevel(logger, question)],
+        ...(inbound ? [['/v1/verify', (question: unknown) => inbound!.verify(question)] as const] : []),
+      ]),
       observer,
     });
 

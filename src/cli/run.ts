@@ -7,6 +7,7 @@ import { type Command, type CommandContext, UsageError } from './command.ts';
 const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.ts')).serve,
   status: async () => (await import('./status.ts')).status,
+  'log-level': async () => (await import('./log-level.ts')).logLevel,
   login: async () => (await import('./login.ts')).login,
   'check-config': async () => (await import('./check-config.ts')).checkConfig,
   schema: async () => (await import('./schema.ts')).schema,
@@ -31,6 +32,7 @@ Usage: bearerd VERB [options]
 
   serve --config FILE                              run the sidecar
   status --config FILE                             show what a running bearerd has: sources, endpoints, policies
+  log-level --config FILE [LEVEL]                  show or change what a running bearerd logs
   login --config FILE --source NAME                log a person in, for a refresh_token source
   check-config FILE                                report every problem of a configuration, start nothing
   schema                                           print the JSON Schema of the configuration, for editors

@@ -1,13 +1,12 @@
 // bearerd verify: a running bearerd says of each token whether it would be let in.
-import { request } from 'node:http';
-import { json, text } from 'node:stream/consumers';
+import { text } from 'node:stream/consumers';
 import { loadConfig } from '../config/load.ts';
+import { type AdminAnswer, askAdmin } from './admin-socket.ts';
 import { parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
-interface Answer {
+interface Answer extends AdminAnswer {
   readonly results?: readonly { readonly valid: boolean }[];
-  readonly error?: string;
 }
 
 export const verify: Command = {
@@ -30,13 +29,13 @@ Exit code 0 = every one is valid, 1 = at least one is not.
       err('the configuration has no listen.admin, where a running bearerd is asked\n');
       return 1;
     }
-    const body = JSON.stringify({
+    const question = {
       tokens: tokens.map((token) => token.trim().replace(/^Bearer /i, '')).filter((token) => token !== ''),
       ...(parsed.flags['policy'] === undefined ? {} : { policy: parsed.flags['policy'] }),
-    });
+    };
     let answer: Answer;
     try {
-      answer = await ask(listen.admin.path, body);
+      answer = await askAdmin<Answer>(listen.admin.path, '/v1/verify', question);
     } catch (error) {
       err(`${listen.admin.path} cannot be asked: ${(error as NodeJS.ErrnoException).code ?? 'no answer'}\n`);
       return 1;
@@ -49,15 +48,3 @@ Exit code 0 = every one is valid, 1 = at least one is not.
     return answer.results.every(({ valid }) => valid) ? 0 : 1;
   },
 };
-
-function ask(socketPath: string, body: string): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request(
-      { socketPath, path: '/v1/verify', method: 'POST', headers: { 'content-type': 'application/json' } },
-      (incoming) => json(incoming).then((value) => resolve(value as Answer), reject),
-    );
-    outgoing.setTimeout(10_000, () => outgoing.destroy());
-    outgoing.on('error', reject);
-    outgoing.end(body);
-  });
-}

@@ -1,4 +1,4 @@
-// Plain HTTP: what kubelet, Prometheus and an operator read. Never a token, and nothing that changes anything.
+// Plain HTTP: what kubelet, Prometheus and an operator read. Never a token, and nothing that changes what is served.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
 import type { Observer } from '../telemetry/observer.ts';
@@ -27,7 +27,7 @@ export interface HealthDeps {
 export interface AdminDeps {
   /** Printed as JSON. */
   readonly status: () => unknown;
-  /** By path: JSON in, JSON out; an answer with `error` becomes 400. Nothing of it changes anything. */
+  /** By path: JSON in, JSON out; an answer with `error` becomes 400. Nothing of it changes what is served. */
   readonly questions?: ReadonlyMap<string, (question: unknown) => Promise<object>>;
   readonly observer: Observer;
 }

@@ -4,6 +4,8 @@ import type { LogConfig } from '../config/config.ts';
 
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
+export const LOG_LEVELS: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error'];
+
 export interface Logger {
   /** May be changed while it is in use. */
   level: string;
@@ -16,6 +18,20 @@ export interface Logger {
 /** A place that takes whole lines; process.stdout by default, a buffer in tests. */
 export interface LogSink {
   write(line: string): void;
+}
+
+/** `{ level }` changes the level, `{}` asks for it. */
+export async function answerLogLevel(log: Logger, question: unknown): Promise<object> {
+  const { level } = (question ?? {}) as { readonly level?: unknown };
+  if (level !== undefined && !LOG_LEVELS.includes(level as string)) {
+    return { error: `expected one of ${LOG_LEVELS.join(', ')}` };
+  }
+  if (level !== undefined && level !== log.level) {
+    // Shown whatever the levels are.
+    log.error({ level: level as string, before: log.level }, 'the log level was changed');
+    log.level = level as string;
+  }
+  return { level: log.level };
 }
 
 /** Fields are flat strings, numbers and booleans by type: an object with a token in it cannot be logged by mistake. */

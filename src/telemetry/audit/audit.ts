@@ -1,6 +1,7 @@
 // The audit trail of one process, from its configuration: sink, chain, observer, and its signed head in the log.
 import type { AuditConfig } from '../../config/config.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
+import { acquireHolderLock, type HolderLock, NotHeldError } from '../../lib/holder-lock.ts';
 import { createSecretReader } from '../../lib/secret-ref.ts';
 import type { Logger, LogSink } from '../logger.ts';
 import type { Observer } from '../observer.ts';
@@ -28,8 +29,13 @@ export interface Audit extends Omit<AuditObserver, 'stop'> {
   stop(): Promise<void>;
 }
 
-export function createAudit(config: AuditConfig, { clock, env, log, out, observer: told }: AuditDeps): Audit {
+/** Rejects where another process writes to the same file: two chains in one file are none. */
+export async function createAudit(
+  config: AuditConfig,
+  { clock, env, log, out, observer: told }: AuditDeps,
+): Promise<Audit> {
   const { sink, key, node } = config;
+  const lock = sink.kind === 'file' ? await lockOf(sink.path) : undefined;
   const auditLog = createAuditLog({
     sink:
       sink.kind === 'file'
@@ -82,6 +88,16 @@ export function createAudit(config: AuditConfig, { clock, env, log, out, observe
       stop();
       await auditLog.stop();
       tellHead();
+      await lock?.release();
     },
   };
+}
+
+async function lockOf(path: string): Promise<HolderLock> {
+  try {
+    return await acquireHolderLock(path);
+  } catch (error) {
+    if (!(error instanceof NotHeldError)) throw error;
+    throw new Error(`audit.sink: ${error.message}; each process needs an audit file of its own`);
+  }
 }
