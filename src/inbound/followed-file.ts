@@ -18,6 +18,8 @@ export interface FollowedFileOptions {
   readonly path: string;
   /** For logs and metrics. */
   readonly name: string;
+  /** When it was last read well, monotonic milliseconds, where that outlives this reader. */
+  readonly good?: { at: number };
   /** Takes the content over and returns its number of entries. Throws with a message that quotes no secret. */
   readonly take: (text: string) => number;
   readonly clock: Clock;
@@ -25,12 +27,11 @@ export interface FollowedFileOptions {
 }
 
 export function createFollowedFile(options: FollowedFileOptions): FollowedFile {
-  const { path, name, take, clock, observer } = options;
+  const { path, name, take, clock, observer, good = { at: Number.NEGATIVE_INFINITY } } = options;
   let timer: Timer | undefined;
   let stopped = false;
   let seen = '';
-  let good = false;
-  let goodAt = Number.NEGATIVE_INFINITY;
+  let usable = false;
 
   async function look(): Promise<void> {
     try {
@@ -39,14 +40,14 @@ export function createFollowedFile(options: FollowedFileOptions): FollowedFile {
       const now = `${s.dev}:${s.ino}:${s.size}:${s.mtimeNs}:${s.ctimeNs}`;
       if (now !== seen) {
         seen = now;
-        good = false;
+        usable = false;
         if (s.size > BigInt(MAX_BYTES)) throw new Error(`larger than ${MAX_BYTES} bytes`);
         const entries = take(await readFile(path, 'utf8'));
-        good = true;
+        usable = true;
         observer.inputLoaded(name, entries);
       }
-      if (good) {
-        goodAt = clock.monotonic();
+      if (usable) {
+        good.at = clock.monotonic();
         observer.inputCurrent(name);
       }
     } catch (error) {
@@ -64,6 +65,6 @@ export function createFollowedFile(options: FollowedFileOptions): FollowedFile {
       stopped = true;
       timer?.cancel();
     },
-    ageMs: () => clock.monotonic() - goodAt,
+    ageMs: () => clock.monotonic() - good.at,
   };
 }

@@ -59,7 +59,7 @@ export interface Inbound {
 
 export function createInbound(config: InboundConfig, deps: InboundDeps): Inbound {
   const { clock, observer } = deps;
-  const { time, replay } = deps.lasting;
+  const { time, replay, kept } = deps.lasting;
   const issuers = config.issuers.map((issuer, index) => createIssuer(issuer, index, time, deps));
   const verifiers = createVerifiers(
     issuers.map((verifier, i) => {
@@ -76,11 +76,15 @@ export function createInbound(config: InboundConfig, deps: InboundDeps): Inbound
   if (config.rolesFile !== undefined) {
     files.push(createRolesFile({ path: config.rolesFile, fixed: config.roles, roles, clock, observer }));
   }
-  const apiKeys = new ApiKeys();
+  const apiKeys = kept.of(`keys ${config.apiKeys?.file}`, () => new ApiKeys());
   if (config.apiKeys !== undefined) {
     files.push(createApiKeysFile({ path: config.apiKeys.file, keys: apiKeys, clock, observer }));
   }
-  const revocations = new Revocations(config.issuers.map(({ name }) => name));
+  const names = config.issuers.map(({ name }) => name);
+  const revocations = kept.of(
+    JSON.stringify(['revocations', config.revocation?.file, names]),
+    () => new Revocations(names),
+  );
   const revocationSource: RevocationSource | undefined =
     config.revocation && createRevocationSource(config.revocation, revocations, deps);
   const signers = createSignerKeys(config, deps);

@@ -1,11 +1,15 @@
-// What outlives a configuration: a reload must neither make old proofs new nor start the count of time again.
+// What outlives a configuration: a reload must neither make old proofs new, nor start the count of time
+// again, nor fill the buckets of limits.
 import type { Clock } from '../lib/clock.ts';
+import { Kept } from './kept.ts';
 import { createReplayMemory, type ReplayMemory } from './replay.ts';
 import { createTokenTime, type TokenTime } from './token-time.ts';
 
 export interface Lasting {
   readonly time: TokenTime;
   readonly replay: ReplayMemory;
+  /** Buckets of limits and the list of revocations. */
+  readonly kept: Kept;
 }
 
 /** `shared`: whether something is seen for the first time by the whole fleet. */
@@ -15,5 +19,5 @@ export function createLasting(clock: Clock, shared?: ReplayMemory): Lasting {
     shared === undefined
       ? own
       : { first: async (what, forMs) => (await own.first(what, forMs)) && (await shared.first(what, forMs)) };
-  return { time: createTokenTime(clock), replay };
+  return { time: createTokenTime(clock), replay, kept: new Kept() };
 }

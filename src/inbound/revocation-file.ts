@@ -18,10 +18,15 @@ export function createRevocationFile({ path, list, clock, observer }: Revocation
     path,
     name: 'revocation list',
     take(text) {
+      // Cut by a full disk or a writer in between: nobody is let in again for that.
+      if (text === '' && list.size > 0) {
+        throw new Error('the file is empty and the list was not; a blank line says that nothing is revoked');
+      }
       const entries = parseRevocationLines(text, clock.now());
       list.replace(entries);
       return entries.length;
     },
+    good: list.good,
     clock,
     observer,
   });

@@ -21,6 +21,8 @@ export interface RevocationSource {
 }
 
 export class Revocations {
+  /** When the list was last known to be current, monotonic milliseconds. */
+  readonly good = { at: Number.NEGATIVE_INFINITY };
   readonly #issuers: readonly string[];
   #byJti = new Map<string, Revocation[]>();
   #bySub = new Map<string, Revocation[]>();
@@ -28,6 +30,7 @@ export class Revocations {
   #byClient = new Map<string, Revocation[]>();
   #others: Revocation[] = [];
   #version = 0;
+  #size = 0;
 
   /** `issuers`: names by position. */
   constructor(issuers: readonly string[]) {
@@ -55,7 +58,12 @@ export class Revocations {
       Map<string, Revocation[]>,
     ];
     this.#others = others;
+    this.#size = list.length;
     this.#version++;
+  }
+
+  get size(): number {
+    return this.#size;
   }
 
   covers(token: VerifiedToken): boolean {

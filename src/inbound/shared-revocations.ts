@@ -24,7 +24,6 @@ export function createSharedRevocations(deps: SharedRevocationsDeps): Revocation
   let stopped = false;
   let known = '';
   let text = '';
-  let goodAt = Number.NEGATIVE_INFINITY;
   let kept: readonly Revocation[] = [];
   let current: readonly Revocation[] = [];
 
@@ -35,7 +34,7 @@ export function createSharedRevocations(deps: SharedRevocationsDeps): Revocation
       else {
         if (answer.lines !== undefined) take(answer.lines);
         known = answer.version;
-        goodAt = clock.monotonic();
+        list.good.at = clock.monotonic();
         observer.inputCurrent(NAME);
       }
     } catch (error) {
@@ -63,6 +62,6 @@ export function createSharedRevocations(deps: SharedRevocationsDeps): Revocation
       stopped = true;
       timer?.cancel();
     },
-    ageMs: () => clock.monotonic() - goodAt,
+    ageMs: () => clock.monotonic() - list.good.at,
   };
 }

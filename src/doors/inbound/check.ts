@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { InboundConfig } from '../../config/inbound/config.ts';
 import type { ApiKey } from '../../inbound/api-keys.ts';
 import type { Denial, Inbound } from '../../inbound/inbound.ts';
+import type { Kept } from '../../inbound/kept.ts';
 import type { InboundPolicy } from '../../inbound/policy.ts';
 import type { RefusalReason } from '../../inbound/refusal.ts';
 import type { VerifiedToken } from '../../inbound/verified-token.ts';
@@ -16,7 +17,7 @@ import type { Observer } from '../../telemetry/observer.ts';
 import { waitWithin } from '../deadline.ts';
 import { buildRefusal } from './answer.ts';
 import { type ClientCertificate, fromForwarded, fromPeer, NO_CERTIFICATE } from './client-certificate.ts';
-import { answerPreflight, originHeaders, preflightOf } from './cors.ts';
+import { answerPreflight, originHeaders, preflightOf, refusalHeaders } from './cors.ts';
 import { type Presented, presentedCredential } from './credential.ts';
 import { createForwarding } from './forwarded.ts';
 import { headerNames } from './header-names.ts';
@@ -29,6 +30,7 @@ export interface InboundCheckDeps {
   readonly config: InboundConfig;
   readonly observer: Observer;
   readonly clock: Clock;
+  readonly kept: Kept;
   /** Longest wait for keys of an issuer, milliseconds. */
   readonly maxWaitMs: number;
 }
@@ -37,7 +39,7 @@ export interface InboundCheckDeps {
 const RETRY_MS = 2_000;
 
 export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
-  const { inbound, config, observer, clock, maxWaitMs } = deps;
+  const { inbound, config, observer, clock, kept, maxWaitMs } = deps;
   const { policies, verifiers, apiKeys } = inbound;
   const names = headerNames(config);
   const position = (name: string) => names.indexOf(name);
@@ -53,8 +55,13 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     'deny_always',
   );
   const accepted = policies.map(({ name }) => observer.acceptanceCount(name));
-  const attempts = policies.map(() => new TokenBucket(config.failedAttempts, clock.monotonic()));
-  const limits = createRateLimits(policies, position);
+  const attempts = policies.map(({ name }) =>
+    kept.of(
+      JSON.stringify(['attempts', name, config.failedAttempts]),
+      () => new TokenBucket(config.failedAttempts, clock.monotonic()),
+    ),
+  );
+  const limits = createRateLimits(policies, position, kept);
   const proofs = createProofs(position, inbound.replay, inbound.signers);
   const forwarding = createForwarding(config);
   const nextDecision = decisionIds();
@@ -62,7 +69,7 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
   return (message, call) => {
     // 1. What is asked, and whether the route says that it is ours.
     const request = parse(message);
-    if (request.side !== undefined && request.side !== 'inbound') return refuse(undefined, 'side');
+    if (request.side !== undefined && request.side !== 'inbound') return refuse(request, undefined, 'side');
     // 2. Which policy.
     const origin = request.values[ORIGIN];
     const preflight = preflightOf(request.method, origin, request.values[REQUESTED_METHOD]);
@@ -72,19 +79,21 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
       request.path,
       request.scheme,
     );
-    if (policy === 'ambiguous_path') return refuse(undefined, 'ambiguous_path');
-    if (policy === undefined) return refuse(undefined, 'unmatched');
-    if (request.policy !== undefined && request.policy !== policy.name) return refuse(policy, 'side');
+    if (policy === 'ambiguous_path') return refuse(request, undefined, 'ambiguous_path');
+    if (policy === undefined) return refuse(request, undefined, 'unmatched');
+    if (request.policy !== undefined && request.policy !== policy.name)
+      return refuse(request, policy, 'side');
     if (preflight !== undefined && policy.config.cors !== undefined && policy.config.mode === 'enforce') {
-      return answerPreflight(policy.config.cors, preflight) ?? refuse(policy, 'unmatched');
+      return answerPreflight(policy.config.cors, preflight) ?? refuse(request, policy, 'unmatched');
     }
     // 3. Where it comes from.
-    if (policy.config.requireTls && !request.tls) return refuse(policy, 'plaintext');
+    if (policy.config.requireTls && !request.tls) return refuse(request, policy, 'plaintext');
     if (policy.config.networks !== undefined && !policy.isFromNetwork(addressOf(request))) {
-      return refuse(policy, 'network');
+      return refuse(request, policy, 'network');
     }
     const certificate = certificateOf(request);
-    if (policy.config.peers !== undefined && !policy.isPeer(certificate.uris)) return refuse(policy, 'peer');
+    if (policy.config.peers !== undefined && !policy.isPeer(certificate.uris))
+      return refuse(request, policy, 'peer');
     // 4. Who it is.
     if (policy.config.anonymous) {
       return prove({ request, policy, certificate, scheme: 'Bearer', token: '' }, undefined);
@@ -120,11 +129,11 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     presented: Presented,
     call: UnaryCall,
   ): Uint8Array | Promise<Uint8Array> {
-    const { policy } = sender;
-    if (typeof presented === 'string') return refuse(policy, presented);
+    const { policy, request } = sender;
+    if (typeof presented === 'string') return refuse(request, policy, presented);
     if (presented.kind === 'api_key') {
       const key = policy.config.apiKeys ? apiKeys.find(presented.value) : undefined;
-      if (key === undefined || !key.active) return fail(policy, 'api_key');
+      if (key === undefined || !key.active) return fail(sender, 'api_key');
       return decide(sender, key.token, key);
     }
     const key = VerifiedTokens.keyOf(presented.value);
@@ -134,9 +143,9 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
   }
 
   async function cold(sender: Sender, value: string, key: string, call: UnaryCall): Promise<Uint8Array> {
-    const { policy } = sender;
+    const { policy, request } = sender;
     const waitMs = attempts[policy.index]!.waitMs(clock.monotonic());
-    if (waitMs > 0) return refuse(policy, 'attempts_limited', { retryAfterMs: waitMs });
+    if (waitMs > 0) return refuse(request, policy, 'attempts_limited', { retryAfterMs: waitMs });
     const timeoutMs = waitWithin(maxWaitMs, call.timeoutMs);
     let stopWaiting = (): void => {};
     const timeout = new Promise<'keys_unavailable'>((resolve) => {
@@ -146,8 +155,8 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     const verdict = await Promise.race([verifiers.verify(value, key, policy.issuers), timeout]);
     stopWaiting();
     if (typeof verdict === 'object') return decide(sender, verdict, undefined);
-    if (verdict === 'keys_unavailable') return refuse(policy, verdict, { retryAfterMs: RETRY_MS });
-    return fail(policy, verdict);
+    if (verdict === 'keys_unavailable') return refuse(request, policy, verdict, { retryAfterMs: RETRY_MS });
+    return fail(sender, verdict);
   }
 
   /** The rules, for every request anew. */
@@ -156,12 +165,13 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     token: VerifiedToken,
     key: ApiKey | undefined,
   ): Uint8Array | Promise<Uint8Array> {
-    const { policy } = sender;
+    const { policy, request } = sender;
     const denial: Denial | undefined = inbound.refusal(policy, token);
-    if (denial !== undefined) return refuse(policy, denial.reason, { parameters: denial.parameters });
+    if (denial !== undefined)
+      return refuse(request, policy, denial.reason, { parameters: denial.parameters });
     if (key?.bucket !== undefined) {
       const waitMs = key.bucket.take(clock.monotonic());
-      if (waitMs > 0) return refuse(policy, 'rate_limited', { retryAfterMs: waitMs });
+      if (waitMs > 0) return refuse(request, policy, 'rate_limited', { retryAfterMs: waitMs });
     }
     return prove(sender, token);
   }
@@ -170,11 +180,11 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
   function prove(sender: Sender, token: VerifiedToken | undefined): Uint8Array | Promise<Uint8Array> {
     const found = proofs.refusal(sender, token, inbound.time.now());
     if (found === undefined) return admit(sender, token);
-    if (typeof found === 'string') return refuse(sender.policy, found);
+    if (typeof found === 'string') return refuse(sender.request, sender.policy, found);
     return found.then((reason) => {
       if (reason === undefined) return admit(sender, token);
-      if (reason === 'dpop_proof') return fail(sender.policy, reason, DPOP_PARAMETERS);
-      return fail(sender.policy, reason);
+      if (reason === 'dpop_proof') return fail(sender, reason, DPOP_PARAMETERS);
+      return fail(sender, reason);
     });
   }
 
@@ -183,7 +193,10 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     const { policy, request } = sender;
     const limited = limits.take(policy, request, token, clock.monotonic());
     if (limited !== undefined) {
-      return refuse(policy, 'rate_limited', { retryAfterMs: limited.waitMs, headers: limited.headers });
+      return refuse(request, policy, 'rate_limited', {
+        retryAfterMs: limited.waitMs,
+        headers: limited.headers,
+      });
     }
     accepted[policy.index]!.count++;
     if (policy.config.mode === 'shadow') return forwarding.unchanged;
@@ -199,12 +212,13 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
   }
 
   /** A failed attempt: counted against what the policy verifies. */
-  function fail(policy: InboundPolicy, reason: RefusalReason, parameters = ''): Uint8Array {
+  function fail({ policy, request }: Sender, reason: RefusalReason, parameters = ''): Uint8Array {
     attempts[policy.index]!.take(clock.monotonic());
-    return refuse(policy, reason, { parameters });
+    return refuse(request, policy, reason, { parameters });
   }
 
   function refuse(
+    request: InboundRequest,
     policy: InboundPolicy | undefined,
     reason: RefusalReason,
     more: {
@@ -225,7 +239,7 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
       scheme: reason === 'dpop_proof' || policy?.config.bound === 'dpop' ? 'DPoP' : 'Bearer',
       parameters: more.parameters ?? '',
       retryAfterMs: more.retryAfterMs ?? 0,
-      headers: more.headers ?? [],
+      headers: [...(more.headers ?? []), ...refusalHeaders(policy?.config.cors, request.values[ORIGIN])],
     });
   }
 

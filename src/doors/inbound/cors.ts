@@ -40,3 +40,12 @@ export function originHeaders(cors: CorsConfig | undefined, origin: string | und
     ['vary', 'origin'],
   ];
 }
+
+/** What an app in a browser may read of a refusal beside its status; the lists of the Fetch standard leave these out. */
+const READABLE = 'www-authenticate, x-bearerd-decision, retry-after, ratelimit, ratelimit-policy';
+
+/** For our own answer: without them a browser tells its app of a network fault. */
+export function refusalHeaders(cors: CorsConfig | undefined, origin: string | undefined): Headers {
+  const headers = originHeaders(cors, origin);
+  return headers.length === 0 ? headers : [...headers, ['access-control-expose-headers', READABLE]];
+}

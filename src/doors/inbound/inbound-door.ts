@@ -23,6 +23,7 @@ export function createInboundDoor(
   config: InboundConfig,
   deps: InboundDeps,
 ): InboundDoor {
+  deps.lasting.kept.begin();
   const inbound = createInbound(config, deps);
   return {
     check: createInboundCheck({
@@ -30,6 +31,7 @@ export function createInboundDoor(
       config,
       observer: deps.observer,
       clock: deps.clock,
+      kept: deps.lasting.kept,
       maxWaitMs,
     }),
     start: () => inbound.start(),

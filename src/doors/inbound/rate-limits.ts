@@ -1,6 +1,7 @@
 // Rate limits of inbound policies: a token bucket for the policy, for each verified caller, or for each value of a header.
 // Headers of the answer: draft-ietf-httpapi-ratelimit-headers.
 import type { RateLimitConfig } from '../../config/inbound/config.ts';
+import type { Kept } from '../../inbound/kept.ts';
 import type { InboundPolicy } from '../../inbound/policy.ts';
 import type { VerifiedToken } from '../../inbound/verified-token.ts';
 import { TokenBuckets } from '../../lib/token-bucket.ts';
@@ -24,11 +25,13 @@ export interface RateLimits {
 export function createRateLimits(
   policies: readonly InboundPolicy[],
   position: (header: string) => number,
+  kept: Kept,
 ): RateLimits {
-  const limits = policies.map(({ config: { rateLimit } }) => {
+  const limits = policies.map(({ name, config: { rateLimit } }) => {
     if (rateLimit === undefined) return undefined;
     const header = typeof rateLimit.key === 'object' ? position(rateLimit.key.header) : -1;
-    return { rateLimit, header, buckets: new TokenBuckets(rateLimit) };
+    const buckets = kept.of(JSON.stringify(['limit', name, rateLimit]), () => new TokenBuckets(rateLimit));
+    return { rateLimit, header, buckets };
   });
   return {
     take(policy, request, token, now) {

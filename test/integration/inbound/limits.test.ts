@@ -179,6 +179,35 @@ describe('CORS', () => {
   });
 });
 
+test('a listed origin may read why it was refused, also by a limit; another one may not', async (t) => {
+  const world = await startInbound(
+    t,
+    `${issuers}
+  policies:
+    - name: api
+      match: {}
+      cors: { origins: ["https://app.example.com"], credentials: true }
+      rate_limit: { requests: 1, per: 1m }
+`,
+  );
+  const from = (origin: string) => ({ headers: { origin } });
+  const refused = await world.ask(from('https://app.example.com'));
+  assert.equal(refused.status, 401);
+  assert.equal(refused.headers['access-control-allow-origin'], 'https://app.example.com');
+  assert.equal(refused.headers['access-control-allow-credentials'], 'true');
+  assert.equal(refused.headers['vary'], 'origin');
+  assert.match(refused.headers['access-control-expose-headers']!, /www-authenticate.*retry-after/);
+  const other = await world.ask(from('https://evil.example.com'));
+  assert.deepEqual(
+    Object.keys(other.headers).filter((name) => /^(access-control|vary)/.test(name)),
+    [],
+  );
+  const token = world.token();
+  const ask = () => world.bearer(token, from('https://app.example.com'));
+  while ((await ask()).status !== 429) await sleep(1);
+  assert.equal((await ask()).headers['access-control-allow-origin'], 'https://app.example.com');
+});
+
 describe('revocation', () => {
   const inbound = `${issuers}
   revocation: { file: revoked.jsonl, max_age: 2s }
@@ -220,6 +249,18 @@ describe('revocation', () => {
     assert.equal((await world.bearer(world.token({ iat }))).status, 200);
   });
 
+  test('a file that was cut to nothing lets nobody in again; a blank line does', async (t) => {
+    const world = await startInbound(t, inbound, { 'revoked.jsonl': '{"sub":"alice"}\n' });
+    const token = world.token();
+    while ((await world.bearer(token)).status !== 401) await sleep(5);
+    world.write('revoked.jsonl', '');
+    while (world.told.named('inputRefused').length === 0) await sleep(5);
+    assert.match(String(world.told.named('inputRefused')[0]![1]), /the file is empty and the list was not/);
+    assert.equal((await world.bearer(token)).status, 401);
+    world.write('revoked.jsonl', '\n');
+    while ((await world.bearer(token)).status !== 200) await sleep(5);
+  });
+
   test('a list that is broken or away changes nothing until max_age, then every token is refused 503', async (t) => {
     const world = await startInbound(t, inbound, { 'revoked.jsonl': '{"sub":"mallory"}\n' });
     const token = world.token();
@@ -232,7 +273,7 @@ describe('revocation', () => {
       assert.ok(performance.now() - begun < 5_000);
       await sleep(20);
     }
-    world.write('revoked.jsonl', '');
+    world.write('revoked.jsonl', '\n');
     while ((await world.bearer(token)).status !== 200) {
       assert.ok(performance.now() - begun < 10_000);
       await sleep(20);

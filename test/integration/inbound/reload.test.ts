@@ -17,6 +17,50 @@ import { inboundRequest, readInboundAnswer } from '../../support/inbound-message
 import { goodClaims } from '../../support/inbound-world.ts';
 import { createTestKey, jwkSet, signToken } from '../../support/token-issuer.ts';
 
+test('a reload fills no bucket of a policy whose limits stay, and forgets no revocation', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'bearerd-inbound-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const key = createTestKey('one');
+  writeFileSync(join(folder, 'jwks.json'), jwkSet(key));
+  writeFileSync(join(folder, 'revoked.jsonl'), '{"sub":"mallory"}\n');
+  const lasting = createLasting(systemClock);
+  async function start(limit: string, burst = 1) {
+    const config = parseConfig(
+      `version: 1
+listen: { check_inbound: "unix://${folder}/in.sock" }
+inbound:
+  failed_attempts: { requests: 1, per: 1h, burst: ${burst} }
+  revocation: { file: revoked.jsonl }
+  issuers:
+    idp: { issuer: "https://idp.example.com", jwks_file: jwks.json, audience: orders }
+  policies: [{ name: api, match: {}, rate_limit: { requests: ${limit}, per: 1h } }]
+`,
+      join(folder, 'bearerd.yaml'),
+    );
+    const deps = { clock: systemClock, env: {}, observer: nullObserver, random: Math.random, lasting };
+    const door = createInboundDoor(config, config.inbound!, deps);
+    t.after(() => door.stop());
+    door.start();
+    while (door.missing().length > 0) await sleep(5);
+    return async (token: string) => {
+      const call = { timeoutMs: 1_000, signal: new AbortController().signal };
+      const headers = { authorization: `Bearer ${token}` };
+      return readInboundAnswer(await door.check(inboundRequest({ headers }), call)).status;
+    };
+  }
+  const good = signToken(key, goodClaims());
+  const first = await start('1');
+  assert.deepEqual([await first(good), await first(good)], [200, 429]);
+  assert.deepEqual([await first('a.b.c'), await first('a.b.d')], [401, 429]);
+  // Cut just before the reload: what was revoked stays so.
+  writeFileSync(join(folder, 'revoked.jsonl'), '');
+  const second = await start('1');
+  assert.deepEqual([await second(good), await second('a.b.e')], [429, 429]);
+  const third = await start('2', 9);
+  assert.equal(await third(good), 200);
+  assert.equal(await third(signToken(key, { ...goodClaims(), sub: 'mallory' })), 401);
+});
+
 test('a proof that was used, and the time that has run, are known after a reload', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'bearerd-inbound-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
