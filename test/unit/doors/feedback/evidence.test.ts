@@ -207,7 +207,7 @@ test('push: an attempt of the attempt door is not judged twice', () => {
 
 test('where the guard put another source in the place of the one that Envoy has, refusals are of that one', () => {
   const [orders] = policies.policies;
-  const stepped = { ...orders!, source: 'orders@1234abcd', instead: 'orders' };
+  const stepped = { ...orders!, policy: 'orders', source: 'orders@1234abcd', instead: 'orders' };
   const table = { ...policies, policies: [stepped], byName: () => stepped, match: () => stepped };
   const ofPolicy = (policy: string) =>
     parsePushAttempt(
@@ -215,6 +215,7 @@ test('where the guard put another source in the place of the one that Envoy has,
     ) as RefusedAttempt;
   assert.deepEqual(judgePush(ofPolicy('orders'), table, acknowledgements), {
     verdict: 'counted',
+    policy: 'orders',
     source: 'orders@1234abcd',
     generation: 7,
   });
