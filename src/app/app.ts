@@ -27,7 +27,7 @@ import { createEndpoints } from '../source/endpoint/endpoints.ts';
 import { findSharedSecrets } from '../source/shared-secrets.ts';
 import { createAudit } from '../telemetry/audit/audit.ts';
 import { createLogObserver } from '../telemetry/log-observer.ts';
-import { answerLogLevel, createLogger, type LogSink } from '../telemetry/logger.ts';
+import { answerLogLevel, createLogger, IN_FORCE, type LogSink } from '../telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics-observer.ts';
 import { createStatusRecorder } from '../telemetry/status/status-recorder.ts';
 import { createTeeObserver } from '../telemetry/tee-observer.ts';
@@ -467,6 +467,7 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
       audit?.record('started', { version, mode: config.mode, hash: revision.hash });
       watchInjections();
       observer.processStarted(version, runtime);
+      logger.info({ revision: revision.number, hash: revision.hash }, IN_FORCE);
       store.start();
       guard.start();
       tellOwners(config);

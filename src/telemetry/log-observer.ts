@@ -59,7 +59,7 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
     ...nullObserver,
 
     processStarted(version, { node, options, risky, coreFilesEmpty }) {
-      const fields = { version, node, options: options.join(' '), coreFilesEmpty };
+      const fields = { version, nodejs: node, options: options.join(' '), coreFilesEmpty };
       if (risky.length === 0) log.info(fields, 'starting');
       else {
         log.warn(

@@ -1,8 +1,12 @@
 // The one place that knows pino. JSON lines on stdout, one per thing that matters, never one per request.
+import { hostname } from 'node:os';
 import { pino } from 'pino';
 import type { LogConfig } from '../config/config.ts';
 
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** Said once at the start, so that the configuration of each sidecar is in its log. */
+export const IN_FORCE = 'the configuration in force';
 
 export const LOG_LEVELS: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error'];
 
@@ -34,12 +38,12 @@ export async function answerLogLevel(log: Logger, question: unknown): Promise<ob
   return { level: log.level };
 }
 
-/** Fields are flat strings, numbers and booleans by type: an object with a token in it cannot be logged by mistake. */
-export function createLogger(config: LogConfig, sink: LogSink): Logger {
+/** `node` tells this sidecar from others; default: the host name, which is the pod's. Fields are flat strings, numbers and booleans by type: an object with a token in it cannot be logged by mistake. */
+export function createLogger(config: LogConfig, sink: LogSink, node = hostname()): Logger {
   return pino(
     {
       level: config.level,
-      base: { service: 'bearerd' },
+      base: { service: 'bearerd', node },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },

@@ -1,0 +1,38 @@
+// docs/logs.md has every log message and every field, and no message that is not there.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+
+const page = readFileSync('docs/logs.md', 'utf8');
+const source = ['log-observer', 'audit/audit', 'logger']
+  .map((file) => readFileSync(`src/telemetry/${file}.ts`, 'utf8').replace(/^\s*(\/\/|\*|\/\*).*$/gm, ''))
+  .join('\n');
+
+test('every message of the program is in docs/logs.md, and every one of the page is in the program', () => {
+  // A message has words; anything else in quotes is a name.
+  const messages = [...source.matchAll(/'([a-zA-Z][^'\n]* [^'\n]+)'/g)].map(([, text]) => text!);
+  assert.ok(messages.length > 45, `only ${messages.length} found`);
+  assert.deepEqual(
+    messages.filter((message) => !page.includes(`\`${message}\``)),
+    [],
+  );
+  const told = [...page.matchAll(/^\| `([^`]+ [^`]+)` \|/gm)].map(([, text]) => text!);
+  assert.deepEqual(
+    told.filter((text) => !source.includes(text)),
+    [],
+  );
+});
+
+test('every field of a log line is in docs/logs.md', () => {
+  const fields = [...source.matchAll(/\blog(?:\.\w+|\[[^\]]*\])\(\s*\{([^}]*)\}/g)].flatMap(([, body]) =>
+    body!
+      .split(',')
+      .map((part) => /^\s*([a-z]\w*)/.exec(part)?.[1])
+      .filter((name) => name !== undefined),
+  );
+  assert.ok(fields.length > 60, `only ${fields.length} found`);
+  assert.deepEqual(
+    [...new Set(fields)].filter((field) => !page.includes(`| \`${field}\` |`)),
+    [],
+  );
+});
