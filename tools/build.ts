@@ -1,5 +1,5 @@
 // Bundles src/main.ts into dist/: one file to load (start-up time and memory, see bench), chunks for what is loaded lazily.
-import { rm } from 'node:fs/promises';
+import { cp, rm } from 'node:fs/promises';
 import { build } from 'esbuild';
 
 await rm('dist', { recursive: true, force: true });
@@ -19,3 +19,5 @@ await build({
   // CommonJS dependencies inside an ES module bundle still call require().
   banner: { js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);" },
 });
+// Read as they are, when somebody looks.
+await cp('src/status-page', 'dist/status-page', { recursive: true });

@@ -17,12 +17,14 @@ import type { Clock } from '../lib/clock.ts';
 import { ConfigError, problemText } from '../lib/errors.ts';
 import { contentHash, fingerprint } from '../lib/fingerprint.ts';
 import type { RuntimeReport } from '../lib/runtime.ts';
+import { createSecretReader } from '../lib/secret-ref.ts';
 import { compilePolicies } from '../policy/compile.ts';
 import { type Arranged, arrange, nextStates, type PolicyStates } from '../policy/guard/versions.ts';
 import type { PolicyTable } from '../policy/policy.ts';
 import { createSigningKeys, type SigningKeys } from '../proof/signing-keys.ts';
+import { createAdminServer, createStatusServer } from '../server/admin.ts';
 import type { Front } from '../server/front.ts';
-import { createAdminServer, createHealthServer, type HttpServer } from '../server/http.ts';
+import { createHealthServer, type HttpServer } from '../server/http.ts';
 import { createEndpoints } from '../source/endpoint/endpoints.ts';
 import { findSharedSecrets } from '../source/shared-secrets.ts';
 import { createAudit } from '../telemetry/audit/audit.ts';
@@ -65,6 +67,7 @@ export interface Addresses {
   readonly xds: readonly string[];
   readonly health: string | undefined;
   readonly admin: string | undefined;
+  readonly status: string | undefined;
 }
 
 export interface App {
@@ -239,6 +242,15 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
         ...(inbound ? [['/v1/verify', (question: unknown) => inbound!.verify(question)] as const] : []),
       ]),
       observer,
+    });
+
+  const { status: statusListen } = config.listen;
+  const statusPage =
+    statusListen &&
+    createStatusServer({
+      ...{ address: statusListen.listener, hosts: statusListen.hosts, tls: statusListen.tls },
+      token: statusListen.token && createSecretReader(statusListen.token, env),
+      ...{ status, observer, clock },
     });
 
   /** A provider that is away holds a pod's start up for `startup_wait` and never longer. */
@@ -439,7 +451,7 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
   }
 
   const fronts = (): Front[] => [...(check ? [check] : []), ...(checkInbound ? [checkInbound] : []), ...xds];
-  const pages = (): HttpServer[] => [health, admin].filter((server) => server !== undefined);
+  const pages = (): HttpServer[] => [health, admin, statusPage].filter((server) => server !== undefined);
 
   async function stop(graceMs = GRACE_MS): Promise<void> {
     stopping = true;
@@ -482,6 +494,7 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
           xds: await Promise.all(xds.map((server, i) => server.listen(config.listen.xds[i]!.listener))),
           health: await health?.start(),
           admin: await admin?.start(),
+          status: await statusPage?.start(),
         };
         listeningSince = clock.monotonic();
         return addresses;

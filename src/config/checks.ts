@@ -84,6 +84,9 @@ function listeners({ listen, sources, outbound, unmatched }: ConfigFile, report:
     ...listen.xds.map((x, i): [Path, string] => [['listen', 'xds', i], listenAddressText(x.listener)]),
     ...(listen.health ? [[['listen', 'health'], listenAddressText(listen.health)] as [Path, string]] : []),
     ...(listen.admin ? [[['listen', 'admin'], listenAddressText(listen.admin)] as [Path, string]] : []),
+    ...(listen.status
+      ? [[['listen', 'status'], listenAddressText(listen.status.address)] as [Path, string]]
+      : []),
   ];
   for (const [path, address] of all) {
     const first = taken.get(address);
@@ -102,8 +105,9 @@ function listeners({ listen, sources, outbound, unmatched }: ConfigFile, report:
 
 const INLINE = 'a secret in the file itself needs mode: development; use { file: /path } or { env: NAME }';
 
-function secrets({ mode, sources, outbound, audit, shared_cache }: ConfigFile, report: Report): void {
+function secrets({ mode, listen, sources, outbound, audit, shared_cache }: ConfigFile, report: Report): void {
   if (mode === 'development') return;
+  for (const path of inlineSecrets(listen.status)) report(['listen', 'status', ...path, 'inline'], INLINE);
   for (const path of inlineSecrets(audit)) report(['audit', ...path, 'inline'], INLINE);
   for (const path of inlineSecrets(shared_cache)) report(['shared_cache', ...path, 'inline'], INLINE);
   for (const [i, { sign }] of outbound.entries()) {

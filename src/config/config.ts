@@ -17,6 +17,7 @@ import type { FileConfig } from './source/file.ts';
 import type { HttpConfig } from './source/http.ts';
 import type { JwtBearerConfig } from './source/jwt-bearer.ts';
 import type { RefreshTokenConfig } from './source/refresh-token.ts';
+import type { SecretRef } from './source/secret-ref.ts';
 import type { SignedJwtConfig } from './source/signed-jwt.ts';
 import type { SpiffeJwtConfig } from './source/spiffe-jwt.ts';
 import type { StaticConfig } from './source/static.ts';
@@ -87,6 +88,17 @@ export interface ListenConfig {
   readonly xds: readonly XdsListenConfig[];
   readonly health: TcpAddress | undefined;
   readonly admin: UnixAddress | undefined;
+  readonly status: StatusListenConfig | undefined;
+}
+
+/** The status page for those who have the token, a client certificate, or both. */
+export interface StatusListenConfig {
+  readonly listener: TcpAddress;
+  readonly token: SecretRef | undefined;
+  /** undefined = plain, on loopback, with a token. */
+  readonly tls: TlsConfig | undefined;
+  /** Names by which it is reached, beside localhost and addresses. */
+  readonly hosts: readonly string[];
 }
 
 export interface CheckListenConfig {

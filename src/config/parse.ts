@@ -4,7 +4,15 @@ import { dirname, resolve } from 'node:path';
 import { ConfigError, type ConfigProblem } from '../lib/errors.ts';
 import { bundlePath, localKeys } from './bundle-bounds.ts';
 import { crossProblems } from './checks.ts';
-import type { AuditConfig, CheckListenConfig, Config, OutboundConfig, SourceConfig } from './config.ts';
+import type {
+  AuditConfig,
+  CheckListenConfig,
+  Config,
+  OutboundConfig,
+  SourceConfig,
+  StatusListenConfig,
+  TlsConfig,
+} from './config.ts';
 import type { ConfigText } from './config-texts.ts';
 import { toInbound } from './inbound/parse.ts';
 import { type MergedDocument, mergeDocuments, type Part } from './merged-document.ts';
@@ -108,6 +116,7 @@ function toConfig(file: ConfigFile, folder: string, document: MergedDocument): C
       xds: file.listen.xds.map((entry) => ({ ...entry, sources: entry.sources?.flatMap(named) })),
       health: file.listen.health,
       admin: file.listen.admin,
+      status: file.listen.status && toStatusListen(file.listen.status, folder),
     },
     sources,
     outbound: file.outbound.map((policy, i) =>
@@ -151,16 +160,27 @@ function toAudit(audit: NonNullable<ConfigFile['audit']>, folder: string): Audit
 }
 
 function toCheckListen(check: CheckListenConfig, folder: string): CheckListenConfig {
-  const { tls } = check;
-  if (tls === undefined) return check;
+  return { ...check, tls: check.tls && toTls(check.tls, folder) };
+}
+
+function toStatusListen(
+  { address, token, tls, hosts }: NonNullable<ConfigFile['listen']['status']>,
+  folder: string,
+): StatusListenConfig {
   return {
-    ...check,
-    tls: {
-      ...tls,
-      certificate: resolve(folder, tls.certificate),
-      privateKey: resolve(folder, tls.privateKey),
-      clientCa: resolve(folder, tls.clientCa),
-    },
+    listener: address,
+    token: token && resolveSecretRef(token, (path) => resolve(folder, path)),
+    tls: tls && toTls(tls, folder),
+    hosts,
+  };
+}
+
+function toTls(tls: TlsConfig, folder: string): TlsConfig {
+  return {
+    ...tls,
+    certificate: resolve(folder, tls.certificate),
+    privateKey: resolve(folder, tls.privateKey),
+    clientCa: resolve(folder, tls.clientCa),
   };
 }
 

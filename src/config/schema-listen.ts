@@ -1,6 +1,7 @@
 // The schema below `listen`: an address as text, or as an object where a socket needs its mode or group.
 import * as z from 'zod';
 import type { ListenAddress, UnixAddress } from '../lib/address.ts';
+import { isLoopback } from '../lib/address.ts';
 import { refuse } from './invalid.ts';
 import {
   DEFAULT_SOCKET_MODE,
@@ -13,6 +14,7 @@ import {
   parseUriPattern,
 } from './listen-address.ts';
 import { parsed } from './schema-values.ts';
+import { secretRef } from './source/secret-ref.ts';
 
 const mode = parsed(
   z.string({
@@ -138,4 +140,43 @@ export const health = parsed(text, parseTcpOnly).describe(
 
 export const admin = socket((value) =>
   parseUnixOnly(value, 'what it tells is for those who may open its socket'),
-).describe('Status of sources and policies: unix:///PATH. Also { address, mode, group }.');
+).describe(
+  'Status of sources and policies, as JSON and as a page: unix:///PATH. Also { address, mode, group }.',
+);
+
+export const status = parsed(
+  z.strictObject(
+    {
+      address: parsed(text, parseTcpOnly).describe('ADDRESS:PORT. Loopback without tls.'),
+      token: secretRef
+        .optional()
+        .describe(
+          'Who has it may look: Authorization: Bearer, or the password of Basic with any user. At least 16 characters.',
+        ),
+      tls,
+      hosts: z
+        .array(
+          z.string().regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, {
+            error: 'expected host names in lower case, without port',
+          }),
+        )
+        .default([])
+        .describe('Names by which the page is reached, beside localhost and addresses. Default: none.'),
+    },
+    {
+      error: ({ code }) => (code === 'invalid_type' ? 'expected { address, token, tls, hosts }' : undefined),
+    },
+  ),
+  (value) => {
+    if (value.tls !== undefined) return value;
+    if (!isLoopback(value.address.host))
+      refuse('tls is missing: beyond loopback the token and what is shown would be read on the way');
+    if (value.token === undefined)
+      refuse(
+        'token or tls is missing: any process of the machine, and any site in its browser, could read the page',
+      );
+    return value;
+  },
+).describe(
+  'The status page on a port, read-only: { address, token, tls, hosts }. With token on loopback, with tls (client certificates) on any address, with both for both.',
+);

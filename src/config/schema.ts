@@ -6,7 +6,7 @@ import { inbound } from './inbound/schema.ts';
 import { audit } from './schema-audit.ts';
 import { policyBundle } from './schema-bundle.ts';
 import { envoyAdmin } from './schema-guard.ts';
-import { admin, check, health, xds } from './schema-listen.ts';
+import { admin, check, health, status, xds } from './schema-listen.ts';
 import { outbound } from './schema-outbound.ts';
 import { sharedCache } from './schema-shared-cache.ts';
 import { sources } from './schema-sources.ts';
@@ -30,6 +30,7 @@ const listen = z.strictObject({
   xds: xds.prefault([]),
   health: health.optional(),
   admin: admin.optional(),
+  status: status.optional(),
 });
 
 const limits = z.strictObject({

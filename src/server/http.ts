@@ -1,8 +1,11 @@
-// Plain HTTP: what kubelet, Prometheus and an operator read. Never a token, and nothing that changes what is served.
+// Plain HTTP: what kubelet and Prometheus read, and the server of pages that admin.ts shares. Never a token, and nothing that
+// changes what is served.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
+import type { Server, Socket } from 'node:net';
+import type { ListenAddress, TcpAddress } from '../lib/address.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import { listenOn } from './listen.ts';
+import type { TlsServer } from './tls-server.ts';
 
 export interface HttpServer {
   /** Resolves with the bound address. */
@@ -24,23 +27,30 @@ export interface HealthDeps {
   readonly observer: Observer;
 }
 
-export interface AdminDeps {
-  /** Printed as JSON. */
-  readonly status: () => unknown;
-  /** By path: JSON in, JSON out; an answer with `error` becomes 400. Nothing of it changes what is served. */
-  readonly questions?: ReadonlyMap<string, (question: unknown) => Promise<object>>;
-  readonly observer: Observer;
-}
+/** By path: JSON in, JSON out; an answer with `error` becomes 400. Nothing of it changes what is served. */
+export type Questions = ReadonlyMap<string, (question: unknown) => Promise<object>>;
 
-interface Page {
+export interface Page {
   readonly status?: number;
   readonly type?: string;
   readonly body: string;
-  /** Methods that would have done, for 405. */
-  readonly allow?: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
-type Pages = ReadonlyMap<string, () => Page | Promise<Page>>;
+export type Pages = ReadonlyMap<string, () => Page | Promise<Page>>;
+
+export interface PagesServerOptions {
+  /** Of the listener, for the observer. */
+  readonly name: string;
+  readonly address: ListenAddress;
+  readonly pages: Pages;
+  readonly questions?: Questions;
+  /** Asked first: an answer instead of what was asked for, or undefined. */
+  readonly admit?: (request: IncomingMessage) => Page | undefined | Promise<Page | undefined>;
+  /** TLS on the address, handed each connection that it let in. */
+  readonly front?: (serve: (connection: Socket) => void) => Promise<TlsServer>;
+  readonly observer: Observer;
+}
 
 /**
  * GET /startupz, /livez, /readyz, /metrics, and /.well-known/jwks.json (RFC 7517) where something is signed. Liveness
@@ -52,7 +62,7 @@ export function createHealthServer(address: TcpAddress, deps: HealthDeps): HttpS
       ? { body: 'ok\n' }
       : { status: 503, body: `${what}, missing: ${missing.join(', ')}\n` };
   const { jwks } = deps;
-  return createPagesServer('health', address, deps.observer, [
+  const pages: readonly (readonly [string, () => Page | Promise<Page>])[] = [
     ['/livez', () => ({ body: 'ok\n' })],
     ['/startupz', () => unless('not started', deps.starting())],
     [
@@ -67,7 +77,8 @@ export function createHealthServer(address: TcpAddress, deps: HealthDeps): HttpS
       async () => ({ type: 'text/plain; version=0.0.4; charset=utf-8', body: await deps.metrics() }),
     ],
     ...(jwks === undefined ? [] : [['/.well-known/jwks.json', jwksPage(jwks)] as const]),
-  ]);
+  ];
+  return createPagesServer({ name: 'health', address, pages: new Map(pages), observer: deps.observer });
 }
 
 const jwksPage = (jwks: () => object | undefined) => (): Page => {
@@ -76,29 +87,13 @@ const jwksPage = (jwks: () => object | undefined) => (): Page => {
   return { type: 'application/jwk-set+json', body: `${JSON.stringify(keys)}\n` };
 };
 
-/** GET /status, POST of the questions. The socket's mode decides who may read it; 0600 by default of the configuration. */
-export function createAdminServer(address: UnixAddress, deps: AdminDeps): HttpServer {
-  return createPagesServer(
-    'admin',
-    address,
-    deps.observer,
-    [['/status', () => ({ type: 'application/json', body: `${JSON.stringify(deps.status(), null, 2)}\n` })]],
-    deps.questions,
-  );
-}
-
-function createPagesServer(
-  name: string,
-  address: ListenAddress,
-  observer: Observer,
-  entries: readonly (readonly [string, () => Page | Promise<Page>])[],
-  questions: NonNullable<AdminDeps['questions']> = new Map(),
-): HttpServer {
-  const pages: Pages = new Map(entries);
+export function createPagesServer(options: PagesServerOptions): HttpServer {
+  const { name, address, front, observer } = options;
   const server = createServer({ headersTimeout: 5_000, requestTimeout: 10_000, maxHeaderSize: 8 << 10 });
-  server.maxConnections = 256;
+  let tls: TlsServer | undefined;
+  let listening: Server = server;
   server.on('request', (request, response) => {
-    answer(pages, questions, request).then(
+    answer(options, request).then(
       (page) => write(response, request, page),
       (error: unknown) => {
         observer.unexpected(name, error);
@@ -109,14 +104,18 @@ function createPagesServer(
   let boundTo = '';
   return {
     async start() {
-      boundTo = await listenOn(server, address);
-      server.on('error', (error) => observer.unexpected(name, error));
+      tls = await front?.((connection) => void server.emit('connection', connection));
+      listening = tls?.server ?? server;
+      listening.maxConnections = 256;
+      boundTo = await listenOn(listening, address);
+      listening.on('error', (error) => observer.unexpected(name, error));
       observer.listenerChanged(name, 'listening', boundTo);
       return boundTo;
     },
     stop() {
+      tls?.stopWatching();
       return new Promise((resolve) => {
-        server.close(() => {
+        listening.close(() => {
           observer.listenerChanged(name, 'closed', boundTo);
           resolve();
         });
@@ -127,17 +126,18 @@ function createPagesServer(
 }
 
 async function answer(
-  pages: Pages,
-  questions: NonNullable<AdminDeps['questions']>,
+  { pages, questions, admit }: PagesServerOptions,
   request: IncomingMessage,
 ): Promise<Page> {
+  const instead = await admit?.(request);
+  if (instead !== undefined) return instead;
   const path = (request.url ?? '').split('?', 1)[0]!;
-  const question = questions.get(path);
+  const question = questions?.get(path);
   if (question !== undefined) return answerQuestion(question, request);
   const page = pages.get(path);
   if (!page) return { status: 404, body: `not found; there is ${[...pages.keys()].join(', ')}\n` };
   if (request.method !== 'GET' && request.method !== 'HEAD')
-    return { status: 405, body: 'only GET\n', allow: 'GET, HEAD' };
+    return { status: 405, body: 'only GET\n', headers: { allow: 'GET, HEAD' } };
   return page();
 }
 
@@ -147,7 +147,9 @@ async function answerQuestion(
   ask: (question: unknown) => Promise<object>,
   request: IncomingMessage,
 ): Promise<Page> {
-  if (request.method !== 'POST') return { status: 405, body: 'only POST\n', allow: 'POST' };
+  // A browser names the site whose page asks, on every POST: none has business here, whoever forwarded the socket.
+  if (request.headers.origin !== undefined) return { status: 403, body: 'not for browsers\n' };
+  if (request.method !== 'POST') return { status: 405, body: 'only POST\n', headers: { allow: 'POST' } };
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -169,13 +171,28 @@ async function answerQuestion(
   };
 }
 
+/**
+ * For a browser that comes by: nothing from elsewhere, nothing inline, nothing kept, nothing shown inside another site, and
+ * no text that becomes markup. No CORS: other sites read nothing.
+ */
+const GUARDS = {
+  'cache-control': 'no-store',
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+} as const;
+
 function write(response: ServerResponse, request: IncomingMessage, page: Page): void {
   request.resume();
   response.writeHead(page.status ?? 200, {
     'content-type': page.type ?? 'text/plain; charset=utf-8',
     'content-length': Buffer.byteLength(page.body),
-    'cache-control': 'no-store',
-    ...(page.allow === undefined ? {} : { allow: page.allow }),
+    ...GUARDS,
+    ...page.headers,
   });
   response.end(page.body);
 }

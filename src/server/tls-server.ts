@@ -22,6 +22,8 @@ export interface TlsServerOptions {
   readonly name: string;
   readonly observer: Observer;
   readonly clock: Clock;
+  /** What is spoken inside (ALPN). Default h2. */
+  readonly protocol?: 'h2' | 'http/1.1';
 }
 
 export interface TlsServer {
@@ -38,14 +40,14 @@ export async function createTlsServer(
   options: TlsServerOptions,
   serve: (socket: TLSSocket) => void,
 ): Promise<TlsServer> {
-  const { files, name, observer, clock } = options;
+  const { files, name, observer, clock, protocol = 'h2' } = options;
   const pair = await readCertificateFiles(files, { name, observer, clock });
   const server = createServer({
     ...pair.context,
     minVersion: 'TLSv1.3',
     requestCert: true,
     rejectUnauthorized: true,
-    ALPNProtocols: ['h2'],
+    ALPNProtocols: [protocol],
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
   });
   server.on('secureConnection', (socket) => {

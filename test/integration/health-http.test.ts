@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { request } from 'node:http';
 import { test } from 'node:test';
-import { createAdminServer, createHealthServer } from '../../src/server/http.ts';
+import { createAdminServer } from '../../src/server/admin.ts';
+import { createHealthServer } from '../../src/server/http.ts';
 import { createRecordingObserver } from '../support/recording-observer.ts';
 import { createSocketFolder } from '../support/sockets.ts';
 

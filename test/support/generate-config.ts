@@ -75,6 +75,7 @@ export function configOf(
       xds: [{ listener: socket('xds'), sources: undefined }],
       health: undefined,
       admin: undefined,
+      status: undefined,
     },
     sources: [],
     outbound: policies.map(outbound),
