@@ -1,6 +1,7 @@
 // What spans several keys: references by name, settings that need each other, limits. The shape itself is the schema's.
 import type { ConfigProblem } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
+import { boundHostProblems } from './bound-hosts.ts';
 import { bundleProblems } from './bundle-bounds.ts';
 import { environmentProblems, fallbackProblems } from './environments.ts';
 import { inboundProblems } from './inbound/checks.ts';
@@ -31,6 +32,7 @@ export function crossProblems(file: ConfigFile, document: MergedDocument, folder
   sharedCache(file, report);
   fallbackProblems(file, report);
   environmentProblems(file, report);
+  boundHostProblems(file, report);
   policySourceProblems(file, report);
   policies(file, report);
   guards(file, report);

@@ -134,6 +134,8 @@ interface SourceBase {
   readonly environment?: string | undefined;
   /** Who is called when it fails. */
   readonly owner?: string | undefined;
+  /** Hosts that its credential may go to; undefined = any. */
+  readonly hosts?: readonly HostPattern[];
 }
 
 export type SourceConfig = SourceBase &

@@ -189,8 +189,9 @@ function toSource(name: string, source: FileSource, path: (relative: string) => 
   // Each kind takes what its own schema gave: TypeScript cannot see that through the union.
   const toConfig = kinds[type].toConfig as (value: unknown, path: (relative: string) => string) => object;
   const own = toConfig(source[type], path);
-  const { required, max_lifetime: maxLifetimeMs, fallback, environment, owner } = source;
-  return { name, required, maxLifetimeMs, fallback, environment, owner, ...own } as SourceConfig;
+  const { required, max_lifetime: maxLifetimeMs, fallback, environment, owner, hosts } = source;
+  const bound: object = hosts === undefined ? own : { hosts, ...own };
+  return { name, required, maxLifetimeMs, fallback, environment, owner, ...bound } as SourceConfig;
 }
 
 function toOutbound(

@@ -12,7 +12,7 @@ import { sign, upstreamUrl } from './schema-proof.ts';
 import { resilience } from './schema-resilience.ts';
 import { environment, nameText, owner, parsed } from './schema-values.ts';
 
-const host = parsed(z.string(), parseHostPattern).describe(
+export const host = parsed(z.string(), parseHostPattern).describe(
   'Exact (orders.example.com) or every name below one ("*.example.com"), with :port for that port only.',
 );
 

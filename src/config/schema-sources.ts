@@ -1,5 +1,6 @@
 // The schema below `sources`: what all ways to get a credential share, and exactly one of them (source/kinds.ts).
 import * as z from 'zod';
+import { host } from './schema-outbound.ts';
 import { duration, environment, exactlyOne, listed, nameText, oneOfKeys, owner } from './schema-values.ts';
 import { kindNames, kinds } from './source/kinds.ts';
 
@@ -31,6 +32,13 @@ const source = z
       ),
     environment: environment.optional(),
     owner: owner.optional(),
+    hosts: z
+      .array(host)
+      .min(1)
+      .optional()
+      .describe(
+        'Hosts that its credential may go to, as in match.hosts; a policy for another is refused. Default: any.',
+      ),
     ...shapes,
   })
   .check(exactlyOne(...kindNames))

@@ -1,0 +1,35 @@
+// The leak guard at load: a source that names its hosts serves no policy for any other, itself or as a fallback.
+import type { HostPattern } from './config.ts';
+import type { ConfigFile } from './schema.ts';
+import type { Path } from './yaml-document.ts';
+
+export function boundHostProblems(
+  { sources, outbound }: ConfigFile,
+  report: (path: Path, message: string) => void,
+): void {
+  outbound.forEach(({ match, inject }, i) => {
+    const own = Object.hasOwn(sources, inject.source) ? inject.source : undefined;
+    const fallback = own === undefined ? undefined : sources[own]!.fallback;
+    for (const name of new Set([own, fallback])) {
+      if (name === undefined || !Object.hasOwn(sources, name)) continue;
+      const { hosts } = sources[name]!;
+      const beyond = hosts && match.hosts.find((asked) => !hosts.some((bound) => isWithin(asked, bound)));
+      if (beyond === undefined) continue;
+      report(
+        ['outbound', i, 'match'],
+        `${textOf(beyond)} is none of the hosts that sources.${name}.hosts binds its credential to: ${hosts!.map(textOf).join(', ')}`,
+      );
+    }
+  });
+}
+
+/** Whether every host of `asked` is one of `bound`. `*.example.com` is every name below it, and not example.com itself. */
+function isWithin(asked: HostPattern, bound: HostPattern): boolean {
+  if (bound.port !== undefined && bound.port !== asked.port) return false;
+  if (!bound.wildcard) return !asked.wildcard && asked.name === bound.name;
+  return asked.name.endsWith(`.${bound.name}`) || (asked.wildcard && asked.name === bound.name);
+}
+
+function textOf({ name, wildcard, port }: HostPattern): string {
+  return `${wildcard ? '*.' : ''}${name}${port === undefined ? '' : `:${port}`}`;
+}
