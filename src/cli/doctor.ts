@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { readEnvoyState } from '../doors/doctor/envoy-state.ts';
 import { type Finding, findings } from '../doors/doctor/findings.ts';
+import { uncapturedHosts } from '../doors/generate/istio/uncaptured.ts';
 import { parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
@@ -47,7 +48,8 @@ Exit code 0 = nothing is wrong, 1 = something is, or Envoy cannot be asked. Warn
   },
 };
 
-async function bearerdFindings({ listen }: Config): Promise<Finding[]> {
+async function bearerdFindings(config: Config): Promise<Finding[]> {
+  const { listen } = config;
   if (listen.admin === undefined) return [];
   let status: {
     sources: { source: string; generation?: number; lastFailure?: string; required: boolean }[];
@@ -73,6 +75,14 @@ async function bearerdFindings({ listen }: Config): Promise<Finding[]> {
         fix: 'the log line "no new credential" of bearerd says why',
       }),
     );
+  const inMesh = uncapturedHosts(config);
+  if (without.length > 0 && inMesh.length > 0) {
+    without.push({
+      severity: 'warning',
+      what: `bearerd asks ${inMesh.join(', ')} inside the mesh, and its traffic is not captured: STRICT mTLS refuses it`,
+      fix: 'a PeerAuthentication with portLevelMtls PERMISSIVE for that workload and port; "bearerd generate istio" names it',
+    });
+  }
   const { refused } = status.configuration;
   if (refused === undefined) return without;
   return [

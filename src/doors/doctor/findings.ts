@@ -3,6 +3,7 @@ import type { Config, OutboundConfig } from '../../config/config.ts';
 import { DEADLINE_SHARE } from '../deadline.ts';
 import { json, list } from '../envoy-json.ts';
 import { durationMs, type EnvoyState, ofType } from './envoy-state.ts';
+import { plaintext } from './plaintext.ts';
 
 export interface Finding {
   /** error: requests fail or a credential is in danger. warning: something is lost when it matters. */
@@ -25,6 +26,7 @@ export function findings(config: Config, state: EnvoyState): readonly Finding[] 
     ...injectors(state),
     ...rewrites(state),
     ...credentialsInLogs(state),
+    ...plaintext(config, state),
   ];
 }
 

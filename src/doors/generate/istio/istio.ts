@@ -11,6 +11,7 @@ import { envoyFilters } from './envoy-filters.ts';
 import { type InboundForm, inboundDocuments, inboundHeading, inboundRefusals } from './inbound.ts';
 import { type IstioHost, istioHosts, istioRefusals, policyOfRetries } from './istio-hosts.ts';
 import { type OutsideTls, outsideDocuments } from './outside.ts';
+import { uncapturedLines } from './uncaptured.ts';
 
 export interface GenerateIstioOptions {
   readonly door: Door;
@@ -53,6 +54,7 @@ export function generateIstio(config: Config, options: GenerateIstioOptions): st
   const lines = [
     `Made by "bearerd generate istio --context ${context}".`,
     ...(outbound ? outboundHeading(plan, options, outside) : []),
+    ...uncapturedLines(config),
     ...(inbound ? ['Inbound: every request is asked for.', ...inboundHeading(config, options.inbound)] : []),
     'Ambient mode is out of reach, since there is no Envoy beside the app: send the traffic through an egress gateway and',
     'generate for it with --context egress.',

@@ -160,6 +160,23 @@ describe('generate istio', () => {
     assert.equal(all.filter(({ kind }) => kind !== 'EnvoyFilter').length, 2);
   });
 
+  test('says which providers inside the mesh refuse bearerd under STRICT mTLS', () => {
+    const inside = parseConfig(
+      `version: 1
+listen: { xds: "unix:///run/bearerd/xds.sock" }
+sources:
+  a: { client_credentials: { token_endpoint: "https://idp.auth.svc.cluster.local:8443/token", client_id: a, client_secret: { file: /s } } }
+outbound:
+${ORDERS}`,
+      'bearerd.yaml',
+    );
+    assert.match(
+      generateIstio(inside, { ...OPTIONS, door: 'push' }),
+      /# INSIDE THE MESH: bearerd itself asks idp\.auth\.svc\.cluster\.local, .*\n# {3}a PeerAuthentication in auth /,
+    );
+    assert.doesNotMatch(generateIstio(config(ORDERS), OPTIONS), /INSIDE THE MESH/);
+  });
+
   test('prints retries for the VirtualService that a team has, and then patches none', () => {
     const text = generateIstio(config(ORDERS), { ...OPTIONS, retries: 'print' });
     assert.match(text, /# {5}attempts: 5\n# {5}retryOn: "connect-failure,.*,401"\n# {5}backoff: 0.25s/);

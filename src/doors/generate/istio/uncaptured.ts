@@ -1,0 +1,32 @@
+// What bearerd itself calls inside the mesh. Its traffic is not captured (group 1337), so it shows no certificate of the mesh, and
+// a workload under STRICT mTLS refuses it.
+import type { Config } from '../../../config/config.ts';
+
+/** Hosts inside the cluster that bearerd asks: providers and Redis. */
+export function uncapturedHosts(config: Config): readonly string[] {
+  const found = new Set<string>();
+  const look = (value: unknown): void => {
+    if (typeof value === 'string') {
+      const host =
+        /^(?:https?:\/\/)?([a-z0-9-]+(?:\.[a-z0-9-]+)*\.svc(?:\.cluster\.local)?)(?::\d+)?(?:\/|$)/i.exec(
+          value,
+        )?.[1];
+      if (host !== undefined) found.add(host.toLowerCase());
+    } else if (typeof value === 'object' && value !== null) {
+      Object.values(value).forEach(look);
+    }
+  };
+  look(config.sources);
+  look(config.sharedCache);
+  return [...found];
+}
+
+export function uncapturedLines(
+  config: Config,
+  namespaceOf = (host: string) => host.split('.')[1]!,
+): string[] {
+  return uncapturedHosts(config).flatMap((host) => [
+    `INSIDE THE MESH: bearerd itself asks ${host}, and its traffic is not captured. Under STRICT mTLS it is refused:`,
+    `  a PeerAuthentication in ${namespaceOf(host)} for that workload with portLevelMtls of its port PERMISSIVE (or DISABLE) lets it in.`,
+  ]);
+}
