@@ -15,7 +15,7 @@ export const doctor: Command = {
 
 Looks at the Envoy beside it by its admin interface, and at the running bearerd by its admin socket, and tells what is wrong,
 each with the way out: filters, timeouts, retries, circuit breakers, secrets that have not come, sockets, rewrites, logs that
-would print a credential, sources without a credential.
+would print a credential, clusters that one leaves by without TLS, sources without a credential.
 
 Options:
   --config FILE   configuration of bearerd

@@ -2,7 +2,7 @@
 // a workload under STRICT mTLS refuses it.
 import type { Config } from '../../../config/config.ts';
 
-/** Hosts inside the cluster that bearerd asks: providers and Redis. */
+/** Hosts inside the cluster that bearerd asks: providers, issuers and Redis. */
 export function uncapturedHosts(config: Config): readonly string[] {
   const found = new Set<string>();
   const look = (value: unknown): void => {
@@ -18,15 +18,13 @@ export function uncapturedHosts(config: Config): readonly string[] {
   };
   look(config.sources);
   look(config.sharedCache);
+  look(config.inbound?.issuers);
   return [...found];
 }
 
-export function uncapturedLines(
-  config: Config,
-  namespaceOf = (host: string) => host.split('.')[1]!,
-): string[] {
+export function uncapturedLines(config: Config): string[] {
   return uncapturedHosts(config).flatMap((host) => [
     `INSIDE THE MESH: bearerd itself asks ${host}, and its traffic is not captured. Under STRICT mTLS it is refused:`,
-    `  a PeerAuthentication in ${namespaceOf(host)} for that workload with portLevelMtls of its port PERMISSIVE (or DISABLE) lets it in.`,
+    `  a PeerAuthentication in ${host.split('.')[1]} for that workload with portLevelMtls of its port PERMISSIVE (or DISABLE) lets it in.`,
   ]);
 }
