@@ -41,6 +41,8 @@ export interface MemberOptions {
   readonly forcedRefreshesPerHour?: number;
   /** Words below client_credentials. */
   readonly patch?: object;
+  /** In place of client_credentials. */
+  readonly config?: SourceConfig;
 }
 
 export interface Member extends RecordingObserver {
@@ -86,7 +88,7 @@ export function createMember(t: TestContext, options: MemberOptions): Member {
     ...{ name: 'orders', type: 'client_credentials', endpoint: 'idp', syntax: 'b64token', perSubject },
     issue: (request) => provider.answer(++provider.calls, request),
   };
-  const source = cache.around(inner, clientCredentials(options.patch));
+  const source = cache.around(inner, options.config ?? clientCredentials(options.patch));
   const close = async () => {
     await source.close?.();
     cache.close();

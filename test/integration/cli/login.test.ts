@@ -16,6 +16,7 @@ import {
 } from '../../support/login-provider.ts';
 import { freePort } from '../../support/ports.ts';
 import { type StartedProcess, startProcess } from '../../support/process.ts';
+import { startRedis } from '../../support/redis.ts';
 
 const chromium = chromiumBinary();
 const needsChromium = chromium === undefined ? 'needs chromium (Debian: apt-get install chromium)' : false;
@@ -31,7 +32,7 @@ interface Place {
   readonly configFile: string;
 }
 
-async function place(t: TestContext, client = CONFIDENTIAL): Promise<Place> {
+async function place(t: TestContext, client = CONFIDENTIAL, cache = ''): Promise<Place> {
   const provider = await startLoginProvider();
   const folder = mkdtempSync(join(tmpdir(), 'bearerd-login-'));
   t.after(async () => {
@@ -53,8 +54,8 @@ sources:
 ${client}
       scope: ${LOGIN_SCOPE}
       authorization_params: { prompt: consent }
-      store: { file: orders.refresh, key: { file: key } }
-`,
+      store: ${cache === '' ? '{ file: orders.refresh, key: { file: key } }' : '{ shared: true }'}
+${cache}`,
   );
   return { provider, folder, configFile };
 }
@@ -182,6 +183,36 @@ describe('the device flow', () => {
     await assertLoggedIn(t, at, process_);
     const polls = at.provider.calls.filter(({ grantType }) => grantType?.endsWith('device_code'));
     assert.ok(polls.length >= 1);
+  });
+
+  test('for a whole fleet: what it brought lies in Redis, and a bearerd that waits for it has a credential within two seconds', {
+    skip: needsChromium,
+  }, async (t) => {
+    const redis = await startRedis();
+    t.after(() => redis.stop());
+    const cache = `shared_cache: { redis: { address: "127.0.0.1:${redis.port}" }, tenant: fleet, keys: [{ file: key }] }\n`;
+    const at = await place(t, CONFIDENTIAL, cache);
+    const serving = await bearerd(t, 'serve', '--config', at.configFile);
+    await serving.waitForOutput(/login required: nobody has logged in yet/);
+    const process_ = await login(t, at, '--flow', 'device');
+    const [, code] = await process_.waitForOutput(/enter the code ([A-Z]{4}-[A-Z]{4})/);
+    const page = await newPage(t, chromium!);
+    await page.goto((await addressIn(process_)).href);
+    await page.fill('input[name=user_code]', code!);
+    await page.click('button[type=submit]');
+    await page.click('button[type=submit]');
+    await signIn(page);
+    assert.equal((await process_.exited).code, 0, process_.output());
+    const begun = performance.now();
+    assert.match(process_.output(), /Stored for the source orders: bearerd:fleet:\{[\w-]{43}\}:record/);
+    await serving.waitForOutput(/"source":"orders",.*"msg":"credential published"/);
+    assert.ok(performance.now() - begun < 2_000, `${performance.now() - begun} ms`);
+    assert.ok(!process_.output().includes(at.provider.calls.at(-1)!.refreshToken!));
+
+    await redis.kill();
+    const away = await login(t, at, '--flow', 'device');
+    assert.equal((await away.exited).code, 1);
+    assert.match(away.output(), /store_unavailable: bearerd:fleet:.* in Redis: no answer within a second/);
   });
 
   test('ends when the person says no', { skip: needsChromium }, async (t) => {

@@ -8,6 +8,7 @@ import { Secret } from '../../../src/lib/secret.ts';
 import { countingProvider, createMember, type Member, newKey } from '../../support/fleet.ts';
 import { issueRequest } from '../../support/issue.ts';
 import { hasRedis, type RedisKind, type StartedRedis, startRedis } from '../../support/redis.ts';
+import { sourceConfig } from '../../support/token-source.ts';
 
 for (const kind of ['valkey', 'redis'] as const satisfies readonly RedisKind[]) {
   const skip =
@@ -265,6 +266,41 @@ for (const kind of ['valkey', 'redis'] as const satisfies readonly RedisKind[]) 
       for (const clear of ['token-1', 'secret', 'idp', key]) assert.ok(!all.includes(clear), clear);
       const left = Number(await redis.call('PTTL', entry));
       assert.ok(left > 56_000 && left <= 57_000, `it ends 3 s before the token: ${left} ms`);
+    });
+
+    test('what an assertion that is signed here brings is shared by those with its key; what a program prints is not', async (t) => {
+      const signed = (key: string) =>
+        sourceConfig({
+          jwt_bearer: {
+            ...{ token_endpoint: 'http://127.0.0.1:1/token', client_id: 'c', client_auth: 'none' },
+            assertion: { signed: { key: { inline: key }, issuer: 'i', subject: 's' } },
+          },
+        });
+      const { provider, members } = fleet(t, 3, { config: signed('one key') });
+      for (const member of members) assert.equal(await member.issue(), 'token-1');
+      assert.equal(provider.calls, 1);
+      const program = fleet(t, 2, { config: sourceConfig({ exec: { command: ['/bin/x'] } }) });
+      for (const member of program.members) await member.issue();
+      assert.equal(program.provider.calls, 2);
+    });
+
+    test('a planted value in the place of the budget costs no renewal', async (t) => {
+      const { provider, members, tenant } = fleet(t, 2);
+      await members[0]!.issue();
+      await sleep(100);
+      const [calls] = (await redis.call('KEYS', `bearerd:${tenant}:*:calls`)) as [string];
+      for (const plant of [
+        ['LPUSH', calls, 'x'],
+        ['HSET', calls, 'left', 'many'],
+        ['HSET', calls, 'at', '-1'],
+      ]) {
+        await redis.call('DEL', calls);
+        await redis.call(...plant);
+        const refused = new Secret(`token-${provider.calls}`);
+        assert.equal(await members[1]!.issue({ refused }), `token-${provider.calls}`);
+        await sleep(50);
+      }
+      assert.equal(provider.calls, 4);
     });
 
     test('another secret, scope or tenant is another entry', async (t) => {
