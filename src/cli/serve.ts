@@ -3,9 +3,17 @@ import { type App, createApp, type LoadConfig } from '../app/app.ts';
 import { configState } from '../config/config-texts.ts';
 import { loadConfig } from '../config/load.ts';
 import { systemClock } from '../lib/clock.ts';
+import { ConfigError } from '../lib/errors.ts';
 import { watchState } from '../lib/watch.ts';
 import { parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
+
+/** The kubelet sets the variable in every container. Not in check-config, which a build in a cluster may run too. */
+function developmentInCluster(file: string): ConfigError {
+  const message =
+    'development is refused inside a Kubernetes cluster (KUBERNETES_SERVICE_HOST is set): leave mode out, take secrets by { file } from a Secret and reach providers by https://';
+  return new ConfigError(file, [{ path: 'mode', line: undefined, column: undefined, message }]);
+}
 
 /** A changed configuration is to be in force within a second. */
 const LOOK_EVERY_MS = 250;
@@ -28,7 +36,11 @@ Exit code 0 = ended as asked, 1 = the configuration has problems or an address c
     const parsed = parseArguments(args, ['config']);
     if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
     const file = required(parsed, 'config');
-    const load: LoadConfig = (bundle) => loadConfig(file, bundle);
+    const load: LoadConfig = async (bundle) => {
+      const loaded = await loadConfig(file, bundle);
+      if (loaded.mode === 'development' && env['KUBERNETES_SERVICE_HOST']) throw developmentInCluster(file);
+      return loaded;
+    };
     let app: App | undefined;
     let changedEarly = false;
     const reload = (): void => {

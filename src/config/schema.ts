@@ -91,7 +91,7 @@ export const configFile = z
       .enum(['production', 'development'])
       .default('production')
       .describe(
-        'development allows inline secrets and providers on loopback over plain http. Default production.',
+        'development allows inline secrets and providers on loopback over plain http; refused inside a Kubernetes cluster. Default production.',
       ),
     listen: listen
       .prefault({})

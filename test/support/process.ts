@@ -28,6 +28,8 @@ export interface StartedProcess {
 }
 
 const MAX_OUTPUT = 4 << 20;
+/** A test may run in a container of Kubernetes, where the development mode is refused. */
+const OUTSIDE = { KUBERNETES_SERVICE_HOST: undefined };
 
 // A test run that ends early must leave no process behind.
 const running = new Set<ChildProcess>();
@@ -44,7 +46,7 @@ export async function startProcess(
   const name = options.name ?? command;
   const child = spawn(command, args, {
     stdio: [options.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
-    env: options.env ?? process.env,
+    env: { ...(options.env ?? process.env), ...OUTSIDE },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
   let text = '';
