@@ -32,7 +32,7 @@ function run(env: Readonly<Record<string, string>>) {
   const take = (text: string) => void (output += text);
   const code = serve.run(['--config', file], {
     ...{ env, version: '0.0.0', runtime: parseRuntime({}, '24.0.0', true) },
-    ...{ out: take, err: take, ended: ended.signal, onReload: () => {} },
+    ...{ out: take, err: take, terminal: false, ended: ended.signal, onReload: () => {} },
   });
   const said = async (pattern: RegExp) => {
     for (const deadline = Date.now() + 10_000; !pattern.test(output); await sleep(20)) {
