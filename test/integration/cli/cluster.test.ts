@@ -29,7 +29,9 @@ outbound: [{ name: x, match: { hosts: [x.example.com] }, inject: { source: key }
 function run(env: Readonly<Record<string, string>>) {
   const ended = new AbortController();
   let output = '';
-  const take = (text: string) => void (output += text);
+  const take = (text: string): void => {
+    output += text;
+  };
   const code = serve.run(['--config', file], {
     ...{ env, version: '0.0.0', runtime: parseRuntime({}, '24.0.0', true) },
     ...{ out: take, err: take, terminal: false, ended: ended.signal, onReload: () => {} },
