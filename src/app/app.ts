@@ -9,37 +9,32 @@ import { type ChangeableStore, createCredentialStore } from '../credential/store
 import { createAttemptOutcomes } from '../doors/feedback/attempt-outcomes.ts';
 import { createCarriedRing } from '../doors/feedback/carried-ring.ts';
 import { createNonces } from '../doors/feedback/nonces.ts';
-import type { InboundDoor } from '../doors/inbound/inbound-door.ts';
 import { createPushedSecrets } from '../doors/push/pushed-secrets.ts';
 import { swapSecrets } from '../doors/push/swapped-secrets.ts';
-import type { Lasting } from '../inbound/lasting.ts';
 import type { Clock } from '../lib/clock.ts';
 import { ConfigError, problemText } from '../lib/errors.ts';
 import { contentHash, fingerprint } from '../lib/fingerprint.ts';
 import type { RuntimeReport } from '../lib/runtime.ts';
-import { createSecretReader } from '../lib/secret-ref.ts';
 import { compilePolicies } from '../policy/compile.ts';
 import { type Arranged, arrange, nextStates, type PolicyStates } from '../policy/guard/versions.ts';
 import type { PolicyTable } from '../policy/policy.ts';
 import { createSigningKeys, type SigningKeys } from '../proof/signing-keys.ts';
-import { createAdminServer, createStatusServer } from '../server/admin.ts';
 import type { Front } from '../server/front.ts';
-import { createHealthServer, type HttpServer } from '../server/http.ts';
+import type { HttpServer } from '../server/http.ts';
 import { createEndpoints } from '../source/endpoint/endpoints.ts';
-import { findSharedSecrets } from '../source/shared-secrets.ts';
-import { createAudit } from '../telemetry/audit/audit.ts';
-import { createLogObserver } from '../telemetry/log-observer.ts';
-import { answerLogLevel, createLogger, IN_FORCE, type LogSink } from '../telemetry/logger.ts';
+import { answerLogLevel, IN_FORCE, type LogSink } from '../telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics-observer.ts';
-import { createStatusRecorder } from '../telemetry/status/status-recorder.ts';
-import { createTeeObserver } from '../telemetry/tee-observer.ts';
+import { announce } from './announce.ts';
 import { refuseRestarts, unchangedSources } from './changes.ts';
 import { readGuardState } from './guard-state.ts';
+import { createInboundSide } from './inbound-side.ts';
 import { createCheckFront, createXdsFronts, type ListenerDeps } from './listeners.ts';
+import { createPages } from './pages.ts';
 import { createRolloutGuard } from './rollout-guard.ts';
 import { createServing } from './serving.ts';
 import { type BuildDeps, buildSources, only } from './sources.ts';
 import { buildStatus, type Status } from './status.ts';
+import { createTelemetry } from './telemetry.ts';
 
 /** Reads the local configuration, with the texts of a bundle behind it. Rejects with ConfigError. */
 export type LoadConfig = (bundle: readonly ConfigText[]) => Promise<Config>;
@@ -93,14 +88,9 @@ const PREPARE_STEP_MS = 20;
 export async function createApp(local: Config, deps: AppDeps): Promise<App> {
   const { clock, env, random, version, runtime } = deps;
   const metrics = deps.metrics ?? createMetrics(clock);
-  const recorder = createStatusRecorder(clock);
-  const counted = createTeeObserver(recorder.observer, metrics.observer);
-  const logger = createLogger(local.log, deps.log);
-  const audit =
-    local.audit &&
-    (await createAudit(local.audit, { clock, env, log: logger, out: deps.log, observer: counted }));
-  const logged = createLogObserver(logger, clock);
-  const observer = createTeeObserver(audit ? createTeeObserver(audit.observer, logged) : logged, counted);
+  const { observer, logger, recorder, audit } = await createTelemetry(local, {
+    ...{ clock, env, metrics, log: deps.log },
+  });
   /** Of the policy bundle in force. */
   let bundleTexts: readonly ConfigText[] = [];
   const bundle = await createBundle();
@@ -190,7 +180,7 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
   let listeningSince: number | undefined;
   let stopping = false;
 
-  let lasting: Lasting | undefined;
+  const createInbound = createInboundSide({ clock, env, observer, random }, shared?.marks);
   let inbound = await createInbound(config);
   const missing = (): readonly string[] => [
     ...store.missing(),
@@ -223,35 +213,23 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
       listening,
     ));
   const xds = await createXdsFronts(config.listen.xds, secrets, feedback, listening);
-  const health =
-    config.listen.health &&
-    createHealthServer(config.listen.health, {
-      missing: () => (stopping ? ['shutting down'] : missing()),
-      starting,
-      notes: () => guard.notes(),
-      metrics: () => metrics.render(),
-      jwks: () => buildJwks(sources.stored.map(({ source }) => source)),
-      observer,
-    });
-  const admin =
-    config.listen.admin &&
-    createAdminServer(config.listen.admin, {
-      status,
-      questions: new Map<string, (question: unknown) => Promise<object>>([
-        ['/v1/log-level', (question) => answerLogLevel(logger, question)],
-        ...(inbound ? [['/v1/verify', (question: unknown) => inbound!.verify(question)] as const] : []),
-      ]),
-      observer,
-    });
-
-  const { status: statusListen } = config.listen;
-  const statusPage =
-    statusListen &&
-    createStatusServer({
-      ...{ address: statusListen.listener, hosts: statusListen.hosts, tls: statusListen.tls },
-      token: statusListen.token && createSecretReader(statusListen.token, env),
-      ...{ status, observer, clock },
-    });
+  const {
+    health,
+    admin,
+    status: statusPage,
+  } = createPages(config.listen, {
+    missing: () => (stopping ? ['shutting down'] : missing()),
+    starting,
+    notes: () => guard.notes(),
+    metrics: () => metrics.render(),
+    jwks: () => buildJwks(sources.stored.map(({ source }) => source)),
+    status,
+    questions: new Map<string, (question: unknown) => Promise<object>>([
+      ['/v1/log-level', (question) => answerLogLevel(logger, question)],
+      ...(inbound ? [['/v1/verify', (question: unknown) => inbound!.verify(question)] as const] : []),
+    ]),
+    ...{ observer, clock, env },
+  });
 
   /** A provider that is away holds a pod's start up for `startup_wait` and never longer. */
   function starting(): readonly string[] {
@@ -264,32 +242,6 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
       proof?.sign === undefined ? [] : ([[name, proof.sign]] as const),
     );
     return createSigningKeys({ settings: new Map(signed), env, clock, observer });
-  }
-
-  function tellOwners({ sources: configured, outbound }: Config): void {
-    const named = (all: readonly { readonly name: string; readonly owner?: string | undefined }[]) =>
-      new Map(all.flatMap(({ name, owner }) => (owner === undefined ? [] : [[name, owner] as const])));
-    observer.ownersNamed(named(configured), named(outbound));
-  }
-
-  function tellSharedSecrets(configured: Config): void {
-    void findSharedSecrets(configured.sources, env).then((pairs) => {
-      for (const [source, other] of pairs) observer.secretShared(source, other);
-    });
-  }
-
-  // jose and undici are resident memory that a configuration without inbound need not pay.
-  async function createInbound(configured: Config): Promise<InboundDoor | undefined> {
-    if (configured.inbound === undefined) return undefined;
-    const [{ createInboundDoor }, { createLasting }] = await Promise.all([
-      import('../doors/inbound/inbound-door.ts'),
-      import('../inbound/lasting.ts'),
-    ]);
-    lasting ??= createLasting(clock, shared?.marks);
-    return createInboundDoor(configured, configured.inbound, {
-      ...{ clock, env, observer, random, lasting },
-      sharedRevocations: shared?.marks.revocations,
-    });
   }
 
   async function createBundle(): Promise<PolicyBundle | undefined> {
@@ -336,8 +288,7 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
     if (stopping || fingerprint(next) === fingerprint(given)) return;
     refuseRestarts(given, next, 'the new configuration');
     if (!(await exchange(next, guard.next(next)))) return;
-    tellOwners(next);
-    tellSharedSecrets(next);
+    announce(next, observer, env);
     revision.number++;
     revision.hash = contentHash(next).slice(0, 16);
     revision.since = clock.now();
@@ -482,8 +433,7 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
       logger.info({ revision: revision.number, hash: revision.hash }, IN_FORCE);
       store.start();
       guard.start();
-      tellOwners(config);
-      tellSharedSecrets(config);
+      announce(config, observer, env);
       await serving.keys.start();
       inbound?.start();
       bundle?.start();

@@ -43,6 +43,11 @@ const runs: Readonly<Record<string, (t: TestContext) => Promise<void>>> = {
     );
     assert.equal((await world.bearer(world.token(manager), approval)).status, 200);
   },
+  async shadow(t) {
+    const world = await startInbound(t, inboundOf('shadow'));
+    assert.equal((await world.ask({ path: '/v1/x' })).status, 200);
+    assert.equal((await world.ask({ path: '/admin/x' })).status, 401);
+  },
   async revocation(t) {
     const world = await startInbound(t, inboundOf('revocation'), { 'revoked.jsonl': '' });
     const token = world.token({ jti: '7f3a9c' });
