@@ -95,6 +95,8 @@ export async function startUpstream(options: UpstreamOptions): Promise<Upstream>
           },
           listener,
         );
+  // Node's five seconds end an idle connection just when Envoy uses it again, which is a 503 of the upstream.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(0, '127.0.0.1', resolve);
