@@ -110,6 +110,17 @@ export interface KeyReport {
   readonly expiresAt: number;
 }
 
+/** An incoming request that was refused; for the audit trail alone. */
+export interface RefusedRequest {
+  readonly method: string;
+  /** Without its query. */
+  readonly path: string;
+  /** Of the answer. */
+  readonly status: number;
+  /** Of the client, as Envoy tells it. */
+  readonly address: string;
+}
+
 export interface Observer {
   /** The process begins, with what its environment switched on. */
   processStarted(version: string, runtime: RuntimeReport): void;
@@ -132,6 +143,7 @@ export interface Observer {
     reason: string,
     decision: string,
     mode: 'enforce' | 'shadow',
+    request: RefusedRequest,
   ): void;
   /** A key set, list or table of the inbound side, or the policy bundle, was read anew. `entries` are in it. */
   inputLoaded(input: string, entries: number): void;

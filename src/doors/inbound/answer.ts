@@ -67,6 +67,10 @@ export interface Refusal {
   readonly headers: readonly (readonly [name: string, value: string])[];
 }
 
+export function statusOf(reason: RefusalReason): number {
+  return REFUSED[reason].http;
+}
+
 export function buildRefusal(refusal: Refusal): Uint8Array {
   const { http, error, challenge } = REFUSED[refusal.reason];
   const w = new BinaryWriter();

@@ -15,7 +15,7 @@ import { createRouteTable } from '../../policy/route-table.ts';
 import { GrpcError, GrpcStatus, type UnaryCall, type UnaryHandler } from '../../server/front.ts';
 import type { Observer } from '../../telemetry/observer.ts';
 import { waitWithin } from '../deadline.ts';
-import { buildRefusal } from './answer.ts';
+import { buildRefusal, statusOf } from './answer.ts';
 import { type ClientCertificate, fromForwarded, fromPeer, NO_CERTIFICATE } from './client-certificate.ts';
 import { answerPreflight, originHeaders, preflightOf, refusalHeaders } from './cors.ts';
 import { type Presented, presentedCredential } from './credential.ts';
@@ -230,7 +230,11 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     const decision = nextDecision();
     // A side that contradicts the listener is a fault of Envoy's configuration and no caller's.
     const shadow = (policy?.config.mode ?? config.mode) === 'shadow' && reason !== 'side';
-    observer.inboundRefused(policy?.name, reason, decision, shadow ? 'shadow' : 'enforce');
+    const { method, path, address } = request;
+    observer.inboundRefused(policy?.name, reason, decision, shadow ? 'shadow' : 'enforce', {
+      ...{ method, address, status: statusOf(reason) },
+      path: path.split('?', 1)[0]!,
+    });
     if (shadow) return forwarding.unchanged;
     return buildRefusal({
       reason,

@@ -22,6 +22,14 @@ test('a second request with the same token is answered at once, without a promis
   assert.ok(answer instanceof Uint8Array);
 });
 
+test('what is told of a refusal has the path without its query', async (t) => {
+  const world = await startInbound(t);
+  await world.ask({ path: '/v1/x?access_token=secret', address: '10.0.0.9' });
+  assert.deepEqual(world.told.named('inboundRefused')[0]![4], {
+    ...{ method: 'GET', path: '/v1/x', status: 401, address: '10.0.0.9' },
+  });
+});
+
 test('without a credential the challenge names no error; with a wrong one the body tells nothing of why', async (t) => {
   const world = await startInbound(t);
   const none = await world.ask({});

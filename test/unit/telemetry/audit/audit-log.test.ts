@@ -130,6 +130,27 @@ describe('an audit log', () => {
   });
 });
 
+test('incoming refusals stand there with action, path, status and client, a flood of them as a count', async () => {
+  const { sink, clock, log } = setup();
+  const { observer } = createAuditObserver(log, clock);
+  const refuse = () =>
+    observer.inboundRefused('api', 'token_signature', 'd1', 'enforce', {
+      ...{ method: 'POST', path: `/v1/${'x'.repeat(5_000)}`, status: 401, address: '10.0.0.9' },
+    });
+  for (let i = 0; i < 1_000; i++) refuse();
+  await clock.advance(1_000);
+  refuse();
+  await log.stop();
+  const told = sink.records.filter(({ event }) => event === 'inbound_refused');
+  assert.equal(told.length, 101);
+  const { policy, reason, decision, mode, method, path, status, address } = told[0]!;
+  assert.deepEqual(
+    [policy, reason, decision, mode, method, status, address, String(path).length],
+    ['api', 'token_signature', 'd1', 'enforce', 'POST', 401, '10.0.0.9', 1_024],
+  );
+  assert.equal(told.at(-1)?.['omitted'], 900);
+});
+
 describe('injections in the audit trail', () => {
   test('are one record per policy and generation a minute, never one a request', async () => {
     const { sink, clock, log } = setup();
