@@ -17,7 +17,7 @@ import type { Observer } from '../../telemetry/observer.ts';
 import { waitWithin } from '../deadline.ts';
 import { buildRefusal, statusOf } from './answer.ts';
 import { type ClientCertificate, fromForwarded, fromPeer, NO_CERTIFICATE } from './client-certificate.ts';
-import { answerPreflight, originHeaders, preflightOf, refusalHeaders } from './cors.ts';
+import { answerPreflight, originHeaders, preflightOf, refusalHeaders, varies } from './cors.ts';
 import { type Presented, presentedCredential } from './credential.ts';
 import { createForwarding } from './forwarded.ts';
 import { headerNames } from './header-names.ts';
@@ -202,10 +202,10 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     if (policy.config.mode === 'shadow') return forwarding.unchanged;
     const response = policy.config.cors && originHeaders(policy.config.cors, request.values[ORIGIN]);
     if (token === undefined || (response !== undefined && response.length > 0)) {
-      return forwarding.accept(policy, token, response ?? []);
+      return forwarding.accept(policy, token, response?.length ? response : varies(policy.config.cors));
     }
     if (token.answer === undefined || token.answeredBy !== policy.index) {
-      token.answer = forwarding.accept(policy, token, []);
+      token.answer = forwarding.accept(policy, token, varies(policy.config.cors));
       token.answeredBy = policy.index;
     }
     return token.answer;

@@ -47,5 +47,12 @@ const READABLE = 'www-authenticate, x-bearerd-decision, retry-after, ratelimit, 
 /** For our own answer: without them a browser tells its app of a network fault. */
 export function refusalHeaders(cors: CorsConfig | undefined, origin: string | undefined): Headers {
   const headers = originHeaders(cors, origin);
-  return headers.length === 0 ? headers : [...headers, ['access-control-expose-headers', READABLE]];
+  return headers.length === 0 ? varies(cors) : [...headers, ['access-control-expose-headers', READABLE]];
+}
+
+const VARIES: Headers = [['vary', 'origin']];
+
+/** Also what another origin gets, or none: a shared cache must not hand it to a listed one. */
+export function varies(cors: CorsConfig | undefined): Headers {
+  return cors === undefined ? [] : VARIES;
 }

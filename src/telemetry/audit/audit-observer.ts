@@ -1,13 +1,16 @@
 // Turns events into audit records: who got which credential when, what was refused, what changed. Nothing per warm
 // request: injections are one record per policy and generation a minute.
 import type { Clock, Timer } from '../../lib/clock.ts';
-import { TokenBucket } from '../../lib/token-bucket.ts';
+import { TokenBuckets } from '../../lib/token-bucket.ts';
 import { nullObserver, type Observer } from '../observer.ts';
 import { createRepeatLimit } from '../repeat-limit.ts';
 import type { AuditLog } from './audit-log.ts';
 
 const MINUTE_MS = 60_000;
-/** Whoever is refused decides how often: a flood must not fill the disk. What is left out is counted in the next record. */
+/**
+ * Of one policy. Whoever is refused decides how often: a flood must not fill the disk, nor hide the refusals of another policy.
+ * What is left out is counted in the next record.
+ */
 const DENIALS = { requests: 10, perMs: 1_000, burst: 100 };
 const MAX_PATH = 1_024;
 
@@ -56,23 +59,26 @@ export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver 
     if (omitted !== undefined) log.record(event, { ...fields, ...(omitted > 0 ? { omitted } : {}) });
   };
 
-  const denials = new TokenBucket(DENIALS, clock.monotonic());
-  let omittedDenials = 0;
+  const denials = new TokenBuckets(DENIALS);
+  const omittedDenials = new Map<string, number>();
 
   return {
     observer: {
       ...nullObserver,
       inboundRefused(policy, reason, decision, mode, { method, path, status, address }) {
-        if (denials.take(clock.monotonic()) > 0) {
-          omittedDenials++;
+        const now = clock.monotonic();
+        const of = policy ?? '';
+        const omitted = omittedDenials.get(of) ?? 0;
+        if (denials.of(of, now).take(now) > 0) {
+          omittedDenials.set(of, omitted + 1);
           return;
         }
+        omittedDenials.delete(of);
         log.record('inbound_refused', {
           ...{ policy, reason, decision, mode, method, status, address },
           path: path.slice(0, MAX_PATH),
-          omitted: omittedDenials === 0 ? undefined : omittedDenials,
+          omitted: omitted === 0 ? undefined : omitted,
         });
-        omittedDenials = 0;
       },
       credentialPublished(source, generation, expiresAt) {
         writeInjections(source);

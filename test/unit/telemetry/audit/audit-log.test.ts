@@ -138,11 +138,15 @@ test('incoming refusals stand there with action, path, status and client, a floo
       ...{ method: 'POST', path: `/v1/${'x'.repeat(5_000)}`, status: 401, address: '10.0.0.9' },
     });
   for (let i = 0; i < 1_000; i++) refuse();
+  observer.inboundRefused('other', 'scope', 'd2', 'enforce', {
+    ...{ method: 'GET', path: '/', status: 403, address: '' },
+  });
   await clock.advance(1_000);
   refuse();
   await log.stop();
   const told = sink.records.filter(({ event }) => event === 'inbound_refused');
-  assert.equal(told.length, 101);
+  assert.equal(told.length, 102);
+  assert.equal(told[100]?.['policy'], 'other', 'not hidden by the flood');
   const { policy, reason, decision, mode, method, path, status, address } = told[0]!;
   assert.deepEqual(
     [policy, reason, decision, mode, method, status, address, String(path).length],
