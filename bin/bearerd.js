@@ -10,8 +10,9 @@ if (major < 22 || (major === 22 && minor < 15)) {
   process.exit(1);
 }
 
-// Measured on a quiet machine: with a young generation of 2 MB a Check through Envoy costs 4.4 us and the process holds 119 to
-// 130 MB under load (less by what one arena saves, below); --optimize-for-size saves 5 to 15 MB of that and costs two thirds more processor time.
+// Measured on a quiet machine: with a young generation of 2 MB a Check through Envoy costs 4.4 us and the process held 119 to
+// 130 MB under load (110 to 114 since one arena, below, and lib/garbage.ts); --optimize-for-size saved 5 to 15 MB more and
+// cost two thirds more processor time.
 const limits = ['--max-semi-space-size=2', '--max-old-space-size=256', '--disable-sigusr1'];
 const own = (flag) =>
   [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ').includes(flag.split('=')[0]);

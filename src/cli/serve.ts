@@ -4,6 +4,7 @@ import { configState } from '../config/config-texts.ts';
 import { loadConfig } from '../config/load.ts';
 import { systemClock } from '../lib/clock.ts';
 import { ConfigError } from '../lib/errors.ts';
+import { collectGarbage } from '../lib/garbage.ts';
 import { watchState } from '../lib/watch.ts';
 import { parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
@@ -61,6 +62,7 @@ Exit code 0 = ended as asked, 1 = the configuration has problems or an address c
         runtime,
         load,
       });
+      collectGarbage();
       await starting.start();
       app = starting;
     } catch (error) {
