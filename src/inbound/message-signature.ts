@@ -1,7 +1,9 @@
 // Signatures of whole requests (RFC 9421), verified. Of structured fields only what a signature needs is read, and strictly:
 // one signature, components without parameters, strings and integers as parameters.
+
 import { constants, type KeyObject, verify } from 'node:crypto';
 import type { SignatureConfig } from '../config/inbound/config.ts';
+import { derivedComponent } from '../lib/derived-component.ts';
 import type { VerificationKey } from './key-set.ts';
 import type { ReplayMemory } from './replay.ts';
 
@@ -83,33 +85,12 @@ function parseSignature(text: string | undefined, label: string): Buffer | undef
 function signatureBase({ components, text }: SignatureInput, request: ReceivedRequest): Buffer | undefined {
   let base = '';
   for (const name of components) {
-    const value = name.startsWith('@') ? derived(name, request) : request.header(name)?.trim();
+    const value = name.startsWith('@') ? derivedComponent(name, request) : request.header(name)?.trim();
     if (value === undefined) return undefined;
     base += `"${name}": ${value}\n`;
   }
   // Bytes as characters: that is how headers are read here.
   return Buffer.from(`${base}"@signature-params": ${text}`, 'latin1');
-}
-
-/** Section 2.2. */
-function derived(name: string, { method, origin, path }: ReceivedRequest): string | undefined {
-  const query = path.indexOf('?');
-  switch (name) {
-    case '@method':
-      return method;
-    case '@target-uri':
-      return origin + path;
-    case '@authority':
-      return origin.slice(origin.indexOf('://') + 3);
-    case '@scheme':
-      return origin.slice(0, origin.indexOf('://'));
-    case '@path':
-      return query === -1 ? path : path.slice(0, query);
-    case '@query':
-      return query === -1 ? '?' : path.slice(query);
-    default:
-      return undefined;
-  }
 }
 
 /** Section 3.3. The kind of the key decides; an alg that says otherwise makes it wrong. */

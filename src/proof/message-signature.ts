@@ -1,6 +1,8 @@
 // HTTP Message Signatures (RFC 9421) over what is known of a request before its body: derived components and headers.
 // Pure. A body is never seen: content-digest is covered where the app sent it.
+
 import type { KeyObject } from 'node:crypto';
+import { derivedComponent } from '../lib/derived-component.ts';
 import { type SignatureKind, signBytes } from './sign.ts';
 
 export interface SigningKey {
@@ -48,7 +50,7 @@ export function signMessage(
   const covered: string[] = [];
   let base = '';
   for (const name of settings.components) {
-    const value = name.startsWith('@') ? derived(name, request) : request.header(name)?.trim();
+    const value = name.startsWith('@') ? derivedComponent(name, request) : request.header(name)?.trim();
     if (value === undefined) continue;
     covered.push(`"${name}"`);
     base += `"${name}": ${value}\n`;
@@ -73,27 +75,6 @@ function parametersOf(
     expiresAfterMs === undefined ? '' : `;expires=${created + Math.ceil(expiresAfterMs / 1000)}`;
   const tagged = tag === undefined ? '' : `;tag=${quoted(tag)}`;
   return `;created=${created}${expires};nonce=${quoted(nonce)};keyid=${quoted(keyId)};alg="${kind}"${tagged}`;
-}
-
-/** Section 2.2. */
-function derived(name: string, { method, origin, path }: SignedRequest): string | undefined {
-  const query = path.indexOf('?');
-  switch (name) {
-    case '@method':
-      return method;
-    case '@target-uri':
-      return origin + path;
-    case '@authority':
-      return origin.slice(origin.indexOf('://') + 3);
-    case '@scheme':
-      return origin.slice(0, origin.indexOf('://'));
-    case '@path':
-      return query === -1 ? path : path.slice(0, query);
-    case '@query':
-      return query === -1 ? '?' : path.slice(query);
-    default:
-      return undefined;
-  }
 }
 
 /** A string of structured fields, RFC 8941 section 3.3.3. */
