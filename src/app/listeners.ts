@@ -1,5 +1,6 @@
-// The listeners of one process, from their addresses. They outlive a configuration: what they ask is exchanged behind them.
-import type { CheckListenConfig, XdsListenConfig } from '../config/config.ts';
+// The listeners of one process for Envoy, from their addresses. They outlive a configuration: what they ask is exchanged
+// behind them.
+import type { CheckListenConfig, Config, XdsListenConfig } from '../config/config.ts';
 import { PROCESS_PATH, type ProcessHandler } from '../doors/attempt/process.ts';
 import { MARK } from '../doors/attempt/request.ts';
 import { CHECK_PATH } from '../doors/check/check.ts';
@@ -10,6 +11,23 @@ import type { Exchange, Front, UnaryHandler, UnaryMethods } from '../server/fron
 import { createGrpcHealth, HEALTH_CHECK_PATH } from '../server/grpc-health.ts';
 import { createRawFront } from '../server/raw-front.ts';
 import type { Observer } from '../telemetry/observer.ts';
+import type { InForce } from './in-force.ts';
+
+/** What access logs are judged by. */
+export type Feedback = Omit<AccessLogServiceDeps, 'name'>;
+
+/** As bound: `unix:///…` or `127.0.0.1:PORT`. */
+export interface EnvoyAddresses {
+  readonly check: string | undefined;
+  readonly checkInbound: string | undefined;
+  readonly xds: readonly string[];
+}
+
+export interface Listeners {
+  listen(): Promise<EnvoyAddresses>;
+  /** Lets calls in flight end, for `graceMs` at most. */
+  drain(graceMs: number): Promise<void>;
+}
 
 export interface ListenerDeps {
   readonly observer: Observer;
@@ -20,18 +38,59 @@ export interface ListenerDeps {
   readonly ready: () => boolean;
 }
 
-export interface CheckFrontOptions {
+export async function createListeners(
+  listen: Config['listen'],
+  inForce: InForce,
+  deps: ListenerDeps,
+): Promise<Listeners> {
+  const { secrets, feedback } = inForce;
+  const check =
+    listen.check &&
+    (await createCheckFront(
+      {
+        side: 'outbound',
+        listen: listen.check,
+        check: (message, call) => inForce.serving.check(message, call),
+        attempt: { process: (...attempt) => inForce.serving.process(...attempt), feedback },
+      },
+      deps,
+    ));
+  const checkInbound =
+    inForce.inbound &&
+    (await createCheckFront(
+      {
+        side: 'inbound',
+        listen: listen.checkInbound!,
+        check: (message, call) => inForce.inbound!.check(message, call),
+      },
+      deps,
+    ));
+  const xds = await createXdsFronts(listen.xds, secrets, feedback, deps);
+  return {
+    listen: async () => ({
+      check: check && (await check.listen(listen.check!.listener)),
+      checkInbound: checkInbound && (await checkInbound.listen(listen.checkInbound!.listener)),
+      xds: await Promise.all(xds.map((server, i) => server.listen(listen.xds[i]!.listener))),
+    }),
+    async drain(graceMs) {
+      const fronts = [check, checkInbound, ...xds];
+      await Promise.all(fronts.map((front) => front?.drain(graceMs)));
+    },
+  };
+}
+
+interface CheckFrontOptions {
   readonly side: 'outbound' | 'inbound';
   readonly listen: CheckListenConfig;
   readonly check: UnaryHandler;
   /** Of the attempt door, beside Check on the outbound side. */
   readonly attempt?: {
     readonly process: ProcessHandler;
-    readonly feedback: Omit<AccessLogServiceDeps, 'name'>;
+    readonly feedback: Feedback;
   };
 }
 
-export async function createCheckFront(
+async function createCheckFront(
   { side, listen, check, attempt }: CheckFrontOptions,
   { observer, clock, random, ready }: ListenerDeps,
 ): Promise<Front> {
@@ -64,10 +123,10 @@ function marked(process: ProcessHandler): Exchange {
 }
 
 /** grpc-js is 17 MB of resident memory (measured): loaded only where the push door or feedback is configured. */
-export async function createXdsFronts(
+async function createXdsFronts(
   listen: readonly XdsListenConfig[],
   secrets: PushedSecrets,
-  feedback: Omit<AccessLogServiceDeps, 'name'>,
+  feedback: Feedback,
   { observer, clock }: ListenerDeps,
 ): Promise<readonly Front[]> {
   if (listen.length === 0) return [];

@@ -10,23 +10,40 @@ export interface PagesDeps extends HealthDeps, AdminDeps {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** undefined where the configuration has none. */
-export interface Pages {
-  readonly health: HttpServer | undefined;
-  readonly admin: HttpServer | undefined;
-  readonly status: HttpServer | undefined;
+/** As bound; undefined where the configuration has none. */
+export interface PageAddresses {
+  readonly health: string | undefined;
+  readonly admin: string | undefined;
+  readonly status: string | undefined;
 }
 
-export function createPages({ health, admin, status }: Config['listen'], deps: PagesDeps): Pages {
+export interface Pages {
+  start(): Promise<PageAddresses>;
+  stop(): Promise<void>;
+}
+
+export function createPages(listen: Config['listen'], deps: PagesDeps): Pages {
+  const health = listen.health && createHealthServer(listen.health, deps);
+  const admin = listen.admin && createAdminServer(listen.admin, deps);
+  const status = listen.status && createStatusPage(listen.status, deps);
   return {
-    health: health && createHealthServer(health, deps),
-    admin: admin && createAdminServer(admin, deps),
-    status:
-      status &&
-      createStatusServer({
-        ...{ address: status.listener, hosts: status.hosts, tls: status.tls },
-        token: status.token && createSecretReader(status.token, deps.env),
-        ...{ status: deps.status, observer: deps.observer, clock: deps.clock },
-      }),
+    start: async () => ({
+      health: await health?.start(),
+      admin: await admin?.start(),
+      status: await status?.start(),
+    }),
+    async stop() {
+      await Promise.all([health, admin, status].map((server) => server?.stop()));
+    },
   };
+}
+
+function createStatusPage(
+  { listener, hosts, tls, token }: NonNullable<Config['listen']['status']>,
+  { env, status, observer, clock }: PagesDeps,
+): HttpServer {
+  return createStatusServer({
+    ...{ address: listener, hosts, tls, status, observer, clock },
+    token: token && createSecretReader(token, env),
+  });
 }

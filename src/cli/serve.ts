@@ -1,5 +1,6 @@
 // bearerd serve: runs until it is asked to end.
-import { type App, createApp, type LoadConfig } from '../app/app.ts';
+import { type App, createApp } from '../app/app.ts';
+import type { LoadConfig } from '../app/revisions.ts';
 import { configState } from '../config/config-texts.ts';
 import { loadConfig } from '../config/load.ts';
 import { systemClock } from '../lib/clock.ts';

@@ -1,0 +1,105 @@
+// One configuration after the other: from local files and the policy bundle, whole or not at all, and what is told of each.
+import type { PolicyBundle } from '../bundle/policy-bundle.ts';
+import type { VerifiedBundle } from '../bundle/signed-bundle.ts';
+import type { Config } from '../config/config.ts';
+import type { ConfigText } from '../config/config-texts.ts';
+import { ConfigError, problemText } from '../lib/errors.ts';
+import { contentHash, fingerprint } from '../lib/fingerprint.ts';
+import { IN_FORCE } from '../telemetry/logger.ts';
+import { announce } from './announce.ts';
+import { refuseRestarts } from './changes.ts';
+import type { InForce } from './in-force.ts';
+import type { Status } from './status.ts';
+import type { Telemetry } from './telemetry.ts';
+
+/** Reads the local configuration, with the texts of a bundle behind it. Rejects with ConfigError. */
+export type LoadConfig = (bundle: readonly ConfigText[]) => Promise<Config>;
+
+export interface Revisions {
+  /** Of the configuration in force. */
+  readonly hash: string;
+  /** Tells of the first one. */
+  start(): void;
+  /** Resolves with whether it was taken over; one with problems is told of, and the one in force stays. */
+  reload(load: LoadConfig): Promise<boolean>;
+  /** Rejects with ConfigError, and then nothing has changed. */
+  takeBundle(bundle: VerifiedBundle, load: LoadConfig): Promise<void>;
+  status(): Status['configuration'];
+}
+
+export interface RevisionsDeps extends Pick<Telemetry, 'observer' | 'logger' | 'audit'> {
+  readonly inForce: InForce;
+  /** The one that the first configuration was read with is in it by now. */
+  readonly bundle: PolicyBundle | undefined;
+  readonly now: () => number;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+export function createRevisions(deps: RevisionsDeps): Revisions {
+  const { inForce, bundle, observer, logger, audit, now, env } = deps;
+  let bundleTexts = bundle?.current === undefined ? [] : textsOf(bundle.current);
+  /** Counts up with each that is taken over. */
+  let revision = 1;
+  let hash = shortHash(inForce.given);
+  let since = now();
+  let refused: string | undefined;
+
+  async function takeOver(next: Config): Promise<void> {
+    const { given } = inForce;
+    if (fingerprint(next) === fingerprint(given)) return;
+    refuseRestarts(given, next, 'the new configuration');
+    if (!(await inForce.exchange(next))) return;
+    announce(next, observer, env);
+    revision++;
+    hash = shortHash(next);
+    since = now();
+    logger.level = next.log.level;
+    observer.configurationTaken(revision, hash);
+    audit?.record('configuration_taken', { revision, hash });
+  }
+
+  return {
+    get hash() {
+      return hash;
+    },
+    start() {
+      logger.info({ revision, hash }, IN_FORCE);
+      announce(inForce.given, observer, env);
+    },
+    reload(load) {
+      // Who asks for the local files to be read again would not wait for the rest.
+      bundle?.askNow();
+      return inForce.inTurn(async () => {
+        try {
+          await takeOver(await load(bundleTexts));
+          refused = undefined;
+          return true;
+        } catch (error) {
+          if (!(error instanceof ConfigError)) throw error;
+          refused = error.problems.map(problemText).join('; ');
+          observer.configurationRefused(error.file, refused);
+          audit?.record('configuration_refused', { problems: error.problems.length });
+          return false;
+        }
+      });
+    },
+    takeBundle: (next, load) =>
+      inForce.inTurn(async () => {
+        const texts = textsOf(next);
+        await takeOver(await load(texts));
+        bundleTexts = texts;
+      }),
+    status: () => ({ revision, hash, since: new Date(since).toISOString(), refused }),
+  };
+}
+
+/** In the order of their names, as files of a directory are read. */
+export function textsOf({ serial, files }: VerifiedBundle): readonly ConfigText[] {
+  return Object.entries(files)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, text]) => ({ file: `bundle ${serial}/${name}`, text, ofBundle: true }));
+}
+
+function shortHash(config: Config): string {
+  return contentHash(config).slice(0, 16);
+}
