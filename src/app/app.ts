@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import type { PolicyBundle, PolicyBundleDeps } from '../bundle/policy-bundle.ts';
 import type { Config } from '../config/config.ts';
+import { textsOfBundle } from '../config/config-texts.ts';
 import { buildJwks } from '../credential/jwks.ts';
 import type { ChangeableStore } from '../credential/store.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -17,7 +18,7 @@ import { createInForce } from './in-force.ts';
 import { createInboundSide } from './inbound-side.ts';
 import { createListeners, type EnvoyAddresses } from './listeners.ts';
 import { createPages, type PageAddresses } from './pages.ts';
-import { createRevisions, type LoadConfig, textsOf } from './revisions.ts';
+import { createRevisions, type LoadConfig } from './revisions.ts';
 import type { Serving } from './serving.ts';
 import { buildStatus, type Status } from './status.ts';
 import { createTelemetry } from './telemetry.ts';
@@ -68,7 +69,7 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
     take: (next) => revisions.takeBundle(next, load),
   });
   // The last good bundle is in force before the first request.
-  const config = (await bundle?.restore((last) => load(textsOf(last)))) ?? local;
+  const config = (await bundle?.restore((last) => load(textsOfBundle(last)))) ?? local;
   // The pod's name where there is one.
   const pod = hostname();
   // Its client is 18 MB of resident memory (measured).

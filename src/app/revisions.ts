@@ -2,7 +2,7 @@
 import type { PolicyBundle } from '../bundle/policy-bundle.ts';
 import type { VerifiedBundle } from '../bundle/signed-bundle.ts';
 import type { Config } from '../config/config.ts';
-import type { ConfigText } from '../config/config-texts.ts';
+import { type ConfigText, textsOfBundle } from '../config/config-texts.ts';
 import { ConfigError, problemText } from '../lib/errors.ts';
 import { contentHash, fingerprint } from '../lib/fingerprint.ts';
 import { IN_FORCE } from '../telemetry/logger.ts';
@@ -37,7 +37,7 @@ export interface RevisionsDeps extends Pick<Telemetry, 'observer' | 'logger' | '
 
 export function createRevisions(deps: RevisionsDeps): Revisions {
   const { inForce, bundle, observer, logger, audit, now, env } = deps;
-  let bundleTexts = bundle?.current === undefined ? [] : textsOf(bundle.current);
+  let bundleTexts = bundle?.current === undefined ? [] : textsOfBundle(bundle.current);
   /** Counts up with each that is taken over. */
   let revision = 1;
   let hash = shortHash(inForce.given);
@@ -85,19 +85,12 @@ export function createRevisions(deps: RevisionsDeps): Revisions {
     },
     takeBundle: (next, load) =>
       inForce.inTurn(async () => {
-        const texts = textsOf(next);
+        const texts = textsOfBundle(next);
         await takeOver(await load(texts));
         bundleTexts = texts;
       }),
     status: () => ({ revision, hash, since: new Date(since).toISOString(), refused }),
   };
-}
-
-/** In the order of their names, as files of a directory are read. */
-export function textsOf({ serial, files }: VerifiedBundle): readonly ConfigText[] {
-  return Object.entries(files)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, text]) => ({ file: `bundle ${serial}/${name}`, text, ofBundle: true }));
 }
 
 function shortHash(config: Config): string {

@@ -2,7 +2,6 @@
 // name, time and serial say so and the configuration that it makes with the local file has no problem. Whatever else comes,
 // the last good one stays in force; with `state_dir` also across restarts, verified again when it is read.
 import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { PolicyBundleConfig } from '../config/config.ts';
 import { fullJitterMs } from '../lib/backoff.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
@@ -11,14 +10,8 @@ import { ConfigError, CredentialError, problemText } from '../lib/errors.ts';
 import { toTransportError } from '../provider-http/errors.ts';
 import { createProviderHttp } from '../provider-http/http.ts';
 import type { Observer } from '../telemetry/observer.ts';
-import {
-  BundleFault,
-  MAX_BUNDLE_BYTES,
-  parsePinnedKeys,
-  timeProblem,
-  type VerifiedBundle,
-  verifyBundle,
-} from './signed-bundle.ts';
+import { keptBundle, verifyPinned } from './pinned-bundle.ts';
+import { BundleFault, MAX_BUNDLE_BYTES, timeProblem, type VerifiedBundle } from './signed-bundle.ts';
 
 /** While there is none at all. */
 const FIRST_BACKOFF_MS = 1_000;
@@ -66,9 +59,9 @@ export interface PolicyBundleDeps {
 
 export function createPolicyBundle(config: PolicyBundleConfig, deps: PolicyBundleDeps): PolicyBundle {
   const { clock, env, observer, random, stateDir, take } = deps;
-  const { url, name, keys: keysFile, caFile, pollMs } = config;
+  const { url, name, caFile, pollMs } = config;
   const http = createProviderHttp({ caFile, env, now: () => clock.now() });
-  const stateFile = stateDir === undefined ? undefined : join(stateDir, 'policy-bundle.jws');
+  const stateFile = stateDir === undefined ? undefined : keptBundle(stateDir);
   let current: VerifiedBundle | undefined;
   /** The newest that was ever in force here, though its time may be over by now. */
   let newest: VerifiedBundle | undefined;
@@ -95,13 +88,6 @@ export function createPolicyBundle(config: PolicyBundleConfig, deps: PolicyBundl
     observer.inputCurrent(INPUT);
   };
 
-  async function verify(jws: string): Promise<VerifiedBundle> {
-    const text = await readFile(keysFile, 'utf8').catch((error: NodeJS.ErrnoException) => {
-      throw new BundleFault(`keys: ${keysFile} cannot be read: ${error.code}`);
-    });
-    return verifyBundle(jws, parsePinnedKeys(text), name);
-  }
-
   async function bringIntoForce<T>(
     bundle: VerifiedBundle,
     take: (bundle: VerifiedBundle) => Promise<T>,
@@ -117,7 +103,7 @@ export function createPolicyBundle(config: PolicyBundleConfig, deps: PolicyBundl
   }
 
   async function consider(jws: string): Promise<void> {
-    const bundle = await verify(jws);
+    const bundle = await verifyPinned(jws, config);
     if (newest !== undefined) {
       const { serial, digest } = newest;
       if (bundle.serial < serial) throw new BundleFault(`serial ${bundle.serial} is older than ${serial}`);
@@ -190,7 +176,7 @@ export function createPolicyBundle(config: PolicyBundleConfig, deps: PolicyBundl
       try {
         const { size } = await stat(stateFile);
         if (size > MAX_BUNDLE_BYTES + 1) throw new BundleFault(`larger than ${MAX_BUNDLE_BYTES} bytes`);
-        newest = await verify(await readFile(stateFile, 'utf8'));
+        newest = await verifyPinned(await readFile(stateFile, 'utf8'), config);
         return await bringIntoForce(newest, read);
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;

@@ -1,11 +1,11 @@
 // bearerd doctor: what is wrong between a running Envoy, a running bearerd and a configuration.
 import { request } from 'node:http';
 import type { Config } from '../config/config.ts';
-import { loadConfig } from '../config/load.ts';
 import { readEnvoyState } from '../doors/doctor/envoy-state.ts';
 import { type Finding, findings } from '../doors/doctor/findings.ts';
 import { uncapturedHosts } from '../doors/generate/istio/uncaptured.ts';
 import { parseArguments, required } from './arguments.ts';
+import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
 import { type Command, UsageError } from './command.ts';
 
 const TIMEOUT_MS = 5_000;
@@ -20,13 +20,14 @@ would print a credential, clusters that one leaves by without TLS, sources witho
 Options:
   --config FILE   configuration of bearerd
   --envoy URL     admin interface of Envoy, default http://127.0.0.1:15000 (Istio's; a bootstrap of bearerd has 9901)
-
+${BUNDLE_OPTION}
 Exit code 0 = nothing is wrong, 1 = something is, or Envoy cannot be asked. Warnings alone are 0.
 `,
-  async run(args, { out, err }) {
-    const parsed = parseArguments(args, ['config', 'envoy']);
+  async run(args, context) {
+    const { out, err } = context;
+    const parsed = parseArguments(args, ['config', 'envoy', 'bundle']);
     if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
-    const config = await loadConfig(required(parsed, 'config'));
+    const config = await loadBundledConfig(required(parsed, 'config'), parsed.flags['bundle'], context);
     const url = parsed.flags['envoy'] ?? 'http://127.0.0.1:15000';
     if (!URL.canParse(url)) throw new UsageError(`--envoy takes a URL, got "${url}"`);
     let found: Finding[];

@@ -1,6 +1,5 @@
 // bearerd explain: what would happen to one request, without sending it and without a token.
 import type { Config, GuardConfig, OutboundConfig, ProofConfig, RolloutConfig } from '../config/config.ts';
-import { loadConfig } from '../config/load.ts';
 import { attemptRefusals } from '../doors/generate/attempt-refusals.ts';
 import { bestDoor } from '../doors/generate/best-door.ts';
 import { checkRefusals } from '../doors/generate/check-refusals.ts';
@@ -10,20 +9,24 @@ import { parseAskedRequest } from '../policy/outcome.ts';
 import type { Policy } from '../policy/policy.ts';
 import { namesOf } from '../policy/subject-headers.ts';
 import { oneOf, parseArguments, required } from './arguments.ts';
+import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
 import { type Command, UsageError } from './command.ts';
 import { inboundExplanation } from './explain-inbound.ts';
 import { sharingText } from './explain-sharing.ts';
 
 export const explain: Command = {
-  help: `Usage: bearerd explain --config FILE [--side outbound|inbound] METHOD URL
+  help: `Usage: bearerd explain --config FILE [--side outbound|inbound] [--bundle BUNDLE] METHOD URL
 
-Tells which policy, source and door serve a request as the app sends it, and which headers it gets. Nothing is fetched
-and no token is shown. With --side inbound: which policy decides on a request that comes in, and what it asks for.
+Tells which policy, source and door serve a request as the app sends it, and which headers it gets. No credential is
+fetched and no token is shown. With --side inbound: which policy decides on a request that comes in, and what it asks for.
 
+Options:
+${BUNDLE_OPTION}
 Example: bearerd explain --config bearerd.yaml GET http://orders.prod.svc.cluster.local/v1/orders
 `,
-  async run(args, { out }) {
-    const parsed = parseArguments(args, ['config', 'side']);
+  async run(args, context) {
+    const { out } = context;
+    const parsed = parseArguments(args, ['config', 'side', 'bundle']);
     const [method, url, ...rest] = parsed.positionals;
     if (method === undefined || url === undefined || rest.length > 0)
       throw new UsageError('expected METHOD URL');
@@ -33,7 +36,7 @@ Example: bearerd explain --config bearerd.yaml GET http://orders.prod.svc.cluste
         `expected a method and a URL such as http://orders.prod/v1/orders, got "${method} ${url}"`,
       );
     }
-    const config = await loadConfig(required(parsed, 'config'));
+    const config = await loadBundledConfig(required(parsed, 'config'), parsed.flags['bundle'], context);
     const side = oneOf('side', parsed.flags['side'] ?? 'outbound', ['outbound', 'inbound']);
     const explain = side === 'inbound' ? inboundExplanation : explanation;
     out(explain(config, request.method, request.scheme, request.host, request.path));

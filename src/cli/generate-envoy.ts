@@ -2,13 +2,13 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 import { parseTcpOnly } from '../config/listen-address.ts';
-import { loadConfig } from '../config/load.ts';
 import { generateEnvoy } from '../doors/generate/generate.ts';
 import { generateInbound, type InboundTls } from '../doors/generate/inbound/inbound.ts';
 import { GenerateError } from '../doors/generate/problems.ts';
 import type { Upstream, Upstreams } from '../doors/generate/upstreams.ts';
 import type { TcpAddress } from '../lib/address.ts';
 import { oneOf, parseArguments, required } from './arguments.ts';
+import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
 import { type Command, UsageError } from './command.ts';
 
 export const generateEnvoyCommand: Command = {
@@ -32,10 +32,11 @@ Options:
                      where Envoy finds the Check listener when it has tls, YAML: { address, port, tls: { ca, cert, key,
                      sni } }, with the certificate that Envoy shows
   --output FILE      default: standard output
-
+${BUNDLE_OPTION}
 Exit code 0 = written, 1 = the door cannot serve something; each is named with the way out.
 `,
-  async run(args, { out, err }) {
+  async run(args, context) {
+    const { out, err } = context;
     const parsed = parseArguments(args, [
       'config',
       'door',
@@ -46,6 +47,7 @@ Exit code 0 = written, 1 = the door cannot serve something; each is named with t
       'upstreams',
       'check-upstream',
       'output',
+      'bundle',
     ]);
     if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
     const door = oneOf('door', required(parsed, 'door'), [
@@ -60,7 +62,7 @@ Exit code 0 = written, 1 = the door cannot serve something; each is named with t
     const listen = parseListen('listen', parsed.flags['listen']);
     const app = parseListen('app', parsed.flags['app']);
     const tls = await readInboundTls(parsed.flags['tls']);
-    const config = await loadConfig(required(parsed, 'config'));
+    const config = await loadBundledConfig(required(parsed, 'config'), parsed.flags['bundle'], context);
     const upstreams = await readUpstreams(parsed.flags['upstreams']);
     const checkUpstream = await readCheckUpstream(parsed.flags['check-upstream']);
     let text: string;

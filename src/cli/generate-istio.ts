@@ -1,12 +1,12 @@
 // bearerd generate istio: Istio's side of a configuration.
 import { readFile, writeFile } from 'node:fs/promises';
 import { parse } from 'yaml';
-import { loadConfig } from '../config/load.ts';
 import { type ClusterOptions, readClusterDump } from '../doors/generate/istio/cluster-dump.ts';
 import { generateIstio } from '../doors/generate/istio/istio.ts';
 import type { OutsideTls } from '../doors/generate/istio/outside.ts';
 import { GenerateError } from '../doors/generate/problems.ts';
 import { oneOf, parseArguments, required } from './arguments.ts';
+import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
 import { type Command, UsageError } from './command.ts';
 
 export const generateIstioCommand: Command = {
@@ -34,10 +34,11 @@ Options:
   --tls FILE         hosts outside the mesh with an authority or client certificate of their own, YAML: HOST: { ca, cert, key,
                      sni }, files as istio-proxy sees them
   --output FILE      default: standard output
-
+${BUNDLE_OPTION}
 Exit code 0 = written, 1 = something cannot be served; each is named with the way out.
 `,
-  async run(args, { out, err }) {
+  async run(args, commandContext) {
+    const { out, err } = commandContext;
     const parsed = parseArguments(args, [
       'config',
       'namespace',
@@ -49,6 +50,7 @@ Exit code 0 = written, 1 = something cannot be served; each is named with the wa
       'inbound',
       'tls',
       'output',
+      'bundle',
     ]);
     if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
     const { flags } = parsed;
@@ -56,7 +58,11 @@ Exit code 0 = written, 1 = something cannot be served; each is named with the wa
     const context = oneOf('context', flags['context'] ?? 'sidecar', ['sidecar', 'egress', 'ingress']);
     const inbound = oneOf('inbound', flags['inbound'] ?? 'filter', ['filter', 'authorization-policy']);
     const retries = oneOf('retries', flags['retries'] ?? 'patch', ['patch', 'print']);
-    const config = await loadConfig(required(parsed, 'config'));
+    const config = await loadBundledConfig(
+      required(parsed, 'config'),
+      parsed.flags['bundle'],
+      commandContext,
+    );
     let text: string;
     try {
       text = generateIstio(config, {

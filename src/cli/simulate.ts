@@ -1,17 +1,17 @@
 // bearerd simulate: what a new policy would change for the requests of an access log. Nothing is sent and nothing fetched.
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { loadConfig } from '../config/load.ts';
 import { compilePolicies } from '../policy/compile.ts';
 import { type AskedRequest, outcomeOf, outcomeText } from '../policy/outcome.ts';
 import { parseArguments, required } from './arguments.ts';
+import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
 import { type Command, UsageError } from './command.ts';
 
 /** Of each change so many requests are shown. */
 const EXAMPLES = 3;
 
 export const simulate: Command = {
-  help: `Usage: bearerd simulate --policy NEW --log ACCESS_LOG [--config OLD]
+  help: `Usage: bearerd simulate --policy NEW --log ACCESS_LOG [--config OLD] [--bundle BUNDLE]
 
 Replays an access log of Envoy against a new configuration and tells what would change, with counts and examples. Paths are
 shown without their query.
@@ -21,16 +21,22 @@ Options:
   --config OLD    the one in force; without it everything that NEW decides is shown
   --log FILE      JSON lines, each with method, path and authority (or host, or ":authority"), as Envoy's and Istio's JSON
                   access logs have them; scheme where it is there, else http
+${BUNDLE_OPTION}
+Of a fleet, what another bundle would change: --policy LOCAL --bundle BUNDLE --config LOCAL. --bundle is for NEW.
 
 Exit code 0 = read, 1 = a configuration or the log cannot be read.
 `,
-  async run(args, { out, err }) {
-    const parsed = parseArguments(args, ['policy', 'config', 'log']);
+  async run(args, context) {
+    const { out, err } = context;
+    const parsed = parseArguments(args, ['policy', 'config', 'log', 'bundle']);
     if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
     const file = required(parsed, 'log');
-    const after = compilePolicies(await loadConfig(required(parsed, 'policy')));
+    const after = compilePolicies(
+      await loadBundledConfig(required(parsed, 'policy'), parsed.flags['bundle'], context),
+    );
     const old = parsed.flags['config'];
-    const before = old === undefined ? undefined : compilePolicies(await loadConfig(old));
+    const before =
+      old === undefined ? undefined : compilePolicies(await loadBundledConfig(old, undefined, context));
     const changes = new Map<string, { count: number; readonly examples: Set<string> }>();
     const total = { requests: 0, same: 0, unreadable: 0 };
     try {

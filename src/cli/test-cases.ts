@@ -1,13 +1,14 @@
 // bearerd test: a user's own expectations of a configuration, for their CI.
 import { writeFile } from 'node:fs/promises';
 import * as z from 'zod';
-import { loadConfig, readConfigText } from '../config/load.ts';
+import { readConfigText } from '../config/load.ts';
 import { shapeProblems } from '../config/problems.ts';
 import { parseYaml } from '../config/yaml-document.ts';
 import { ConfigError } from '../lib/errors.ts';
 import { compilePolicies } from '../policy/compile.ts';
 import { outcomeOf, outcomeText, parseAskedRequest } from '../policy/outcome.ts';
 import { parseArguments, required } from './arguments.ts';
+import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
 import { type Command, UsageError } from './command.ts';
 
 const request = z.string().transform((text, context) => {
@@ -45,7 +46,7 @@ interface Result {
 }
 
 export const testCases: Command = {
-  help: `Usage: bearerd test CASES --config FILE [--junit FILE]
+  help: `Usage: bearerd test CASES --config FILE [--junit FILE] [--bundle BUNDLE]
 
 Holds a configuration against a file of cases, for your CI:
 
@@ -61,14 +62,17 @@ Each of decision (inject, pass, deny), policy, source and reason may be expected
 Options:
   --config FILE   configuration of bearerd
   --junit FILE    writes the results as JUnit XML, too
-
+${BUNDLE_OPTION}
 Exit code 0 = all as expected, 1 = not.
 `,
-  async run(args, { out }) {
-    const parsed = parseArguments(args, ['config', 'junit']);
+  async run(args, context) {
+    const { out } = context;
+    const parsed = parseArguments(args, ['config', 'junit', 'bundle']);
     const [file, ...rest] = parsed.positionals;
     if (file === undefined || rest.length > 0) throw new UsageError('expected one file of cases');
-    const table = compilePolicies(await loadConfig(required(parsed, 'config')));
+    const table = compilePolicies(
+      await loadBundledConfig(required(parsed, 'config'), parsed.flags['bundle'], context),
+    );
     const results = (await loadCases(file)).map(({ name, request, expect }): Result => {
       const outcome = outcomeOf(table, request);
       const wrong = Object.entries(expect).filter(

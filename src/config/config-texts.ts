@@ -36,6 +36,19 @@ export async function readConfigTexts(path: string): Promise<readonly ConfigText
   }
 }
 
+/** Of a signed bundle, in the same order. */
+export function textsOfBundle({
+  serial,
+  files,
+}: {
+  readonly serial: number;
+  readonly files: Readonly<Record<string, string>>;
+}): readonly ConfigText[] {
+  return Object.entries(files)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, text]) => ({ file: `bundle ${serial}/${name}`, text, ofBundle: true }));
+}
+
 /** Throws ConfigError when the file cannot be read or is far too large. */
 export async function readConfigText(file: string): Promise<string> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
