@@ -6,14 +6,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { IstioParts } from '../../tools/parts/istio.ts';
 import { type StartedEnvoy, startEnvoy } from './envoy.ts';
 import type { Kubernetes } from './kubernetes.ts';
+import { type MeshProxy, proxyBootstrap } from './mesh-proxy.ts';
 import { freePorts } from './ports.ts';
 import { type StartedProcess, startProcess } from './process.ts';
 
 export interface Istio {
-  /** What the workload's Envoy was sent, and what it said of it. */
+  /** What the Envoys were sent, and what they said of it. */
   sync(): Promise<readonly SyncStatus[]>;
   /** Starts the Envoy of the workload `app` in `namespace`; its requests go to `port`, those for it come in by `inbound`. */
   joinEnvoy(namespace: string, port: number, inbound?: InboundPorts): Promise<StartedEnvoy>;
+  /** Starts an Envoy that gets everything from istiod. */
+  startProxy(proxy: MeshProxy): Promise<StartedEnvoy>;
   readonly process: StartedProcess;
   stop(): Promise<void>;
 }
@@ -82,17 +85,24 @@ export async function startIstio(parts: IstioParts, cluster: Kubernetes, mesh = 
       break;
     if (Date.now() > deadline) throw new Error(`istiod is not ready:\n${pilot.output()}`);
   }
+  async function startProxy(proxy: MeshProxy): Promise<StartedEnvoy> {
+    const envoy = await startEnvoy({ config: proxyBootstrap(proxy, grpc) });
+    envoys.push(envoy);
+    return envoy;
+  }
   return {
     process: pilot,
     async sync() {
-      const [proxy] = (await (await fetch(`${debug}/debug/syncz`)).json()) as {
+      const proxies = (await (await fetch(`${debug}/debug/syncz`)).json()) as {
         resources: Record<string, { sent?: string; acked?: string; lastError?: string; error?: string }>;
       }[];
-      return Object.entries(proxy?.resources ?? {}).map(([type, { sent, acked, lastError, error }]) => ({
-        type: type.split('.').at(-1)!,
-        acked: sent === acked,
-        error: lastError ?? error,
-      }));
+      return proxies
+        .flatMap(({ resources }) => Object.entries(resources))
+        .map(([type, { sent, acked, lastError, error }]) => ({
+          type: type.split('.').at(-1)!,
+          acked: sent === acked,
+          error: lastError ?? error,
+        }));
     },
     async joinEnvoy(namespace, port, inbound) {
       const sidecar = {
@@ -131,62 +141,9 @@ export async function startIstio(parts: IstioParts, cluster: Kubernetes, mesh = 
         },
       };
       await cluster.kubectl(['apply', '-f', '-'], JSON.stringify(sidecar));
-      const ads = { ads: {}, resource_api_version: 'V3' };
-      const envoy = await startEnvoy({
-        config: {
-          node: {
-            id: `sidecar~127.0.0.1~app-1.${namespace}~${namespace}.svc.cluster.local`,
-            cluster: `app.${namespace}`,
-            metadata: {
-              NAMESPACE: namespace,
-              CLUSTER_ID: 'Kubernetes',
-              ISTIO_VERSION: '1.30.0',
-              LABELS: { app: 'app' },
-              INTERCEPTION_MODE: 'NONE',
-            },
-          },
-          dynamic_resources: {
-            lds_config: ads,
-            cds_config: ads,
-            ads_config: {
-              api_type: 'GRPC',
-              transport_api_version: 'V3',
-              grpc_services: [{ envoy_grpc: { cluster_name: 'istiod' } }],
-            },
-          },
-          static_resources: {
-            clusters: [
-              {
-                name: 'istiod',
-                connect_timeout: '1s',
-                load_assignment: {
-                  cluster_name: 'istiod',
-                  endpoints: [
-                    {
-                      lb_endpoints: [
-                        {
-                          endpoint: {
-                            address: { socket_address: { address: '127.0.0.1', port_value: grpc } },
-                          },
-                        },
-                      ],
-                    },
-                  ],
-                },
-                typed_extension_protocol_options: {
-                  'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-                    '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
-                    explicit_http_config: { http2_protocol_options: {} },
-                  },
-                },
-              },
-            ],
-          },
-        },
-      });
-      envoys.push(envoy);
-      return envoy;
+      return startProxy({ type: 'sidecar', namespace, labels: { app: 'app' } });
     },
+    startProxy,
     async stop() {
       for (const envoy of envoys) await envoy.stop();
       await pilot.stop();
