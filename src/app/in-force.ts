@@ -2,6 +2,7 @@
 // that the guard leaves there. Exchanged as a whole while requests go on, one exchange after the other.
 import type { Config } from '../config/config.ts';
 import { type ChangeableStore, createCredentialStore } from '../credential/store.ts';
+import type { AccessLogServiceDeps } from '../doors/feedback/access-log-service.ts';
 import { createAttemptOutcomes } from '../doors/feedback/attempt-outcomes.ts';
 import { createCarriedRing } from '../doors/feedback/carried-ring.ts';
 import { createNonces } from '../doors/feedback/nonces.ts';
@@ -15,7 +16,6 @@ import { createSigningKeys, type SigningKeys } from '../proof/signing-keys.ts';
 import type { Metrics } from '../telemetry/metrics-observer.ts';
 import { unchangedSources } from './changes.ts';
 import type { CreateInbound } from './inbound-side.ts';
-import type { Feedback } from './listeners.ts';
 import { createRolloutGuard, type RolloutGuard } from './rollout-guard.ts';
 import { createServing, type Serving } from './serving.ts';
 import { type BuildDeps, type BuiltSources, buildSources, only } from './sources.ts';
@@ -30,7 +30,7 @@ export interface InForce {
   readonly store: ChangeableStore;
   readonly secrets: PushedSecrets;
   readonly guard: RolloutGuard;
-  readonly feedback: Feedback;
+  readonly feedback: AccessLogServiceDeps;
   /** What readiness waits for. */
   missing(): readonly string[];
   /** Runs `change` once the changes before it are done. */

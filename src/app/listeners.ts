@@ -13,9 +13,6 @@ import { createRawFront } from '../server/raw-front.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import type { InForce } from './in-force.ts';
 
-/** What access logs are judged by. */
-export type Feedback = Omit<AccessLogServiceDeps, 'name'>;
-
 /** As bound: `unix:///…` or `127.0.0.1:PORT`. */
 export interface EnvoyAddresses {
   readonly check: string | undefined;
@@ -86,7 +83,7 @@ interface CheckFrontOptions {
   /** Of the attempt door, beside Check on the outbound side. */
   readonly attempt?: {
     readonly process: ProcessHandler;
-    readonly feedback: Feedback;
+    readonly feedback: AccessLogServiceDeps;
   };
 }
 
@@ -109,7 +106,7 @@ async function createCheckFront(
     ...(attempt && {
       exchanges: new Map([[PROCESS_PATH, marked(attempt.process)]]),
       // On the same connections as the attempts: the entry about one is read before the message of the next.
-      streams: [createAccessLogService({ ...attempt.feedback, name: 'check' })],
+      streams: [createAccessLogService('check', attempt.feedback)],
     }),
     ...(listen.tls ? { tls: listen.tls } : {}),
   });
@@ -126,7 +123,7 @@ function marked(process: ProcessHandler): Exchange {
 async function createXdsFronts(
   listen: readonly XdsListenConfig[],
   secrets: PushedSecrets,
-  feedback: Feedback,
+  feedback: AccessLogServiceDeps,
   { observer, clock }: ListenerDeps,
 ): Promise<readonly Front[]> {
   if (listen.length === 0) return [];
@@ -142,7 +139,7 @@ async function createXdsFronts(
       clock,
       methods: [
         ...createSecretDiscovery({ secrets, observer, name, allowedSources: sources }),
-        createAccessLogService({ ...feedback, name }),
+        createAccessLogService(name, feedback),
       ],
     });
   });

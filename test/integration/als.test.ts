@@ -1,7 +1,12 @@
 // Access logs over a real socket: what reaches the store.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, beforeEach, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as grpc from '@grpc/grpc-js';
+import { createApp } from '../../src/app/app.ts';
+import { parseConfig } from '../../src/config/parse.ts';
 import { createAccessLogService } from '../../src/doors/feedback/access-log-service.ts';
 import { createAttemptOutcomes } from '../../src/doors/feedback/attempt-outcomes.ts';
 import { createNonces } from '../../src/doors/feedback/nonces.ts';
@@ -11,8 +16,10 @@ import {
   StreamAccessLogsResponse,
 } from '../../src/gen/envoy/service/accesslog/v3/als.ts';
 import { systemClock } from '../../src/lib/clock.ts';
+import { parseRuntime } from '../../src/lib/runtime.ts';
 import type { Front } from '../../src/server/front.ts';
 import { createStreamServer } from '../../src/server/grpc-js.ts';
+import { createMetrics } from '../../src/telemetry/metrics-observer.ts';
 import { checkEntry, pushEntry } from '../support/access-log-entry.ts';
 import { fakePolicies } from '../support/fake-policies.ts';
 import { FakeStore } from '../support/fake-store.ts';
@@ -56,7 +63,7 @@ describe('AccessLogService', () => {
       name: 'xds',
       observer: recorded.observer,
       methods: [
-        createAccessLogService({
+        createAccessLogService('xds', {
           store,
           policies: fakePolicies([{ name: 'orders', host: 'orders.example.com', path: '/v1/' }]),
           acknowledgements: { carriedSince: () => ({ generation: 4, sinceEpochMs: ACKED_AT }) },
@@ -72,7 +79,6 @@ describe('AccessLogService', () => {
           nonces: createNonces(),
           observer: recorded.observer,
           clock: systemClock,
-          name: 'xds',
         }),
       ],
     });
@@ -179,4 +185,45 @@ describe('AccessLogService', () => {
     assert.doesNotMatch(JSON.stringify([recorded.events, store.refusals]), /canary/);
     stream.cancel();
   });
+});
+
+test('entries are judged by the policies in force, also after a reload', async (t) => {
+  const sockets = createSocketFolder();
+  t.after(() => sockets.remove());
+  writeFileSync(join(sockets.folder, 'token'), 'token-one', { mode: 0o600 });
+  const configOf = (host: string) =>
+    parseConfig(
+      `version: 1
+mode: development
+access_log: full
+listen: { check: 'unix://${sockets.folder}/check.sock', xds: 'unix://${sockets.folder}/xds.sock' }
+sources: { orders: { file: { path: token } } }
+outbound: [{ name: orders, match: { hosts: [${host}] }, inject: { source: orders } }]
+`,
+      join(sockets.folder, 'bearerd.yaml'),
+    );
+  const metrics = createMetrics(systemClock);
+  const app = await createApp(configOf('before.example.com'), {
+    ...{ clock: systemClock, env: {}, random: Math.random, version: 'test', metrics },
+    runtime: parseRuntime({}, process.versions.node, true),
+    log: { write: () => {} },
+  });
+  t.after(() => app.stop(0));
+  const { check, xds } = await app.start();
+  for (const host of ['before.example.com', 'after.example.com']) {
+    assert.ok(await app.reload(async () => configOf(host)));
+    for (const address of [check!, ...xds]) {
+      const client = new grpc.Client(address, grpc.credentials.createInsecure());
+      const stream = openStream(client, PATH, StreamAccessLogsMessage, StreamAccessLogsResponse);
+      const counted = /^bearerd_requests_total\{policy="orders",.*status="4xx".*\} (\d+)$/m;
+      const before = Number(counted.exec(await metrics.render())?.[1] ?? 0);
+      stream.send(message([checkEntry({ status: 404, authority: host })], 'bearerd_requests'));
+      for (const until = performance.now() + 2_000; ; await sleep(5)) {
+        if (Number(counted.exec(await metrics.render())?.[1] ?? 0) > before) break;
+        assert.ok(performance.now() < until, `${host} on ${address} is of no policy`);
+      }
+      stream.cancel();
+      client.close();
+    }
+  }
 });

@@ -29,6 +29,7 @@ import { countRequest } from './request-log.ts';
 
 export interface AccessLogServiceDeps {
   readonly store: CredentialStore;
+  /** Those in force; read anew for each entry, since the service outlives a configuration. */
   readonly policies: PolicyTable;
   readonly acknowledgements: Acknowledgements;
   /** What the check door put on which request. */
@@ -42,8 +43,6 @@ export interface AccessLogServiceDeps {
   readonly clock: Clock;
   /** undefined = no spans. */
   readonly tracer?: Tracer | undefined;
-  /** Of the listener, for the observer. */
-  readonly name: string;
 }
 
 /** Stated by the generated configuration; the log of each door has its own. */
@@ -57,19 +56,21 @@ const DOOR_BY_LOG_NAME: ReadonlyMap<string, FeedbackDoor> = new Map([
 /** Of one message; Envoy sends one entry a message when nothing is buffered. */
 const MAX_ENTRIES = 1_000;
 
-export function createAccessLogService(deps: AccessLogServiceDeps): StreamMethod {
+/** `name`: of the listener, for the observer. */
+export function createAccessLogService(name: string, deps: AccessLogServiceDeps): StreamMethod {
   return streamMethod(
     '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs',
     StreamAccessLogsMessage,
     StreamAccessLogsResponse,
-    createHandler(deps),
+    createHandler(name, deps),
   );
 }
 
 function createHandler(
+  name: string,
   deps: AccessLogServiceDeps,
 ): StreamHandler<StreamAccessLogsMessage, StreamAccessLogsResponse> {
-  const { observer, name } = deps;
+  const { observer } = deps;
   return (stream) => {
     // Only the first message of a stream names its log.
     let door: FeedbackDoor | typeof REQUEST_LOG | undefined;
