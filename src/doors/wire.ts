@@ -135,12 +135,18 @@ export class WireReader {
   }
 
   #varint(): number {
-    // Nearly all tags and lengths are one byte.
-    if (this.#position < this.#end) {
-      const byte = this.#bytes[this.#position]!;
-      if (byte < 0x80) {
-        this.#position++;
-        return byte;
+    // Nearly all tags and lengths are one byte or two; a power is a call into the mathematical library.
+    const position = this.#position;
+    if (position + 1 < this.#end) {
+      const low = this.#bytes[position]!;
+      if (low < 0x80) {
+        this.#position = position + 1;
+        return low;
+      }
+      const high = this.#bytes[position + 1]!;
+      if (high < 0x80) {
+        this.#position = position + 2;
+        return (low & 0x7f) | (high << 7);
       }
     }
     let value = 0;

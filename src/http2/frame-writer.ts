@@ -1,20 +1,24 @@
 // Frames on their way out: gathered while one read is worked off, then written at once.
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { Flag, FRAME_HEADER_BYTES, FrameType } from './frames.ts';
 
 const SCRATCH_BYTES = 64 << 10;
 
 // One scratch for all connections: a turn belongs to one of them, and whoever comes while another's frames stand in it
 // writes those out first.
-const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 let used = 0;
 let owner: FrameWriter | undefined;
 
 export class FrameWriter {
   readonly #socket: Duplex;
+  readonly #plain: boolean;
 
   constructor(socket: Duplex) {
     this.#socket = socket;
+    this.#plain = socket instanceof Socket && !(socket instanceof TLSSocket);
   }
 
   /** Head, body in two parts and trailers of a whole answer; each must fit into one frame. */
@@ -46,15 +50,23 @@ export class FrameWriter {
   }
 
   /**
-   * Everything gathered, in one write of an exact-size copy: from the buffer pool when it is small. Taking a fresh large
-   * buffer for every write instead costs a quarter of the calls a second.
+   * Everything gathered, in one write. A plain socket that takes all of it at once is done with the bytes when write()
+   * returns, and the scratch serves again; whatever else may keep them gets a copy, or the scratch itself.
    */
   flush(): void {
     if (owner !== this || used === 0) return;
-    const bytes = Buffer.allocUnsafe(used);
-    scratch.copy(bytes, 0, 0, used);
+    const socket = this.#socket;
+    const size = used;
     used = 0;
-    if (this.#socket.writable) this.#socket.write(bytes);
+    if (!socket.writable) return;
+    if (!this.#plain || socket.writableLength > 0) {
+      const bytes = Buffer.allocUnsafe(size);
+      scratch.copy(bytes, 0, 0, size);
+      socket.write(bytes);
+      return;
+    }
+    socket.write(scratch.subarray(0, size));
+    if (socket.writableLength > 0) scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   }
 
   #room(bytes: number): void {

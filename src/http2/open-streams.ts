@@ -33,6 +33,8 @@ export class OpenStreams implements StreamOwner {
   acceptUpTo = MAX_31_BITS;
   #lastId = 0;
   readonly #deps: OpenStreamsDeps;
+  /** Kept beside the others: a unary call comes and goes as the newest, and touches no map. */
+  #newest: Stream | undefined;
   readonly #open = new Map<number, Stream>();
   readonly #history = new StreamHistory();
   /** Streams that have something to send and wait for the window of the connection. */
@@ -44,7 +46,7 @@ export class OpenStreams implements StreamOwner {
   }
 
   get size(): number {
-    return this.#open.size;
+    return this.#open.size + (this.#newest === undefined ? 0 : 1);
   }
 
   /** The newest identifier that the peer has used. */
@@ -54,6 +56,7 @@ export class OpenStreams implements StreamOwner {
 
   /** Undefined: closed. Throws Http2Error for one that is idle, or that no client may use. */
   get(id: number): Stream | undefined {
+    if (this.#newest?.id === id) return this.#newest;
     const stream = this.#open.get(id);
     if (stream === undefined && (id === 0 || (id & 1) === 0 || id > this.#lastId)) {
       throw new Http2Error(ErrorCode.PROTOCOL_ERROR, 'a frame for a stream that is idle, or for none');
@@ -64,7 +67,7 @@ export class OpenStreams implements StreamOwner {
   /** A new stream; undefined when it was refused, which the peer is told. */
   create(id: number, head: KnownHead): Stream | undefined {
     const { peer, limits, onFault } = this.#deps;
-    if (id > this.acceptUpTo || this.#open.size >= limits.maxStreams) {
+    if (id > this.acceptUpTo || this.size >= limits.maxStreams) {
       if (id <= this.acceptUpTo) onFault('too_many_streams');
       this.refuse(id, ErrorCode.REFUSED_STREAM);
       return undefined;
@@ -79,8 +82,18 @@ export class OpenStreams implements StreamOwner {
       limits.streamWindowBytes,
       head.contentLength,
     );
-    this.#open.set(id, stream);
+    if (this.#newest !== undefined) this.#open.set(this.#newest.id, this.#newest);
+    this.#newest = stream;
     return stream;
+  }
+
+  #remove(stream: Stream): void {
+    if (this.#newest === stream) this.#newest = undefined;
+    else this.#open.delete(stream.id);
+  }
+
+  #all(): Stream[] {
+    return this.#newest === undefined ? [...this.#open.values()] : [...this.#open.values(), this.#newest];
   }
 
   /** A stream that never comes to be. */
@@ -101,7 +114,7 @@ export class OpenStreams implements StreamOwner {
   }
 
   resetByPeer(stream: Stream): void {
-    this.#open.delete(stream.id);
+    this.#remove(stream);
     this.#history.reset(stream.id, 'peer');
     stream.abandon();
     // Not when the answer was on its way or the deadline had passed: Envoy resets streams in both cases all day long.
@@ -162,7 +175,7 @@ export class OpenStreams implements StreamOwner {
 
   /** Section 6.9.2: a new initial window holds for the streams that are open, and may take theirs below zero. */
   changeWindows(change: number): void {
-    for (const stream of this.#open.values()) {
+    for (const stream of this.#all()) {
       stream.sendWindow += change;
       if (stream.sendWindow > MAX_31_BITS) throw windowOverflow();
       if (change > 0) stream.drain();
@@ -171,7 +184,8 @@ export class OpenStreams implements StreamOwner {
 
   /** The connection is over. */
   abandonAll(): void {
-    const open = [...this.#open.values()];
+    const open = this.#all();
+    this.#newest = undefined;
     this.#open.clear();
     this.#blocked.clear();
     for (const stream of open) {
@@ -195,7 +209,7 @@ export class OpenStreams implements StreamOwner {
   }
 
   ended(stream: Stream): void {
-    this.#open.delete(stream.id);
+    this.#remove(stream);
     if (this.#blocked.size > 0) this.#blocked.delete(stream);
     if (!stream.remoteEnded) this.#history.reset(stream.id, 'us');
     this.#deps.onEnded();

@@ -322,7 +322,13 @@ for (const [name, createFront] of FRONTS)
   describe(`drain, front: ${name}`, () => {
     test('a call in flight ends well, then the front is closed', async () => {
       const sockets = createSocketFolder();
-      const front = createFront(new Map(Object.entries(handlers)), {
+      const entered = Promise.withResolvers<void>();
+      const echoLater = async (message: Uint8Array) => {
+        entered.resolve();
+        await sleep(20);
+        return message;
+      };
+      const front = createFront(new Map([['/t.T/EchoLater', echoLater]]), {
         observer: createRecordingObserver().observer,
         name: 'check',
       });
@@ -335,7 +341,7 @@ for (const [name, createFront] of FRONTS)
           error ? reject(error) : resolve(value!),
         );
       });
-      await sleep(10);
+      await entered.promise;
       await Promise.all([front.drain(1_000), inFlight]);
       assert.equal((await inFlight).toString(), 'x');
       client.close();

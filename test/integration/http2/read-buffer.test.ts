@@ -85,3 +85,27 @@ test('a front whose clients have left, some in the middle of a frame, is closed 
   await front.drain(5_000);
   assert.ok(performance.now() - begun < 1_000, 'every connection was given back to the listener');
 });
+
+test('answers that wait for a peer that does not read stay what they were, and hold little memory', async (t) => {
+  const { connect } = await startEcho(t);
+  const [idle, busy] = [await connect(), await connect()];
+  const CALLS = 2_000;
+  const text = (id: number) => String(id).padStart(20, '.');
+  idle.socket.pause();
+  const before = process.memoryUsage().arrayBuffers;
+  let most = 0;
+  for (let id = 1; id < 2 * CALLS; id += 2) {
+    // One by one: each answer is a write of its own, and from some hundreds on they wait.
+    idle.send(call(id, '/t.T/Echo', Buffer.from(text(id))));
+    busy.send(call(id, '/t.T/Echo', Buffer.alloc(20, 'b')));
+    await busy.until(() => busy.ended(id));
+    most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+  }
+  idle.socket.resume();
+  await idle.until(() => idle.ended(2 * CALLS - 1));
+  for (const { type, id, payload } of idle.frames) {
+    if (type === FrameType.DATA) assert.equal(payload.subarray(5).toString(), text(id));
+  }
+  t.diagnostic(`${Math.round(most / 1024)} KB held`);
+  assert.ok(most < 16 << 20, `${most} bytes held`);
+});
