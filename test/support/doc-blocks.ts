@@ -11,7 +11,7 @@ export interface DocBlock {
   readonly line: number;
   /** The headings above it, from `##` down: "The attempt door > Proofs"; the title where there is none. */
   readonly heading: string;
-  /** `DOCUMENT#HEADING` with the lowest heading; the second block below it ends in `/2`. */
+  /** `DOCUMENT#HEADING WHAT`: the lowest heading, and the name or else the language; a second one ends in `/2`. */
   readonly key: string;
   readonly language: string;
   /** What follows the language: a file name, or the name of an example. */
@@ -44,7 +44,7 @@ function blocksOf(document: string): readonly DocBlock[] {
     const [, indent, marks, language, name] = fence;
     const end = lines.findIndex((text, at) => at > i && text.trim() === marks);
     if (end === -1) throw new Error(`${document}:${line}: the block has no end`);
-    const below = `${document}#${headings.at(-1)}`;
+    const below = `${document}#${headings.at(-1)} ${name || language}`;
     const nth = (counts.get(below) ?? 0) + 1;
     counts.set(below, nth);
     blocks.push({

@@ -1,5 +1,5 @@
-// Every fenced block of every document is run: what is a configuration passes check-config, whole or completed; every other
-// block has a row that runs it, names the test that does, or says why a build machine cannot.
+// Every fenced block of every document that is no configuration has a row here that runs it, names the test that does, or says
+// why a build machine cannot. Configurations, and blocks without a row: test/unit/docs/blocks.test.ts.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -8,12 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { parse, stringify } from 'yaml';
-import { runCommandLine } from '../../../src/cli/run.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { generateEnvoy } from '../../../src/doors/generate/generate.ts';
 import { type DocBlock, docBlocks } from '../../support/doc-blocks.ts';
 import { inFolder, writeDocExample } from '../../support/doc-example.ts';
-import { completed, isConfiguration, withHttpFilter } from '../../support/doc-frame.ts';
+import { completed, withHttpFilter } from '../../support/doc-frame.ts';
 import { runBlock } from '../../support/doc-shell.ts';
 import { validateEnvoy } from '../../support/envoy.ts';
 import { goodClaims } from '../../support/inbound-world.ts';
@@ -33,40 +32,41 @@ const by = (file: string, words: string): RunBy => ({ file, words });
 const A_PICTURE = 'a picture';
 
 const ROWS: Readonly<Record<string, Row>> = {
-  'ARCHITECTURE.md#The slow loop publishes, the hot path only reads': A_PICTURE,
-  'ARCHITECTURE.md#Layout': by('test/unit/architecture.test.ts', 'ARCHITECTURE.md'),
-  'README.md#bearerd': by('test/e2e/demo.test.ts', 'demo/run.ts'),
-  'README.md#The three doors': A_PICTURE,
-  async 'README.md#Start/2'(t, block, folder) {
-    write(folder, 'bearerd.yaml', inFolder(textOf('README.md#Start'), folder));
+  'ARCHITECTURE.md#The slow loop publishes, the hot path only reads text': A_PICTURE,
+  'ARCHITECTURE.md#Layout text': by('test/unit/architecture.test.ts', 'ARCHITECTURE.md'),
+  'README.md#bearerd sh': by('test/e2e/demo.test.ts', 'demo/run.ts'),
+  'README.md#The three doors text': A_PICTURE,
+  async 'README.md#Start sh'(t, block, folder) {
+    write(folder, 'bearerd.yaml', inFolder(textOf('README.md#Start yaml'), folder));
     const [checked, explained, generated, , schema] = await runBlock(t, block, folder);
     assert.equal(checked, 'bearerd.yaml: ok, 1 source, 1 policy\n');
     assert.match(explained!, /^policy +orders [\s\S]*^best door +push/m);
     await assertLoads(generated!);
     assert.ok(JSON.parse(schema!).properties.outbound);
   },
-  'README.md#Two services in five commands': by(
+  'README.md#Two services in five commands sh': by(
     'test/e2e/two-services.test.ts',
     'Two services in five commands',
   ),
-  'docs/bundle.md#Example/3': by('test/integration/docs/bundle.test.ts', 'docs/bundle.md'),
-  async 'docs/doors.md#Resilience'(_t, { text }, folder) {
+  'docs/bundle.md#Example sh': by('test/integration/docs/bundle.test.ts', 'signing'),
+  'docs/bundle.md#Example sh/2': by('test/integration/docs/bundle.test.ts', 'asking'),
+  async 'docs/doors.md#Resilience yaml'(_t, { text }, folder) {
     const policy = { name: 'orders', match: { hosts: ['orders'] }, inject: { source: 'orders' } };
     const rules = stringify({ outbound: [{ ...policy, allow_plaintext: true, ...parse(text) }] });
     const config = await loadConfig(write(folder, 'bearerd.yaml', completed(rules)));
     assert.ok(config.outbound[0]!.resilience?.outlierDetection);
     await assertLoads(generateEnvoy(config, { door: 'attempt' }));
   },
-  'docs/inbound.md#Inbound: who calls, and with what right': A_PICTURE,
-  async 'docs/inbound.md#Start/2'(t, block, folder) {
-    inboundPlace(folder, 'docs/inbound.md#Start');
+  'docs/inbound.md#Inbound: who calls, and with what right text': A_PICTURE,
+  async 'docs/inbound.md#Start sh'(t, block, folder) {
+    inboundPlace(folder, 'docs/inbound.md#Start start');
     const [checked, generated, explained] = await runBlock(t, block, folder);
     assert.equal(checked, 'bearerd.yaml: ok, 0 sources, 0 policies, 1 inbound policy\n');
     await assertLoads(generated!);
     assert.match(explained!, /^policy +read /m);
   },
-  async 'docs/inbound.md#Revocation/2'(t, block, folder) {
-    inboundPlace(folder, 'docs/inbound.md#Revocation');
+  async 'docs/inbound.md#Revocation sh'(t, block, folder) {
+    inboundPlace(folder, 'docs/inbound.md#Revocation revocation');
     const list = write(folder, 'revoked.jsonl', '');
     await runBlock(t, block, folder);
     const [token, user] = readFileSync(list, 'utf8')
@@ -77,9 +77,9 @@ const ROWS: Readonly<Record<string, Row>> = {
     assert.equal(user!['sub'], 'alice');
     assert.ok(user!['issued_before']);
   },
-  'docs/inbound.md#API keys/2': by('test/integration/docs/inbound.test.ts', "'keys.yaml'"),
-  async 'docs/inbound.md#Tools'(t, block, folder) {
-    const key = inboundPlace(folder, 'docs/inbound.md#Start');
+  'docs/inbound.md#API keys keys.yaml': by('test/integration/docs/inbound.test.ts', "'keys.yaml'"),
+  async 'docs/inbound.md#Tools sh'(t, block, folder) {
+    const key = inboundPlace(folder, 'docs/inbound.md#Start start');
     const token = `${signToken(key, { ...goodClaims(), scope: 'orders.read' })}\n`;
     for (const name of ['token', 'tokens']) write(folder, name, token);
     await runBlock(t, { ...block, text: 'bearerd serve --config bearerd.yaml\n' }, folder);
@@ -88,17 +88,18 @@ const ROWS: Readonly<Record<string, Row>> = {
     assert.match(verified!, /^\{"valid":true,"issuer":"idp","subject":"alice"/);
     assert.match(asked!, /"valid":false/, 'the token of the page is none');
   },
-  'docs/kubernetes.md#From nothing to enforced/2': by(
+  'docs/kubernetes.md#From nothing to enforced sidecar.yaml': by(
     'test/integration/docs/kubernetes.test.ts',
     'From nothing to enforced',
   ),
-  'docs/kubernetes.md#From nothing to enforced/3': by(
+  'docs/kubernetes.md#From nothing to enforced sh': by(
     'test/integration/docs/kubernetes.test.ts',
     'From nothing to enforced',
   ),
-  'docs/kubernetes.md#From nothing to enforced/4': by('test/kubernetes/chart.test.ts', 'renderChart'),
-  'docs/kubernetes.md#Looking after it': 'needs a running pod; what it runs there: test/e2e/doctor.test.ts',
-  async 'docs/logs.md#One query over a fleet'(t, block, folder) {
+  'docs/kubernetes.md#From nothing to enforced sh/2': by('test/kubernetes/chart.test.ts', 'renderChart'),
+  'docs/kubernetes.md#Looking after it sh':
+    'needs a running pod; what it runs there: test/e2e/doctor.test.ts',
+  async 'docs/logs.md#One query over a fleet sh'(t, block, folder) {
     if (spawnSync('jq', ['--version']).error) return t.skip('needs jq (Debian: apt-get install jq)');
     write(folder, 'key', 'a-key');
     const config = completed('sources: { maps: { file: { path: key } } }');
@@ -113,14 +114,17 @@ const ROWS: Readonly<Record<string, Row>> = {
     const line = (node: string) => `"${node} [0-9a-f]{16} maps/1 \\d{4}-[^"]*"\n`.replaceAll('"', '');
     assert.match(said!, new RegExp(`^${line('a')}${line('b')}$`));
   },
-  'docs/operating.md#The status page': 'needs another machine with sshd',
-  async 'docs/operating.md#Alerts, and whom they call/2'(t, { text }) {
+  'docs/operating.md#The status page sh': 'needs another machine with sshd',
+  async 'docs/operating.md#Alerts, and whom they call yaml/2'(t, { text }) {
     const receivers = [{ name: 'platform' }, { name: 'payments' }];
     await startAlertmanager(t, { ...parse(text), receivers });
   },
-  'docs/outages.md#Outages of the identity provider': by('test/full/outage.test.ts', 'demo/outage/run.ts'),
-  async 'docs/rollout.md#Before a change'(t, block, folder) {
-    const config = completed(textOf('docs/rollout.md#Rolling a policy out'));
+  'docs/outages.md#Outages of the identity provider text': by(
+    'test/full/outage.test.ts',
+    'demo/outage/run.ts',
+  ),
+  async 'docs/rollout.md#Before a change sh'(t, block, folder) {
+    const config = completed(textOf('docs/rollout.md#Rolling a policy out yaml'));
     for (const name of ['bearerd.yaml', 'new.yaml']) write(folder, name, config);
     const request = 'GET http://orders.prod.svc.cluster.local/v1/x';
     write(folder, 'cases.yaml', stringify({ cases: [{ request, expect: { policy: 'orders' } }] }));
@@ -130,13 +134,13 @@ const ROWS: Readonly<Record<string, Row>> = {
     assert.match(tested!, /^1 passed, 0 failed$/m);
     assert.match(simulated!, /^1 requests, 1 decided as before/m);
   },
-  'docs/shared-cache.md#What Redis is trusted with': by(
+  'docs/shared-cache.md#What Redis is trusted with text': by(
     'test/integration/shared-cache/topology.test.ts',
     'ACL SETUSER TENANT',
   ),
-  'docs/sources.md#exec/2': by('test/integration/docs/sources.test.ts', "'exec'"),
+  'docs/sources.md#exec cluster-token': by('test/integration/docs/sources.test.ts', "'exec'"),
   // To where a person has to act; the rest is in test/integration/cli/login.test.ts.
-  async 'docs/sources.md#refresh_token/2'(t, block) {
+  async 'docs/sources.md#refresh_token sh'(t, block) {
     const provider = await startLoginProvider();
     t.after(() => provider.stop());
     const { folder } = await writeDocExample(t, 'docs/sources.md', 'refresh_token', {
@@ -149,8 +153,8 @@ const ROWS: Readonly<Record<string, Row>> = {
     const waiting = [/\n {2}http:\S+client_id=checkout/, /enter the code [A-Z]{4}-[A-Z]{4}/];
     await runBlock(t, block, folder, { waiting });
   },
-  'docs/sources.md#api_keys/2': by('test/integration/docs/sources.test.ts', 'async api_keys'),
-  async 'docs/sources.md#signed_jwt/2'(_t, { text }) {
+  'docs/sources.md#api_keys maps-keys.yaml': by('test/integration/docs/sources.test.ts', 'async api_keys'),
+  async 'docs/sources.md#signed_jwt yaml'(_t, { text }) {
     const jwt = 'type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication';
     const filter = { '@type': jwt, ...parse(text) };
     await assertLoads(withHttpFilter('envoy.filters.http.jwt_authn', filter));
@@ -162,22 +166,11 @@ const blocks = docBlocks();
 for (const block of blocks) {
   const row = ROWS[block.key];
   const title = `${block.document}:${block.line}: ${block.language} below "${block.heading}"`;
-  if (isConfiguration(block)) {
-    test(`${title} is a configuration`, async (t) => {
-      const said: string[] = [];
-      const file = write(folderOf(t), 'bearerd.yaml', completed(block.text));
-      const take = (text: string) => void said.push(text);
-      const context = { out: take, err: take } as unknown as Parameters<typeof runCommandLine>[1];
-      assert.equal(await runCommandLine(['check-config', file], context), 0, said.join(''));
-    });
-  }
   if (typeof row === 'function') test(`${title} runs`, (t) => row(t, block, folderOf(t)));
   else if (typeof row === 'object') {
     test(`${title} is run by ${row.file}`, () => {
       assert.ok(readFileSync(row.file, 'utf8').includes(row.words), `${row.file} has no "${row.words}"`);
     });
-  } else if (!isConfiguration(block)) {
-    test(`${title} is run, or says why not`, () => assert.ok(row, `no row '${block.key}'`));
   }
 }
 

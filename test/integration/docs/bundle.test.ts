@@ -5,8 +5,11 @@ import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { stringify } from 'yaml';
 import { createAuthority } from '../../../demo/certificates.ts';
+import { blocksBelow } from '../../support/doc-blocks.ts';
 import { writeDocExample } from '../../support/doc-example.ts';
+import { runBlock } from '../../support/doc-shell.ts';
 import { startBundleServer } from '../../support/policy-bundles.ts';
 import { startProcess } from '../../support/process.ts';
 
@@ -23,10 +26,11 @@ test('the example of docs/bundle.md: signed, verified, served, in force, and sho
   const local = readFileSync(configFile, 'utf8');
   writeFileSync(configFile, local.replace('https://policies.example.com/production.jws', server.url));
 
-  const commands = /```sh\n([\s\S]*?)```/.exec(readFileSync('docs/bundle.md', 'utf8'))![1]!;
-  const script = commands.replaceAll(/^bearerd /gm, `${BEARERD.join(' ')} `);
-  const { stdout } = await run('sh', ['-e', '-c', script], { cwd: folder });
-  assert.match(stdout, /^production\.jws: ok, production, serial \d+, until .*: policies\.yaml\n$/);
+  const [signing, asking] = blocksBelow('docs/bundle.md', 'Example').filter(
+    ({ language }) => language === 'sh',
+  );
+  const [, , , verified] = await runBlock(t, signing!, folder);
+  assert.match(verified!, /^production\.jws: ok, production, serial \d+, until .*: policies\.yaml\n$/);
   server.content = readFileSync(join(folder, 'production.jws'));
 
   const [node, ...bin] = BEARERD;
@@ -38,6 +42,20 @@ test('the example of docs/bundle.md: signed, verified, served, in force, and sho
   assert.match(status.stdout, /: ready\n/);
   assert.match(status.stdout, /policy bundle production: serial \d+ until [^,]+, confirmed 2/);
   assert.match(status.stdout, /orders +orders +x-api-key/);
+
+  const request = 'GET http://orders.example.com/';
+  writeFileSync(
+    join(folder, 'cases.yaml'),
+    stringify({ cases: [{ request, expect: { policy: 'orders' } }] }),
+  );
+  writeFileSync(
+    join(folder, 'access.json'),
+    '{"method":"GET","authority":"orders.example.com","path":"/"}\n',
+  );
+  const [explained, tested, simulated] = await runBlock(t, asking!, folder);
+  assert.match(explained!, /^policy +orders /m);
+  assert.match(tested!, /^1 passed, 0 failed$/m);
+  assert.match(simulated!, /^1 requests, 1 decided as before/m);
 
   // A bad one afterwards: the policy stays, and the reason is shown.
   server.content = '<html>maintenance</html>';
