@@ -57,6 +57,7 @@ export interface RolloutGuard extends RefusalCount {
 }
 
 const LOOK_EVERY_MS = 1_000;
+const MAX_ABSENT = 1_000;
 
 interface Watch {
   readonly guard: Guard;
@@ -74,6 +75,8 @@ export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
   const watches = new Map<string, Watch>();
   let config: Config | undefined;
   let states = remembered;
+  /** Of policies that the configuration does not have now: what comes back as it was is as it was. */
+  let absent: PolicyStates = new Map();
   let manifests: ReadonlyMap<string, string> = new Map();
   let pushed: ReadonlyMap<string, PushedRequests> = new Map();
   let timer: Timer | undefined;
@@ -170,7 +173,7 @@ export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
 
   function write(): void {
     if (stateDir === undefined) return;
-    const text = guardStateText(states);
+    const text = guardStateText(new Map([...absent, ...states]));
     if (text === written) return;
     written = text;
     writing = writing
@@ -190,11 +193,12 @@ export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
   }
 
   return {
-    next: (another) => nextStates(states, another),
+    next: (another) => nextStates(new Map([...absent, ...states]), another),
     use(inForce, next, push) {
       const before = states;
       config = inForce;
       states = next;
+      absent = latest([...absent, ...before].filter(([policy]) => !states.has(policy)));
       manifests = push;
       for (const [policy, state] of states) {
         if (isUnderWay(state)) watch(policy, state);
@@ -205,6 +209,9 @@ export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
         if (alarm !== undefined && states.get(policy)?.alarm === undefined) {
           observer.guardChanged(policy, undefined, { version: shortOf(current.hash) });
         }
+      }
+      for (const [policy, state] of states) {
+        if (state.alarm !== undefined && !before.has(policy)) tell(policy, state, {});
       }
       write();
     },
@@ -248,6 +255,10 @@ const NOTES: Readonly<Record<Alarm, string>> = {
   withdrawn: 'was withdrawn from its share',
   nothing_to_step_back_to: 'makes requests fail, and there is no version to step back to',
 };
+
+function latest(all: readonly (readonly [string, PolicyState])[]): PolicyStates {
+  return new Map(all.slice(-MAX_ABSENT));
+}
 
 function shortOf(hash: string): string {
   return hash.slice(0, 12);
