@@ -217,15 +217,43 @@ describe('resilience in a mesh with a real istiod', { skip: skipMesh }, () => {
       .join('\n');
     await rule((parse(printed) as { connectionPool: object }).connectionPool);
     await serveBy('push');
-    const limits = await envoy.stats(`${ORDERS}.*circuit_breakers`);
     await mesh.assertAccepted();
-    const thresholds = (await ordersCluster())['circuit_breakers']!['thresholds']!;
-    assert.deepEqual(
-      [thresholds[0]!['max_connections'], thresholds[0]!['max_pending_requests']],
-      [50, 7],
-      JSON.stringify([...limits]),
+    assert.deepEqual(await limits('max_connections', 'max_pending_requests'), [50, 7]);
+  });
+
+  test('a DestinationRule that allows few retries is named, since no patch of Envoy can raise them', async () => {
+    await mesh.replaceFilters([]);
+    await rule({ http: { maxRetries: 3 } });
+    await mesh.until(async () => (await limits('max_retries'))[0] === 3, 'the rule alone');
+    const dump = await saveDump();
+    assert.match(
+      await generateIstioText(...flags('push', '--from-cluster', dump)),
+      /# TOO FEW RETRIES: .* orders\.example\.com lets 3 run at once/,
+    );
+    await serveBy('push', '--from-cluster', dump);
+    assert.deepEqual(await limits('max_retries'), [3]);
+    await rule({ http: { maxRetries: 4096 } });
+    await mesh.until(async () => (await limits('max_retries'))[0] === 4096, 'as it is told');
+    assert.doesNotMatch(
+      await generateIstioText(...flags('push', '--from-cluster', await saveDump())),
+      /TOO FEW RETRIES/,
     );
   });
+
+  /** What Envoy itself goes by. */
+  async function limits(...what: readonly string[]): Promise<(number | undefined)[]> {
+    const lines = (await envoy.admin('/clusters')).split('\n').filter((line) => line.includes(`|${ORDERS}`));
+    return what.map((name) => {
+      const line = lines.find((l) => l.includes(`::default_priority::${name}::`));
+      return line === undefined ? undefined : Number(line.split('::').at(-1));
+    });
+  }
+
+  async function saveDump(): Promise<string> {
+    const dump = join(world.folder, 'config_dump.json');
+    writeFileSync(dump, await envoy.admin('/config_dump'));
+    return dump;
+  }
 
   for (const door of ['push', 'attempt']) {
     test(`${door}: idle timeout, requests per connection and h2 upgrade of a DestinationRule stay`, async () => {
@@ -239,9 +267,7 @@ describe('resilience in a mesh with a real istiod', { skip: skipMesh }, () => {
         own = (await ordersCluster())['typed_extension_protocol_options']![HTTP_OPTIONS]!;
         return JSON.stringify(own).includes('"77s"') && own['http_filters'] === undefined;
       }, 'the rule alone');
-      const dump = join(world.folder, 'config_dump.json');
-      writeFileSync(dump, await envoy.admin('/config_dump'));
-      await serveBy(door, '--from-cluster', dump);
+      await serveBy(door, '--from-cluster', await saveDump());
       await mesh.assertAccepted();
       const { http_filters, ...kept } = (await ordersCluster())['typed_extension_protocol_options']![
         HTTP_OPTIONS

@@ -1,22 +1,32 @@
-// What a user's clusters say of HTTP, out of Envoy's /config_dump: a MERGE of Istio replaces these options as a whole, so they
-// are carried into the patch. Pure.
+// What a user's clusters say that a patch of Istio replaces or cannot change, out of Envoy's /config_dump. Pure.
 
-/** HttpProtocolOptions by service, without upstream filters. */
-export type ClusterOptions = ReadonlyMap<string, Readonly<Record<string, unknown>>>;
+/** By service. */
+export type ClusterOptions = ReadonlyMap<string, OwnOptions>;
+
+export interface OwnOptions {
+  /** HttpProtocolOptions without upstream filters: a MERGE of Istio replaces them as a whole, so they are carried into the patch. */
+  readonly http: Readonly<Record<string, unknown>> | undefined;
+  /** Concurrent retries; undefined = Envoy's default of 3. */
+  readonly maxRetries: number | undefined;
+}
 
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 
 /** `dump` as Envoy printed it. Istio names clusters outbound|PORT|SUBSET|SERVICE; the keys are SERVICE:PORT. */
 export function readClusterDump(dump: unknown): ClusterOptions {
-  const found = new Map<string, Readonly<Record<string, unknown>>>();
+  const found = new Map<string, OwnOptions>();
   for (const cluster of clusters(dump)) {
     const name = /^outbound\|(\d+)\|[^|]*\|(.+)$/.exec(String(cluster['name']));
     const options = (cluster['typed_extension_protocol_options'] as Record<string, unknown> | undefined)?.[
       HTTP_OPTIONS
     ];
-    if (!name || typeof options !== 'object' || options === null) continue;
-    const { '@type': _, http_filters: __, ...own } = options as Record<string, unknown>;
-    found.set(`${name[2]}:${name[1]}`, own);
+    if (!name) continue;
+    // Envoy counts by the first thresholds of a priority.
+    const { thresholds } = (cluster['circuit_breakers'] ?? {}) as { thresholds?: { max_retries?: number }[] };
+    found.set(`${name[2]}:${name[1]}`, {
+      http: withoutFilters(options),
+      maxRetries: thresholds?.[0]?.max_retries,
+    });
   }
   return found;
 }
@@ -26,9 +36,15 @@ export function optionsOf(
   options: ClusterOptions,
   service: string,
   port: number | undefined,
-): Readonly<Record<string, unknown>> | undefined {
+): OwnOptions | undefined {
   if (port !== undefined) return options.get(`${service}:${port}`);
   return [...options].find(([key]) => key.startsWith(`${service}:`))?.[1];
+}
+
+function withoutFilters(options: unknown): Readonly<Record<string, unknown>> | undefined {
+  if (typeof options !== 'object' || options === null) return undefined;
+  const { '@type': _, http_filters: __, ...own } = options as Record<string, unknown>;
+  return own;
 }
 
 function clusters(dump: unknown): Record<string, unknown>[] {

@@ -12,7 +12,7 @@ import { localReplyConfig } from '../local-reply.ts';
 import type { Plan } from '../plan.ts';
 import { pushFilters, xdsCluster } from '../push-filter.ts';
 import { commonHttpOptions, http1Options, listenerHttp1Options, outlierDetection } from '../resilience.ts';
-import { MAX_RETRIES, retryHints, retryPolicy } from '../retry-policy.ts';
+import { retryHints, retryPolicy } from '../retry-policy.ts';
 import { type ClusterOptions, optionsOf } from './cluster-dump.ts';
 import { type IstioHost, istioHosts, policyOfRetries } from './istio-hosts.ts';
 import { addCluster, atRouter, envoyFilter, mergeManager, type Placed } from './patches.ts';
@@ -109,7 +109,7 @@ function checkPatches(options: EnvoyFilterOptions, hosts: readonly IstioHost[]):
 function clusterPatch({ config, context, clusterOptions }: EnvoyFilterOptions, host: IstioHost): object {
   const policies = host.policies.filter(({ door }) => door !== 'check');
   const [first] = policies;
-  const own = optionsOf(clusterOptions, host.name, host.port);
+  const own = optionsOf(clusterOptions, host.name, host.port)?.http;
   const rulesOf = (name: string) => host.rules.find(({ policy }) => policy.name === name)!;
   const filters =
     first?.door === 'attempt'
@@ -140,9 +140,6 @@ function clusterPatch({ config, context, clusterOptions }: EnvoyFilterOptions, h
           }),
         },
         outlier_detection: outlierDetection(host.resilience),
-        circuit_breakers: because('Istio’s own default already; a DestinationRule may have lowered it.', {
-          thresholds: [{ max_retries: MAX_RETRIES }],
-        }),
         typed_extension_protocol_options: because(
           own === undefined
             ? 'Istio replaces these options as a whole: what a DestinationRule says of HTTP (h2UpgradePolicy, idleTimeout,\nmaxRequestsPerConnection) has to stand here too: --from-cluster copies it.'

@@ -5,8 +5,8 @@ import { plain, toYaml } from '../../../lib/commented-yaml.ts';
 import { type Door, type Plan, planDoors } from '../plan.ts';
 import { GenerateError } from '../problems.ts';
 import { pushOnlyRefusals } from '../push-refusals.ts';
-import { retryPolicy } from '../retry-policy.ts';
-import type { ClusterOptions } from './cluster-dump.ts';
+import { MAX_RETRIES, retryPolicy } from '../retry-policy.ts';
+import { type ClusterOptions, optionsOf } from './cluster-dump.ts';
 import { envoyFilters } from './envoy-filters.ts';
 import { type InboundForm, inboundDocuments, inboundHeading, inboundRefusals } from './inbound.ts';
 import { type IstioHost, istioHosts, istioRefusals, policyOfRetries } from './istio-hosts.ts';
@@ -96,7 +96,22 @@ function outboundHeading(
     ]),
     ...(options.retries === 'print' ? virtualServiceLines(plan) : []),
     ...destinationRuleLines(plan),
+    ...fewRetriesLines(plan, options.clusterOptions),
   ];
+}
+
+/** A MERGE appends to the thresholds of a cluster, and Envoy counts by the first: only Istio’s own default of 2³²−1 or a rule counts. */
+function fewRetriesLines(plan: Plan, clusterOptions: ClusterOptions): string[] {
+  return istioHosts(plan).flatMap(({ name, port, policies }) => {
+    const own = optionsOf(clusterOptions, name, port);
+    if (own === undefined || policies.every(({ door }) => door === 'check')) return [];
+    const { maxRetries = 3 } = own;
+    if (maxRetries >= MAX_RETRIES) return [];
+    return [
+      `TOO FEW RETRIES: the DestinationRule for ${name} lets ${maxRetries} run at once, so apps see most refusals of a revoked`,
+      `  credential: connectionPool.http.maxRetries has to be ${MAX_RETRIES} or absent.`,
+    ];
+  });
 }
 
 /** Envoy counts by the first thresholds of a cluster, which are Istio's: only a DestinationRule changes them. */

@@ -127,6 +127,24 @@ describe('generate istio', () => {
     assert.doesNotMatch(text, /use_downstream_protocol_config|"old"/);
   });
 
+  test('names a DestinationRule that allows few retries, where its host is healed', () => {
+    const dump = (max_retries?: number) =>
+      readClusterDump([
+        {
+          cluster: {
+            name: 'outbound|80||orders.shop.svc.cluster.local',
+            circuit_breakers: { thresholds: [{ max_retries }, { max_retries: 4_096 }] },
+          },
+        },
+      ]);
+    const text = (max_retries?: number, door: 'check' | 'push' = 'push') =>
+      generateIstio(config(ORDERS), { ...OPTIONS, door, clusterOptions: dump(max_retries) });
+    assert.match(text(10), /# TOO FEW RETRIES: .* orders\.shop\.svc\.cluster\.local lets 10 run at once/);
+    assert.match(text(), /lets 3 run at once/);
+    for (const enough of [text(4_294_967_295), text(10, 'check'), generateIstio(config(ORDERS), OPTIONS)])
+      assert.doesNotMatch(enough, /TOO FEW RETRIES/);
+  });
+
   test('reaches hosts outside the mesh by TLS, and says loudly that apps must not speak it themselves', () => {
     const outside = '  - { name: api, match: { hosts: [api.example.com] }, inject: { source: a } }\n';
     const all = documents(outside);
