@@ -153,12 +153,25 @@ export interface Observer {
   inputRefused(input: string, reason: string): void;
   /** Counts the injections of a policy, the one thing that happens for every warm Check: the caller adds to `count`. */
   injectionCount(policy: string): { count: number };
-  /** Every other answer to a Check. `policy` is undefined where none matched. */
-  checkDecided(policy: string | undefined, decision: CheckDecision, reason: CheckReason): void;
+  /**
+   * Every other answer to a Check, an injection that was waited for among them. `policy` is undefined where none matched,
+   * `waitedMs` where the answer was there at once.
+   */
+  checkDecided(
+    policy: string | undefined,
+    decision: CheckDecision,
+    reason: CheckReason,
+    waitedMs?: number,
+  ): void;
   /** As injectionCount, of the attempt door: one an attempt. */
   attemptInjectionCount(policy: string): { count: number };
   /** Every other answer to an attempt. */
-  attemptDecided(policy: string | undefined, decision: CheckDecision, reason: CheckReason): void;
+  attemptDecided(
+    policy: string | undefined,
+    decision: CheckDecision,
+    reason: CheckReason,
+    waitedMs?: number,
+  ): void;
   /** Why an attempt before this one failed was not told in time: it goes with the current credential. */
   feedbackLate(policy: string): void;
   /** A fetch ended. `durationMs` is the provider's time. */

@@ -174,6 +174,20 @@ export const ROWS: readonly Row[] = [
         `sum by (policy, decision) (${rate(of('bearerd_attempts_total'))})`,
         '{{policy}} {{decision}}',
       ),
+      {
+        title: 'Time to the answer, 99 %',
+        unit: 's',
+        queries: [
+          {
+            expr: `histogram_quantile(0.99, sum by (le, policy) (${rate(of('bearerd_check_duration_seconds_bucket'))}))`,
+            legend: '{{policy}}',
+          },
+          {
+            expr: `histogram_quantile(0.99, sum by (le, policy) (${rate(of('bearerd_attempt_duration_seconds_bucket'))}))`,
+            legend: '{{policy}} (attempt)',
+          },
+        ],
+      },
       panel(
         'Guard: policies that made requests fail',
         'short',

@@ -54,13 +54,13 @@ export type ProcessHandler = (
 ) => Uint8Array | Promise<Uint8Array>;
 
 export function createProcess(deps: ProcessDeps): ProcessHandler {
-  const { policies, store, observer, maxWaitMs, outcomes } = deps;
+  const { policies, store, observer, clock, maxWaitMs, outcomes } = deps;
   const decision = createDecision({
     ...deps,
     answers: createAttemptAnswers(createProofs(deps)),
     tally: {
       injectionCount: (policy) => observer.attemptInjectionCount(policy),
-      decided: (policy, what, reason) => observer.attemptDecided(policy, what, reason),
+      decided: (...decided) => observer.attemptDecided(...decided),
     },
   });
   const injected = policies.policies.flatMap(({ injection }) => injection.headers.map(({ name }) => name));
@@ -73,12 +73,13 @@ export function createProcess(deps: ProcessDeps): ProcessHandler {
     if (policy instanceof Uint8Array) return policy;
     if (request.attempt === 1) return decision.inject(policy, request, call);
     const carried = carriedBy(policy, request);
-    if (carried === 'unknown') return decision.deny(policy, 'credential_expired', 0);
+    if (carried === 'unknown') return decision.deny(policy, request, 'credential_expired', 0);
     // A nonce is learned also where refusals renew nothing.
     if (policy.healOn === 'off' && policy.proof?.dpop !== true) {
       return unchanged(carried, policy, request, call);
     }
     const outcome = outcomes.ask(request, EVIDENCE_MS);
+    if (outcome instanceof Promise) request.waitingSince = clock.monotonic();
     return outcome instanceof Promise
       ? outcome.then((late) => again(carried, late, policy, request, call))
       : again(carried, outcome, policy, request, call);

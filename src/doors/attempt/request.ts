@@ -18,6 +18,7 @@ class Attempt implements AttemptRequest {
   scheme = '';
   requestId = '';
   readonly mark: string | undefined;
+  waitingSince: number | undefined = undefined;
   attempt: 1 | 2 = 1;
   readonly #names: readonly string[];
   /** By position in the names; what has a field of its own is missing here. */

@@ -32,7 +32,7 @@ export function createCheck(deps: CheckDeps): UnaryHandler {
     answers: checkAnswers,
     tally: {
       injectionCount: (policy) => observer.injectionCount(policy),
-      decided: (policy, decision, reason) => observer.checkDecided(policy, decision, reason),
+      decided: (...decided) => observer.checkDecided(...decided),
     },
   });
 

@@ -17,6 +17,7 @@ class Reading implements CheckRequest {
   scheme = '';
   requestId = '';
   mark: string | undefined = undefined;
+  waitingSince: number | undefined = undefined;
   otherSide = false;
   readonly names: readonly string[];
   /** Of the names, each at its place; the first is requestId. */

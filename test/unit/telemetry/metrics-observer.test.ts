@@ -14,6 +14,64 @@ test('checks are counted by policy, decision and reason', async () => {
   assert.match(await render(), /reason="injected"\} 3/);
 });
 
+test('one reason with two decisions is counted apart', async () => {
+  const { observer, render, decisionsOf } = createMetrics(new FakeClock());
+  observer.checkDecided(undefined, 'pass', 'unmarked');
+  observer.checkDecided(undefined, 'error', 'unmarked');
+  assert.match(
+    await render(),
+    /decision="pass",reason="unmarked"\} 1\n.*decision="error",reason="unmarked"\} 1\n/,
+  );
+  assert.equal(decisionsOf('').length, 2);
+});
+
+test('answers that were waited for are in the histogram by their time, the others of their kind up to its first bound', async () => {
+  const { observer, render } = createMetrics(new FakeClock());
+  observer.injectionCount('orders').count = 7;
+  observer.injectionCount('quiet').count = 7;
+  observer.checkDecided('orders', 'inject', 'injected', 30);
+  observer.checkDecided('orders', 'inject', 'injected', 10);
+  observer.checkDecided('orders', 'deny', 'credential_pending', 4_000);
+  observer.attemptDecided('orders', 'inject', 'injected', 0.5);
+  const text = await render();
+  const of = (door: string, reason: string) =>
+    [
+      ...text.matchAll(
+        new RegExp(
+          `^bearerd_${door}_duration_seconds_(\\w+)\\{(?:le="([^"]+)",)?policy="(\\w+)",[^}]*"${reason}"\\} (\\S+)$`,
+          'gm',
+        ),
+      ),
+    ].map(([, series, le, policy, value]) => `${policy} ${le ?? series} ${value}`);
+  assert.deepEqual(of('check', 'injected'), [
+    'orders 0.001 7',
+    'orders 0.01 8',
+    'orders 0.05 9',
+    'orders 0.2 9',
+    'orders 1 9',
+    'orders 3 9',
+    'orders +Inf 9',
+    'orders sum 0.04',
+    'orders count 9',
+  ]);
+  assert.deepEqual(of('check', 'credential_pending').slice(5), [
+    'orders 3 0',
+    'orders +Inf 1',
+    'orders sum 4',
+    'orders count 1',
+  ]);
+  assert.deepEqual(of('attempt', 'injected')[0], 'orders 0.001 1');
+  assert.match(text, /^# TYPE bearerd_check_duration_seconds histogram$/m);
+});
+
+test('histograms of decisions are bounded, whatever the number of policies', async () => {
+  const { observer, render } = createMetrics(new FakeClock());
+  for (let i = 0; i < 1_000; i++) observer.checkDecided(`policy-${i}`, 'inject', 'injected', 30);
+  const text = await render();
+  assert.equal(text.match(/^bearerd_check_duration_seconds_count/gm)?.length, 200);
+  assert.equal(text.match(/^bearerd_checks_total/gm)?.length, 1_000);
+});
+
 test('the runway of a credential shrinks with time and is zero once it expired', async () => {
   const clock = new FakeClock();
   const { observer, render } = createMetrics(clock);

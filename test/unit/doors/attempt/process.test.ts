@@ -283,6 +283,37 @@ test('what cannot be proved does not leave', async () => {
   }
 });
 
+test('the time that an answer waited is told with the decision, and nothing of those that did not wait', async () => {
+  const { process, outcomes, clock, slow, fail, recorded } = await door();
+  const told = () =>
+    recorded.named('attemptDecided').map(([, decision, reason, ms]) => [decision, reason, ms]);
+  process();
+  assert.deepEqual(told(), []);
+
+  slow(100);
+  outcomes.tell(KEY, 'refused');
+  const healed = process(second);
+  await clock.advance(100);
+  await healed;
+
+  const unknown = process({ ...second, headers: { authorization: 'Bearer t2' }, requestId: 'id-2' });
+  await clock.advance(EVIDENCE_MS);
+  await unknown;
+
+  fail(new CredentialError('source_unavailable', 'away', { retryable: true }));
+  const third = { ...KEY, requestId: 'id-3' };
+  const refused = process({ ...second, headers: { authorization: 'Bearer t2' }, requestId: 'id-3' });
+  await clock.advance(20);
+  outcomes.tell(third, 'refused');
+  await clock.advance(100);
+  await refused;
+  assert.deepEqual(told(), [
+    ['inject', 'injected', 100],
+    ['inject', 'injected', EVIDENCE_MS],
+    ['deny', 'source_unavailable', 120],
+  ]);
+});
+
 test('what is no message with request headers is refused, never passed', async () => {
   const { raw, recorded } = await door();
   for (const message of [Buffer.from([0xff]), Buffer.alloc(0), responseHeadersMessage()]) {
