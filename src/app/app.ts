@@ -169,7 +169,6 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
     shared?.close();
     await pages.stop();
     await tracing?.stop();
-    audit?.record('stopped', {});
     await audit?.stop();
   }
 

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { Server, Socket } from 'node:net';
 import type { ListenAddress, TcpAddress } from '../lib/address.ts';
 import type { Observer } from '../telemetry/observer.ts';
-import { listenOn } from './listen.ts';
+import { acceptedSockets, listenOn } from './listen.ts';
 import type { TlsServer } from './tls-server.ts';
 
 export interface HttpServer {
@@ -92,6 +92,7 @@ export function createPagesServer(options: PagesServerOptions): HttpServer {
   const server = createServer({ headersTimeout: 5_000, requestTimeout: 10_000, maxHeaderSize: 8 << 10 });
   let tls: TlsServer | undefined;
   let listening: Server = server;
+  let accepted: { destroy(): void } | undefined;
   server.on('request', (request, response) => {
     answer(options, request).then(
       (page) => write(response, request, page),
@@ -107,6 +108,7 @@ export function createPagesServer(options: PagesServerOptions): HttpServer {
       tls = await front?.((connection) => void server.emit('connection', connection));
       listening = tls?.server ?? server;
       listening.maxConnections = 256;
+      accepted = acceptedSockets(listening);
       boundTo = await listenOn(listening, address);
       listening.on('error', (error) => observer.unexpected(name, error));
       observer.listenerChanged(name, 'listening', boundTo);
@@ -119,7 +121,7 @@ export function createPagesServer(options: PagesServerOptions): HttpServer {
           observer.listenerChanged(name, 'closed', boundTo);
           resolve();
         });
-        server.closeAllConnections();
+        accepted?.destroy();
       });
     },
   };

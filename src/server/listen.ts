@@ -1,5 +1,5 @@
-// Puts any net.Server onto a configured address.
-import type { AddressInfo, Server } from 'node:net';
+// Puts any net.Server onto a configured address, and takes from under it what it accepted there.
+import type { AddressInfo, Server, Socket } from 'node:net';
 import type { ListenAddress } from '../lib/address.ts';
 import { listenOnUnixSocket } from './unix-socket.ts';
 
@@ -17,4 +17,21 @@ export function listenOn(server: Server, address: ListenAddress): Promise<string
       resolve(`${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`);
     });
   });
+}
+
+/**
+ * What `server` has accepted, from the first byte on: a connection in its TLS handshake is none of the protocol's yet, and
+ * holds close() until the handshake's time is up.
+ */
+export function acceptedSockets(server: Server): { destroy(): void } {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  return {
+    destroy() {
+      for (const socket of [...sockets]) socket.destroy();
+    },
+  };
 }

@@ -20,7 +20,7 @@ import { refuse } from './grpc-answer.ts';
 import { type DuplexCall, DuplexCalls } from './grpc-duplex.ts';
 import { type CallDeps, UnaryCalls } from './grpc-unary.ts';
 import { isGrpcContentType, parseGrpcTimeoutMs } from './grpc-wire.ts';
-import { listenOn } from './listen.ts';
+import { acceptedSockets, listenOn } from './listen.ts';
 import { BufferBudget } from './message-reader.ts';
 import { withOneReadBuffer } from './read-buffer.ts';
 import type { StreamMethod } from './streams.ts';
@@ -115,6 +115,7 @@ export function createRawFront(methods: UnaryMethods, options: RawFrontOptions):
   }
 
   let server: Server | undefined;
+  let accepted: { destroy(): void } | undefined;
   let stopWatching = (): void => {};
 
   return {
@@ -126,6 +127,7 @@ export function createRawFront(methods: UnaryMethods, options: RawFrontOptions):
           { files: options.tls, name, observer, clock },
           serve,
         ));
+      accepted = acceptedSockets(server);
       boundTo = await listenOn(server, address);
       server.on('error', (error) => observer.unexpected(name, error));
       observer.listenerChanged(name, 'listening', boundTo);
@@ -139,9 +141,7 @@ export function createRawFront(methods: UnaryMethods, options: RawFrontOptions):
       // Streams never end by themselves.
       for (const call of [...open]) call.end(GrpcStatus.UNAVAILABLE, 'shutting down');
       return new Promise((resolve) => {
-        const force = clock.setTimer(() => {
-          for (const connection of [...connections]) connection.destroy();
-        }, graceMs);
+        const force = clock.setTimer(() => accepted?.destroy(), graceMs);
         listener.close(() => {
           force.cancel();
           observer.listenerChanged(name, 'closed', boundTo);

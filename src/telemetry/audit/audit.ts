@@ -26,6 +26,7 @@ export interface Audit extends Omit<AuditObserver, 'stop'> {
   record(event: string, fields: AuditFields): void;
   /** Events that were dropped because the sink failed, since start. */
   lost(): number;
+  /** The last record of a trail is `stopped`. */
   stop(): Promise<void>;
 }
 
@@ -86,6 +87,7 @@ export async function createAudit(
     async stop() {
       timer?.cancel();
       stop();
+      auditLog.record('stopped', {});
       await auditLog.stop();
       tellHead();
       await lock?.release();
