@@ -1,4 +1,4 @@
-// What else goes through Envoy's router: upgrades, gRPC streams, mirrored and hedged requests, each through the attempt door.
+// What else goes through Envoy's router: upgrades, gRPC streams, mirrored and hedged requests, through the attempt door.
 import assert from 'node:assert/strict';
 import { createServer, type Server as HttpServer, type IncomingHttpHeaders } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
@@ -81,35 +81,39 @@ for (const version of TESTED_ENVOYS) {
     );
   });
 
-  test(`Envoy ${version}: a mirrored request gets no credential, and no copy of one`, async (t) => {
-    const mirrored: IncomingHttpHeaders[] = [];
-    const mirror = await startUpstream(t, (request, response) => {
-      mirrored.push(request.headers);
-      response.end();
+  // The check door acts before the copy is made.
+  const COPIES = { check: 'Bearer token', push: undefined, attempt: undefined } as const;
+  for (const door of ['check', 'push', 'attempt'] as const) {
+    test(`Envoy ${version}, ${door}: a mirrored request ${COPIES[door] ? 'carries the credential' : 'gets no credential, and no copy of one'}`, async (t) => {
+      const mirrored: IncomingHttpHeaders[] = [];
+      const mirror = await startUpstream(t, (request, response) => {
+        mirrored.push(request.headers);
+        response.end();
+      });
+      const gateway = await startGateway(t, { sources: SOURCES, policy });
+      const { send } = await gateway.startEnvoy(door, {
+        version,
+        // Also to a cluster with the filter and the mark: asking it for the connection of a mirrored request kills Envoy.
+        change: changed(({ clusters }, _, route) => {
+          const marked = structuredClone(clusters.find(({ name }: Any) => name === route.cluster));
+          marked.name = marked.load_assignment.cluster_name = 'mirror';
+          marked.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.port_value =
+            mirror;
+          clusters.push(marked);
+          route.request_mirror_policies = [{ cluster: 'mirror' }];
+        }),
+      });
+      for (let i = 0; i < 5; i++) {
+        const { body } = await send('/v1/orders');
+        assert.equal(JSON.parse(body).authorization, 'Bearer token');
+      }
+      for (let i = 0; mirrored.length < 5 && i < 100; i++) await sleep(20);
+      assert.deepEqual(
+        mirrored.map(({ host, authorization }) => [host, authorization]),
+        Array.from({ length: 5 }, () => ['orders.example.com-shadow', COPIES[door]]),
+      );
     });
-    const gateway = await startGateway(t, { sources: SOURCES, policy });
-    const { send } = await gateway.startEnvoy('attempt', {
-      version,
-      // Also to a cluster with the filter and the mark: asking it for the connection of a mirrored request kills Envoy.
-      change: changed(({ clusters }, _, route) => {
-        const marked = structuredClone(clusters.find(({ name }: Any) => name === route.cluster));
-        marked.name = marked.load_assignment.cluster_name = 'mirror';
-        marked.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.port_value =
-          mirror;
-        clusters.push(marked);
-        route.request_mirror_policies = [{ cluster: 'mirror' }];
-      }),
-    });
-    for (let i = 0; i < 5; i++) {
-      const { body } = await send('/v1/orders');
-      assert.equal(JSON.parse(body).authorization, 'Bearer token');
-    }
-    for (let i = 0; mirrored.length < 5 && i < 100; i++) await sleep(20);
-    assert.deepEqual(
-      mirrored.map(({ host, authorization }) => [host, authorization]),
-      Array.from({ length: 5 }, () => ['orders.example.com-shadow', undefined]),
-    );
-  });
+  }
 
   test(`Envoy ${version}: a hedged second attempt waits for evidence no longer than 50 ms`, async (t) => {
     const seen: (string | undefined)[] = [];

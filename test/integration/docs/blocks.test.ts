@@ -114,6 +114,12 @@ const ROWS: Readonly<Record<string, Row>> = {
     const line = (node: string) => `"${node} [0-9a-f]{16} maps/1 \\d{4}-[^"]*"\n`.replaceAll('"', '');
     assert.match(said!, new RegExp(`^${line('a')}${line('b')}$`));
   },
+  async "docs/migration.md#From Envoy's `credential_injector` sh"(t, block, folder) {
+    write(folder, 'bootstrap.yaml', readFileSync('test/fixtures/envoy/credential-injector.yaml', 'utf8'));
+    const [, checked, generated] = await runBlock(t, block, folder);
+    assert.equal(checked, 'bearerd.yaml: ok, 2 sources, 2 policies\n');
+    assert.match(generated!, /envoy\.filters\.http\.ext_authz/);
+  },
   'docs/operating.md#The status page sh': 'needs another machine with sshd',
   async 'docs/operating.md#Alerts, and whom they call yaml/2'(t, { text }) {
     const receivers = [{ name: 'platform' }, { name: 'payments' }];

@@ -17,7 +17,10 @@ for (const block of docBlocks()) {
   const title = `${document}:${line}: ${language} below "${heading}"`;
   if (!isConfiguration(block)) {
     test(`${title} is run, or it is said why not`, () => {
-      assert.ok(rows.includes(`'${key}'`), `write a row '${key}' in ${ROWS_FILE}`);
+      assert.ok(
+        rows.includes(`'${key}'`) || rows.includes(`"${key}"`),
+        `write a row '${key}' in ${ROWS_FILE}`,
+      );
     });
     continue;
   }
