@@ -68,6 +68,7 @@ export async function createInForce(config: Config, deps: InForceDeps): Promise<
   let sources = await buildSources(first.config.sources, deps);
   let inbound = await createInbound(config);
   const store = createCredentialStore({ sources: sources.stored, clock, observer, random, ...config.limits });
+  inbound?.use(store.inForce());
   const doors = {
     ...{ store, observer, clock, tracer },
     carried: createCarriedRing(),
@@ -158,6 +159,7 @@ export async function createInForce(config: Config, deps: InForceDeps): Promise<
     sources = nextSources;
     serving = createServing(next, policies, keys, doors);
     inbound = nextInbound;
+    inbound?.use(store.inForce());
     given = asGiven;
     useGuard(states, arranged);
     old.keys.stop();

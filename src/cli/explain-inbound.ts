@@ -68,8 +68,13 @@ function demands(policy: InboundPolicyConfig, inbound: InboundConfig): [string, 
   for (const [header, path] of Object.entries(policy.forward)) {
     add('forwards', `${header}: [claim ${path.join('/')}]; the caller's own is removed`);
   }
-  add('token', policy.token === 'remove' && 'removed before the app');
+  add('token', tokenText(policy));
   return lines;
+}
+
+function tokenText({ token }: InboundPolicyConfig): string | undefined {
+  if (typeof token === 'object') return `exchanged at the source ${token.exchange}: the app gets that one`;
+  return token === 'remove' ? 'removed before the app' : undefined;
 }
 
 function conditionText({ claim, test }: ClaimConditionConfig): string {

@@ -44,6 +44,7 @@ export function crossProblems(file: ConfigFile, document: MergedDocument, folder
       mode: file.mode,
       listening: file.listen.check_inbound !== undefined,
       hasSharedCache: file.shared_cache !== undefined,
+      sources: file.sources,
     },
     report,
   );

@@ -106,7 +106,10 @@ function toConfig(file: ConfigFile, folder: string, document: MergedDocument): C
   const stated = Object.entries(file.sources).map(([name, source]) =>
     toSource(name, source, pathOf(['sources', name])),
   );
-  const { sources, ofPolicy, named } = toPolicySources(file.outbound, stated);
+  const exchanged = (file.inbound?.policies ?? []).flatMap(({ token }) =>
+    typeof token === 'object' ? [token.exchange] : [],
+  );
+  const { sources, ofPolicy, named } = toPolicySources(file.outbound, stated, exchanged);
   return {
     version: 1,
     mode: file.mode,

@@ -44,9 +44,11 @@ export interface PolicySources {
   named(source: string): readonly string[];
 }
 
+/** `exchanged`: names of the sources that inbound policies use. */
 export function toPolicySources(
   outbound: readonly FilePolicy[],
   sources: readonly SourceConfig[],
+  exchanged: readonly string[] = [],
 ): PolicySources {
   const own = new Map<string, SourceConfig>();
   const origin = new Map<string, string>();
@@ -64,7 +66,7 @@ export function toPolicySources(
     own.set(derived, { ...of, ...asked(of, asks), name: derived } as SourceConfig);
     return derived;
   });
-  const used = new Set([...ofPolicy, ...sources.flatMap(({ fallback }) => fallback ?? [])]);
+  const used = new Set([...ofPolicy, ...exchanged, ...sources.flatMap(({ fallback }) => fallback ?? [])]);
   const replaced = new Set(origin.values());
   // One that every policy asks for something else would be fetched for nobody.
   const kept = sources.filter(({ name }) => used.has(name) || !replaced.has(name));

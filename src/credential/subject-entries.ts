@@ -47,15 +47,20 @@ interface Holder {
 }
 
 /** Of all sources together. */
-export type SubjectCache = Cache<Kept>;
+export interface SubjectCache {
+  readonly entries: Cache<Kept>;
+  /** Counts the sources that have a part of it: one that takes over the name of another finds nothing of that. */
+  owners: number;
+}
 
 export function createSubjectCache(bytes: number): SubjectCache {
-  return createCache<Kept>({
+  const entries = createCache<Kept>({
     bound: bytes,
     sizeOf: ({ credential, subject }) =>
       credential.value.length + subject.token.length + (subject.actor?.length ?? 0) + OVERHEAD_BYTES,
     removed: (entry, evicted) => entry.owner.removed(entry, evicted),
   });
+  return { entries, owners: 0 };
 }
 
 export interface SubjectEntries {
@@ -68,20 +73,18 @@ export interface SubjectEntries {
   remove(entry: SubjectEntry): void;
   /** The next of `share` of them, round after round. */
   slice(share: number): readonly SubjectEntry[];
+  clear(): void;
   readonly size: number;
 }
 
-export function createSubjectEntries(
-  source: string,
-  cache: SubjectCache,
-  clock: Clock,
-  evicted: () => void,
-): SubjectEntries {
+export function createSubjectEntries(of: SubjectCache, clock: Clock, evicted: () => void): SubjectEntries {
+  const cache = of.entries;
+  const number = ++of.owners;
   const byGeneration = new Map<number, Kept>();
   const byValue = new Map<string, Holder>();
   const all: Kept[] = [];
   let next = 0;
-  const cacheKey = (subjectKey: string) => `${source}\n${subjectKey}`;
+  const cacheKey = (subjectKey: string) => `${number} ${subjectKey}`;
 
   const owner = {
     removed(entry: Kept, wasEvicted: boolean): void {
@@ -161,6 +164,9 @@ export function createSubjectEntries(
       const part = all.slice(next, next + count);
       next += count;
       return part;
+    },
+    clear() {
+      for (const { cacheKey: key } of [...all]) cache.delete(key);
     },
     get size() {
       return all.length;

@@ -46,9 +46,7 @@ interface Failure {
 export function createSubjectRenewal(deps: SubjectRenewalDeps): Renewal {
   const { source, clock, observer, random } = deps;
   const issuance = createIssuance(deps);
-  const entries = createSubjectEntries(source.name, deps.cache, clock, () =>
-    observer.subjectEvicted(source.name),
-  );
+  const entries = createSubjectEntries(deps.cache, clock, () => observer.subjectEvicted(source.name));
   const flights = new Map<string, Promise<Credential>>();
   const failures = createCache<Failure>({ bound: MAX_FAILURES, sizeOf: () => 1 });
   const forcedRate = createMinuteRate(() => Math.max(LEAST_OF_SOURCE, entries.size * OF_SOURCE), clock);
@@ -233,6 +231,7 @@ export function createSubjectRenewal(deps: SubjectRenewalDeps): Renewal {
       sweepTimer?.cancel();
       issuance.abort();
       await Promise.allSettled(flights.values());
+      entries.clear();
       await source.close?.();
     },
   };

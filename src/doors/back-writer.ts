@@ -31,6 +31,13 @@ export class BackWriter {
     this.#varint((field << 3) | 2);
   }
 
+  /** Fields that were encoded before. */
+  raw(fields: Uint8Array): void {
+    this.#reserve(fields.length);
+    this.#start -= fields.length;
+    this.#bytes.set(fields, this.#start);
+  }
+
   uint(field: number, value: number): void {
     this.#varint(value);
     this.#varint(field << 3);

@@ -20,6 +20,7 @@ export type RefusalReason =
   | 'dpop_proof' // RFC 9449: missing, wrong, or seen before
   | 'api_key' // unknown, not active, outside of its time
   | 'signature' // RFC 9421
+  | 'exchange_rejected' // the provider takes this caller's token for no other (RFC 8693)
   | 'step_up' // RFC 9470
   // 403: known, but not allowed
   | 'scope'
@@ -35,4 +36,5 @@ export type RefusalReason =
   | 'rate_limited'
   | 'attempts_limited'
   | 'keys_unavailable' // of the issuer, or its introspection
+  | 'exchange_unavailable' // no exchanged token in time, and not by the caller's fault
   | 'revocation_unknown'; // the list is too old

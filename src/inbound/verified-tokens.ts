@@ -15,9 +15,12 @@ export class VerifiedTokens {
     this.#tokens = new LRUCache({ maxSize: maxBytes });
   }
 
-  /** What a token is known by, here and in revocation lists and logs never. */
+  /**
+   * What a token is known by, here and in revocation lists and logs never. The same text as the `ath` of its DPoP proofs
+   * (RFC 9449 section 4.2) and the key of its subject in the credential store.
+   */
   static keyOf(token: string): string {
-    return hash('sha256', token, 'base64');
+    return hash('sha256', token, 'base64url');
   }
 
   get(key: string, issuer: number): VerifiedToken | undefined {

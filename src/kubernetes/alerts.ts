@@ -119,11 +119,11 @@ const REQUESTS: readonly Alert[] = [
   {
     // What callers do wrong is no fault of ours: only what cannot be decided counts against the 99.9 %.
     alert: 'BearerdInboundUnavailable',
-    expr: `${inboundShare('keys_unavailable|revocation_unknown')} > 0.001`,
+    expr: `${inboundShare('keys_unavailable|exchange_unavailable|revocation_unknown')} > 0.001`,
     for: '5m',
     severity: 'critical',
     summary:
-      '{{ $value | humanizePercentage }} of the incoming requests are refused because keys or the revocation list are missing.',
+      '{{ $value | humanizePercentage }} of the incoming requests are refused because keys, exchanged tokens or the revocation list are missing.',
   },
   {
     alert: 'BearerdSignaturesFailing',

@@ -27,7 +27,13 @@ export interface ExchangeProvider {
   /** The answer to every token request instead, while it is stated. */
   status: number | undefined;
   /** A token of this user, as it would come with a request. Default life 600 s. */
-  userToken(name: string, lifetimeSeconds?: number): Promise<string>;
+  userToken(
+    name: string,
+    lifetimeSeconds?: number,
+    claims?: Readonly<Record<string, unknown>>,
+  ): Promise<string>;
+  /** An opaque token of this user for the audience `orders`, which only introspection tells of. */
+  opaqueToken(name: string): Promise<string>;
   /** The claims of a token that this provider issued; rejects for any other. */
   verify(token: string): Promise<Readonly<Record<string, unknown>>>;
   stop(): Promise<void>;
@@ -71,11 +77,15 @@ export async function startExchangeProvider(options: ExchangeProviderOptions): P
       },
     ],
     jwks: { keys: [{ ...(await exportJWK(privateKey)), ...common }] } as never,
-    features: { devInteractions: { enabled: false }, resourceIndicators: { enabled: true } },
+    features: {
+      devInteractions: { enabled: false },
+      introspection: { enabled: true, allowedPolicy: () => true },
+      resourceIndicators: { enabled: true },
+    },
     clientBasedCORS: () => false,
     ttl: { AccessToken: lifetimeSeconds },
     extraTokenClaims: async (context) => {
-      const actor = context.oidc.params?.['actor_token'];
+      const actor = context?.oidc.params?.['actor_token'];
       return actor === undefined ? undefined : { act: { sub: await subjectOf(actor) } };
     },
   });
@@ -83,8 +93,9 @@ export async function startExchangeProvider(options: ExchangeProviderOptions): P
   async function subjectOf(token: unknown): Promise<string> {
     const verified = await jwtVerify(String(token), keys, { issuer }).catch(() => undefined);
     // RFC 8693 section 2.2.2.
-    if (verified === undefined) throw new errors.InvalidRequest('the subject token is not valid');
-    return verified.payload.sub!;
+    const subject = verified?.payload.sub ?? (await provider.AccessToken.find(String(token)))?.accountId;
+    if (subject === undefined) throw new errors.InvalidRequest('the subject token is not valid');
+    return subject;
   }
 
   provider.registerGrantType(
@@ -143,8 +154,17 @@ export async function startExchangeProvider(options: ExchangeProviderOptions): P
     set status(value) {
       state.status = value;
     },
-    userToken: (name, lifetime = 600) =>
-      new SignJWT({ sub: name })
+    async opaqueToken(accountId) {
+      const client = (await provider.Client.find(options.clientId))!;
+      const token = new provider.AccessToken({ client, accountId, scope: 'orders', gty: 'login' } as never);
+      token.resourceServer = new provider.ResourceServer('orders', {
+        ...{ scope: 'orders', audience: 'orders', accessTokenTTL: lifetimeSeconds },
+        accessTokenFormat: 'opaque',
+      });
+      return token.save();
+    },
+    userToken: (name, lifetime = 600, claims = {}) =>
+      new SignJWT({ sub: name, ...claims })
         .setProtectedHeader({ alg: 'ES256', kid: 'k' })
         .setIssuer(issuer)
         .setIssuedAt()

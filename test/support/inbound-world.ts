@@ -4,10 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { buildSources } from '../../src/app/sources.ts';
+import type { Config } from '../../src/config/config.ts';
 import { parseConfig } from '../../src/config/parse.ts';
+import { type ChangeableStore, createCredentialStore } from '../../src/credential/store.ts';
 import { createInboundDoor, type InboundDoor } from '../../src/doors/inbound/inbound-door.ts';
 import { createLasting } from '../../src/inbound/lasting.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
+import { createEndpoints } from '../../src/source/endpoint/endpoints.ts';
+import type { Observer } from '../../src/telemetry/observer.ts';
 import {
   type InboundAnswer,
   type InboundSketch,
@@ -30,7 +35,7 @@ export interface InboundWorld {
   write(file: string, text: string): void;
   /** A good token with other claims or header. */
   token(claims?: Readonly<Record<string, unknown>>, header?: Readonly<Record<string, unknown>>): string;
-  ask(sketch: InboundSketch): Promise<InboundAnswer>;
+  ask(sketch: InboundSketch, timeoutMs?: number): Promise<InboundAnswer>;
   /** GET / with this token. */
   bearer(token: string, sketch?: InboundSketch): Promise<InboundAnswer>;
   /** Reasons of refusals so far. */
@@ -45,12 +50,12 @@ const DEFAULT_INBOUND = `
     - { name: api, match: {}, forward: { x-user: sub } }
 `;
 
-/** `inbound`: YAML below `inbound:`, indented by two. Files lie in the world's folder. */
+/** `inbound`: YAML below `inbound:`, indented by two; `settings` beside it. Files lie in the world's folder. */
 export async function startInbound(
   t: TestContext,
   inbound = DEFAULT_INBOUND,
   files: Readonly<Record<string, string>> = {},
-  { waitForKeys = true } = {},
+  { waitForKeys = true, settings = '' } = {},
 ): Promise<InboundWorld> {
   const folder = mkdtempSync(join(tmpdir(), 'bearerd-inbound-'));
   const key = createTestKey('one');
@@ -58,7 +63,7 @@ export async function startInbound(
   write('jwks.json', jwkSet(key));
   for (const [file, text] of Object.entries(files)) write(file, text);
   const config = parseConfig(
-    `version: 1\nmode: development\nlisten: { check_inbound: "unix://${folder}/in.sock" }\ninbound:${inbound}`,
+    `version: 1\nmode: development\nlisten: { check_inbound: "unix://${folder}/in.sock" }\n${settings}inbound:${inbound}`,
     join(folder, 'bearerd.yaml'),
   );
   const told = createRecordingObserver();
@@ -71,15 +76,19 @@ export async function startInbound(
     random: Math.random,
     lasting: createLasting(clock),
   });
-  t.after(() => {
+  const store = await createStore(config, clock, told.observer);
+  store.start();
+  door.use(store.inForce());
+  t.after(async () => {
     door.stop();
+    await store.stop();
     rmSync(folder, { recursive: true, force: true });
   });
   door.start();
 
-  const ask = async (sketch: InboundSketch) =>
+  const ask = async (sketch: InboundSketch, timeoutMs = 2_000) =>
     readInboundAnswer(
-      await door.check(inboundRequest(sketch), { timeoutMs: 2_000, signal: new AbortController().signal }),
+      await door.check(inboundRequest(sketch), { timeoutMs, signal: new AbortController().signal }),
     );
   const made: InboundWorld = Object.assign(world, {
     folder,
@@ -99,6 +108,19 @@ export async function startInbound(
   });
   if (waitForKeys) await made.ready();
   return made;
+}
+
+/** For policies that exchange tokens. */
+async function createStore(config: Config, clock: Clock, observer: Observer): Promise<ChangeableStore> {
+  const { limits } = config;
+  const random = Math.random;
+  const { refreshesPerHour } = limits;
+  const { stored } = await buildSources(config.sources, {
+    ...{ clock, env: {}, observer, tracer: undefined, sharedRecord: undefined },
+    endpoints: createEndpoints({ clock, random, observer, refreshesPerHour }),
+    around: (source) => source,
+  });
+  return createCredentialStore({ sources: stored, clock, observer, random, ...limits });
 }
 
 export function goodClaims(): Readonly<Record<string, unknown>> {

@@ -1,5 +1,9 @@
 // What spans several keys of `inbound`.
 import { nearestWord } from '../../lib/suggestion.ts';
+import type { ConfigFile } from '../schema.ts';
+import { isBoundByDpop } from '../schema-proof.ts';
+import { kindOf } from '../source/kinds.ts';
+import { unknownSource } from '../unknown-source.ts';
 import type { Path } from '../yaml-document.ts';
 import type { FileInbound } from './parse.ts';
 
@@ -7,7 +11,12 @@ type Report = (path: Path, message: string) => void;
 
 export function inboundProblems(
   inbound: FileInbound | undefined,
-  file: { readonly mode: string; readonly listening: boolean; readonly hasSharedCache: boolean },
+  file: {
+    readonly mode: string;
+    readonly listening: boolean;
+    readonly hasSharedCache: boolean;
+    readonly sources: ConfigFile['sources'];
+  },
   report: Report,
 ): void {
   if (inbound === undefined) {
@@ -24,6 +33,9 @@ export function inboundProblems(
   }
   issuers(inbound, file.mode, report);
   policies(inbound, report);
+  inbound.policies.forEach((policy, i) => {
+    exchange(policy, file.sources, ['inbound', 'policies', i], report);
+  });
 }
 
 function issuers(inbound: FileInbound, mode: string, report: Report): void {
@@ -96,4 +108,41 @@ function policies(inbound: FileInbound, report: Report): void {
       report(at, `expected audience, here or at the issuer ${name}: a token for another service would count`);
     }
   });
+}
+
+/** The caller's own token becomes another for the app: everything that is no such token, or is worth more than that, cannot. */
+function exchange(
+  policy: FileInbound['policies'][number],
+  sources: ConfigFile['sources'],
+  at: Path,
+  report: Report,
+): void {
+  if (typeof policy.token !== 'object') return;
+  const name = policy.token.exchange;
+  const place: Path = [...at, 'token', 'exchange'];
+  const source = Object.hasOwn(sources, name) ? sources[name] : undefined;
+  const own = source?.token_exchange;
+  if (source === undefined) report(place, unknownSource(name, Object.keys(sources)));
+  else if (own === undefined) {
+    report(place, `${name} is a ${kindOf(source)} source: expected a token_exchange source`);
+  } else if (own.subject_token.header !== 'authorization') {
+    report(place, `${name} needs subject_token: { header: authorization }, where the caller's token stands`);
+  } else if (own.actor_token?.header !== undefined) {
+    report(
+      place,
+      `${name} takes the actor's token from the header ${own.actor_token.header}: nobody verifies it`,
+    );
+  } else if (isBoundByDpop(own)) {
+    report(place, `${name} gets tokens bound to a key of bearerd (dpop: true): the app could not use them`);
+  } else if (source.hosts !== undefined) {
+    report(place, `sources.${name}.hosts binds its credential to outgoing requests: use a source of its own`);
+  }
+  if (policy.anonymous) report(place, 'has no meaning with anonymous: true');
+  if (policy.api_keys) report(place, 'an API key cannot be exchanged: give api_keys a policy of its own');
+  if (policy.bound !== undefined) {
+    report(place, `a token that is bound (${policy.bound}) would become one that is not: use pass or remove`);
+  }
+  if (Object.hasOwn(policy.forward, 'authorization')) {
+    report([...at, 'forward', 'authorization'], 'is the header of the exchanged token already');
+  }
 }

@@ -111,7 +111,8 @@ export interface InboundPolicyConfig {
   readonly cors: CorsConfig | undefined;
   /** Header → claim. */
   readonly forward: Readonly<Record<string, ClaimPath>>;
-  readonly token: 'pass' | 'remove';
+  /** `exchange`: name of the source whose token the app gets in place of the caller's. */
+  readonly token: 'pass' | 'remove' | { readonly exchange: string };
 }
 
 export interface RateLimitConfig extends BucketSize {

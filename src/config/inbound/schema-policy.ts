@@ -199,8 +199,10 @@ export const inboundPolicy = z
         'Header and the verified claim that it carries. Sent by a caller it is removed on every route.',
       ),
     token: z
-      .enum(['pass', 'remove'])
+      .union([z.enum(['pass', 'remove']), z.strictObject({ exchange: nameText('source') })])
       .default('pass')
-      .describe('Whether the upstream sees the token. Default pass. API keys are always removed.'),
+      .describe(
+        'Whether the upstream sees the token; { exchange }: the one of this token_exchange source in its place (RFC 8693). Default pass. API keys are always removed.',
+      ),
   })
   .describe('One policy: which requests come in, and for whom.');

@@ -2,7 +2,9 @@
 // the error of RFC 6750 and a decision id; why exactly stands in our log under that id.
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { RefusalReason } from '../../inbound/refusal.ts';
-import { appendHeader, tag, writeHeader } from '../check-response.ts';
+import type { Secret } from '../../lib/secret.ts';
+import { BackWriter } from '../back-writer.ts';
+import { appendHeader, tag, writeHeader, writeHeaderBack } from '../check-response.ts';
 
 interface Refused {
   readonly http: number;
@@ -35,6 +37,7 @@ const REFUSED: Readonly<Record<RefusalReason, Refused>> = {
   dpop_proof: { http: 401, error: 'invalid_dpop_proof', challenge: true },
   api_key: INVALID_TOKEN,
   signature: INVALID_TOKEN,
+  exchange_rejected: INVALID_TOKEN,
   step_up: { http: 401, error: 'insufficient_user_authentication', challenge: true },
   scope: INSUFFICIENT,
   permission: INSUFFICIENT,
@@ -48,6 +51,7 @@ const REFUSED: Readonly<Record<RefusalReason, Refused>> = {
   rate_limited: LIMITED,
   attempts_limited: LIMITED,
   keys_unavailable: UNAVAILABLE,
+  exchange_unavailable: UNAVAILABLE,
   revocation_unknown: UNAVAILABLE,
 };
 
@@ -103,15 +107,33 @@ export interface Acceptance {
   readonly response: readonly (readonly [name: string, value: string])[];
 }
 
-export function buildAcceptance({ set, remove, response }: Acceptance): Uint8Array {
+export function buildAcceptance(acceptance: Acceptance): Uint8Array {
   const w = new BinaryWriter();
   w.uint32(tag(1, 2)).fork().join();
-  w.uint32(tag(3, 2)).fork(); // ok_response
+  w.uint32(tag(3, 2)).bytes(buildOkResponse(acceptance));
+  return w.finish();
+}
+
+/** OkHttpResponse alone, for withBearer(). */
+export function buildOkResponse({ set, remove, response }: Acceptance): Uint8Array {
+  const w = new BinaryWriter();
   for (const [name, value] of set) writeHeader(w, 2, name, value);
   for (const name of remove) w.uint32(tag(5, 2)).string(name);
   // Vary is the app's too.
   for (const [name, value] of response) (name === 'vary' ? appendHeader : writeHeader)(w, 6, name, value);
-  w.join();
+  return w.finish();
+}
+
+const writer = new BackWriter();
+
+/** OK with all of `okResponse`, and this token in place of the caller's. */
+export function withBearer(okResponse: Uint8Array, token: Secret): Uint8Array {
+  const w = writer;
+  w.reset();
+  writeHeaderBack(w, 2, 'authorization', `Bearer ${token.reveal()}`);
+  w.raw(okResponse);
+  w.open(3, 0);
+  w.open(1, w.end());
   return w.finish();
 }
 

@@ -1,28 +1,30 @@
 // Authorization/Check for incoming requests. That of a token seen before is synchronous from the first byte to the last;
 // every rule runs again, and the answer was encoded when the token was last let in by the same policy.
-import { randomBytes } from 'node:crypto';
 import type { InboundConfig } from '../../config/inbound/config.ts';
+import type { Credential } from '../../credential/credential.ts';
 import type { ApiKey } from '../../inbound/api-keys.ts';
 import type { Denial, Inbound } from '../../inbound/inbound.ts';
 import type { Kept } from '../../inbound/kept.ts';
-import type { InboundPolicy } from '../../inbound/policy.ts';
 import type { RefusalReason } from '../../inbound/refusal.ts';
 import type { VerifiedToken } from '../../inbound/verified-token.ts';
 import { VerifiedTokens } from '../../inbound/verified-tokens.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { CredentialError } from '../../lib/errors.ts';
 import { TokenBucket } from '../../lib/token-bucket.ts';
 import { createRouteTable } from '../../policy/route-table.ts';
-import { GrpcError, GrpcStatus, type UnaryCall, type UnaryHandler } from '../../server/front.ts';
+import { GrpcError, GrpcStatus, type UnaryHandler } from '../../server/front.ts';
 import type { Observer } from '../../telemetry/observer.ts';
 import { waitWithin } from '../deadline.ts';
-import { buildRefusal, statusOf } from './answer.ts';
+import { withBearer } from './answer.ts';
 import { type ClientCertificate, fromForwarded, fromPeer, NO_CERTIFICATE } from './client-certificate.ts';
-import { answerPreflight, originHeaders, preflightOf, refusalHeaders, varies } from './cors.ts';
+import { answerPreflight, originHeaders, preflightOf, varies } from './cors.ts';
 import { type Presented, presentedCredential } from './credential.ts';
+import type { Exchanges } from './exchanges.ts';
 import { createForwarding } from './forwarded.ts';
 import { headerNames } from './header-names.ts';
 import { createProofs, DPOP_PARAMETERS, type Sender } from './proofs.ts';
 import { createRateLimits } from './rate-limits.ts';
+import { createRefuse } from './refuse.ts';
 import { createInboundReader, type InboundRequest, MalformedMessage } from './request.ts';
 
 export interface InboundCheckDeps {
@@ -31,7 +33,8 @@ export interface InboundCheckDeps {
   readonly observer: Observer;
   readonly clock: Clock;
   readonly kept: Kept;
-  /** Longest wait for keys of an issuer, milliseconds. */
+  readonly exchanges: Exchanges;
+  /** Longest wait for keys of an issuer and an exchanged token, milliseconds. */
   readonly maxWaitMs: number;
 }
 
@@ -39,7 +42,7 @@ export interface InboundCheckDeps {
 const RETRY_MS = 2_000;
 
 export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
-  const { inbound, config, observer, clock, kept, maxWaitMs } = deps;
+  const { inbound, config, observer, clock, kept, exchanges, maxWaitMs } = deps;
   const { policies, verifiers, apiKeys } = inbound;
   const names = headerNames(config);
   const position = (name: string) => names.indexOf(name);
@@ -64,7 +67,7 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
   const limits = createRateLimits(policies, position, kept);
   const proofs = createProofs(position, inbound.replay, inbound.signers);
   const forwarding = createForwarding(config);
-  const nextDecision = decisionIds();
+  const refuse = createRefuse({ config, observer, unchanged: forwarding.unchanged, origin: ORIGIN });
 
   return (message, call) => {
     // 1. What is asked, and whether the route says that it is ours.
@@ -95,8 +98,12 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     if (policy.config.peers !== undefined && !policy.isPeer(certificate.uris))
       return refuse(request, policy, 'peer');
     // 4. Who it is.
+    const until = clock.monotonic() + waitWithin(maxWaitMs, call.timeoutMs);
     if (policy.config.anonymous) {
-      return prove({ request, policy, certificate, scheme: 'Bearer', token: '' }, undefined);
+      return prove(
+        { request, policy, certificate, scheme: 'Bearer', token: '', key: '', call, until },
+        undefined,
+      );
     }
     const presented = presentedCredential(
       request.values[AUTHORIZATION],
@@ -108,7 +115,8 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     const isToken = typeof presented === 'object' && presented.kind === 'token';
     const scheme = isToken ? presented.scheme : 'Bearer';
     const token = isToken ? presented.value : '';
-    const answer = authenticate({ request, policy, certificate, scheme, token }, presented, call);
+    const key = isToken ? VerifiedTokens.keyOf(token) : '';
+    const answer = authenticate({ request, policy, certificate, scheme, token, key, call, until }, presented);
     if (policy.config.mode === 'enforce' || answer instanceof Uint8Array) return answer;
     // In shadow nobody waits for a verdict that changes nothing.
     answer.catch((error: unknown) => observer.unexpected('inbound shadow', error));
@@ -124,11 +132,7 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     }
   }
 
-  function authenticate(
-    sender: Sender,
-    presented: Presented,
-    call: UnaryCall,
-  ): Uint8Array | Promise<Uint8Array> {
+  function authenticate(sender: Sender, presented: Presented): Uint8Array | Promise<Uint8Array> {
     const { policy, request } = sender;
     if (typeof presented === 'string') return refuse(request, policy, presented);
     if (presented.kind === 'api_key') {
@@ -136,23 +140,20 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
       if (key === undefined || !key.active) return fail(sender, 'api_key');
       return decide(sender, key.token, key);
     }
-    const key = VerifiedTokens.keyOf(presented.value);
-    const token = verifiers.peek(key, policy.issuers);
-    if (token !== undefined) return decide(sender, token, undefined);
-    return cold(sender, presented.value, key, call);
+    const token = verifiers.peek(sender.key, policy.issuers);
+    return token === undefined ? cold(sender) : decide(sender, token, undefined);
   }
 
-  async function cold(sender: Sender, value: string, key: string, call: UnaryCall): Promise<Uint8Array> {
-    const { policy, request } = sender;
+  async function cold(sender: Sender): Promise<Uint8Array> {
+    const { policy, request, token, key, until } = sender;
     const waitMs = attempts[policy.index]!.waitMs(clock.monotonic());
     if (waitMs > 0) return refuse(request, policy, 'attempts_limited', { retryAfterMs: waitMs });
-    const timeoutMs = waitWithin(maxWaitMs, call.timeoutMs);
     let stopWaiting = (): void => {};
     const timeout = new Promise<'keys_unavailable'>((resolve) => {
-      const timer = clock.setTimer(() => resolve('keys_unavailable'), timeoutMs);
+      const timer = clock.setTimer(() => resolve('keys_unavailable'), until - clock.monotonic());
       stopWaiting = () => timer.cancel();
     });
-    const verdict = await Promise.race([verifiers.verify(value, key, policy.issuers), timeout]);
+    const verdict = await Promise.race([verifiers.verify(token, key, policy.issuers), timeout]);
     stopWaiting();
     if (typeof verdict === 'object') return decide(sender, verdict, undefined);
     if (verdict === 'keys_unavailable') return refuse(request, policy, verdict, { retryAfterMs: RETRY_MS });
@@ -189,7 +190,7 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
   }
 
   /** Charged last: only what would be let in counts. */
-  function admit(sender: Sender, token: VerifiedToken | undefined): Uint8Array {
+  function admit(sender: Sender, token: VerifiedToken | undefined): Uint8Array | Promise<Uint8Array> {
     const { policy, request } = sender;
     const limited = limits.take(policy, request, token, clock.monotonic());
     if (limited !== undefined) {
@@ -198,53 +199,55 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
         headers: limited.headers,
       });
     }
+    if (token === undefined || typeof policy.config.token !== 'object') return accept(sender, token);
+    const exchanged = exchanges.peek(sender);
+    return exchanged === undefined ? exchange(sender, token) : accept(sender, token, exchanged);
+  }
+
+  async function exchange(sender: Sender, token: VerifiedToken): Promise<Uint8Array> {
+    const { policy, request, until } = sender;
+    try {
+      const exchanged = await exchanges.get(sender, until - clock.monotonic());
+      // It took its time, in which the caller's own token may have ended or been revoked.
+      const denial = inbound.refusal(policy, token);
+      if (denial === undefined) return accept(sender, token, exchanged);
+      return refuse(request, policy, denial.reason, { parameters: denial.parameters });
+    } catch (error) {
+      if (!(error instanceof CredentialError)) throw error;
+      const reason = error.code === 'subject_rejected' ? 'exchange_rejected' : 'exchange_unavailable';
+      return refuse(request, policy, reason, { retryAfterMs: exchanges.retryAfterMs(sender) });
+    }
+  }
+
+  /** `exchanged`: what the app gets in place of the caller's token. */
+  function accept(
+    { policy, request }: Sender,
+    token: VerifiedToken | undefined,
+    exchanged?: Credential,
+  ): Uint8Array {
     accepted[policy.index]!.count++;
     if (policy.config.mode === 'shadow') return forwarding.unchanged;
     const response = policy.config.cors && originHeaders(policy.config.cors, request.values[ORIGIN]);
     if (token === undefined || (response !== undefined && response.length > 0)) {
-      return forwarding.accept(policy, token, response?.length ? response : varies(policy.config.cors));
+      const answer = forwarding.accept(
+        policy,
+        token,
+        response?.length ? response : varies(policy.config.cors),
+      );
+      return exchanged === undefined ? answer : withBearer(answer, exchanged.value);
     }
     if (token.answer === undefined || token.answeredBy !== policy.index) {
       token.answer = forwarding.accept(policy, token, varies(policy.config.cors));
       token.answeredBy = policy.index;
     }
-    return token.answer;
+    // Not kept: it would be outside of every bound in bytes.
+    return exchanged === undefined ? token.answer : withBearer(token.answer, exchanged.value);
   }
 
   /** A failed attempt: counted against what the policy verifies. */
   function fail({ policy, request }: Sender, reason: RefusalReason, parameters = ''): Uint8Array {
     attempts[policy.index]!.take(clock.monotonic());
     return refuse(request, policy, reason, { parameters });
-  }
-
-  function refuse(
-    request: InboundRequest,
-    policy: InboundPolicy | undefined,
-    reason: RefusalReason,
-    more: {
-      readonly parameters?: string;
-      readonly retryAfterMs?: number;
-      readonly headers?: readonly (readonly [string, string])[];
-    } = {},
-  ): Uint8Array {
-    const decision = nextDecision();
-    // A side that contradicts the listener is a fault of Envoy's configuration and no caller's.
-    const shadow = (policy?.config.mode ?? config.mode) === 'shadow' && reason !== 'side';
-    const { method, path, address } = request;
-    observer.inboundRefused(policy?.name, reason, decision, shadow ? 'shadow' : 'enforce', {
-      ...{ method, address, status: statusOf(reason) },
-      path: path.split('?', 1)[0]!,
-    });
-    if (shadow) return forwarding.unchanged;
-    return buildRefusal({
-      reason,
-      decision,
-      realm: config.realm,
-      scheme: reason === 'dpop_proof' || policy?.config.bound === 'dpop' ? 'DPoP' : 'Bearer',
-      parameters: more.parameters ?? '',
-      retryAfterMs: more.retryAfterMs ?? 0,
-      headers: [...(more.headers ?? []), ...refusalHeaders(policy?.config.cors, request.values[ORIGIN])],
-    });
   }
 
   function certificateOf({ principal, certificate, values }: InboundRequest): ClientCertificate {
@@ -258,11 +261,4 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     const seen = (values[FORWARDED_FOR] ?? '').split(',').map((part) => part.trim());
     return seen[seen.length - 1 - config.trustedHops] ?? '';
   }
-}
-
-/** Short, unique over restarts, and telling nothing. */
-function decisionIds(): () => string {
-  const start = randomBytes(5).toString('hex');
-  let count = 0;
-  return () => `${start}-${(++count).toString(36)}`;
 }

@@ -2,14 +2,17 @@
 import type { InboundConfig } from '../../config/inbound/config.ts';
 import type { InboundPolicy } from '../../inbound/policy.ts';
 import { claimAt, type VerifiedToken } from '../../inbound/verified-token.ts';
-import { buildAcceptance } from './answer.ts';
+import { buildAcceptance, buildOkResponse } from './answer.ts';
 
 type Headers = readonly (readonly [name: string, value: string])[];
 
 const MAX_VALUE_LENGTH = 4_096;
 
 export interface Forwarding {
-  /** OK, with the claims of the token; undefined = no token was asked for. */
+  /**
+   * OK, with the claims of the token; undefined = no token was asked for. Of a policy that exchanges tokens what
+   * withBearer() takes.
+   */
   accept(policy: InboundPolicy, token: VerifiedToken | undefined, response: Headers): Uint8Array;
   /** OK for a policy in shadow: the request as it came, but for headers that only verified claims may fill. */
   readonly unchanged: Uint8Array;
@@ -31,8 +34,10 @@ export function createForwarding(config: InboundConfig): Forwarding {
       const taken = new Set(set.map(([name]) => name));
       const remove = known.filter((name) => !taken.has(name));
       for (const name of keyHeader) if (!taken.has(name)) remove.push(name);
-      if (policy.token === 'remove') remove.push('authorization', 'dpop');
-      return buildAcceptance({ set, remove, response });
+      const { token: own } = policy;
+      if (own === 'remove') remove.push('authorization');
+      if (own !== 'pass') remove.push('dpop');
+      return (typeof own === 'object' ? buildOkResponse : buildAcceptance)({ set, remove, response });
     },
   };
 }

@@ -6,8 +6,8 @@ import type { RefusalReason } from '../../inbound/refusal.ts';
 import type { ReplayMemory } from '../../inbound/replay.ts';
 import type { SignerKeys } from '../../inbound/signer-keys.ts';
 import type { VerifiedToken } from '../../inbound/verified-token.ts';
-import { VerifiedTokens } from '../../inbound/verified-tokens.ts';
 import { cutQuery } from '../../policy/path.ts';
+import type { UnaryCall } from '../../server/front.ts';
 import type { ClientCertificate } from './client-certificate.ts';
 import type { InboundRequest } from './request.ts';
 
@@ -18,6 +18,11 @@ export interface Sender {
   readonly scheme: 'Bearer' | 'DPoP';
   /** The access token as it came; empty for an API key or none. */
   readonly token: string;
+  /** VerifiedTokens.keyOf() it. */
+  readonly key: string;
+  readonly call: UnaryCall;
+  /** Until when its answer may wait, monotonic milliseconds. */
+  readonly until: number;
 }
 
 export interface Proofs {
@@ -58,6 +63,9 @@ export function createProofs(
     if (boundCertificate !== undefined && boundCertificate !== certificate.thumbprint) return 'token_binding';
     // RFC 9449 section 7.1: one without the other is a downgrade, or a mistake.
     if ((boundKey !== undefined) !== (scheme === 'DPoP')) return 'token_binding';
+    // What comes of it would be worth something in anybody's hands.
+    const isBound = boundCertificate !== undefined || boundKey !== undefined;
+    if (isBound && typeof policy.config.token === 'object') return 'token_binding';
     const { bound } = policy.config;
     if (bound === undefined || token.kind === 'api_key') return undefined;
     const fits =
@@ -75,9 +83,8 @@ export function createProofs(
     const origin = policy.config.publicUrl ?? originOf('https', request.host);
     if (token !== undefined) {
       const proof = counts[DPOP] === 1 ? values[DPOP]! : '';
-      const ath = Buffer.from(VerifiedTokens.keyOf(sender.token), 'base64').toString('base64url');
       const htu = origin + cutQuery(request.path);
-      const asked = { proof, method: request.method, htu, ath, boundKey: token.boundKey!, now };
+      const asked = { proof, method: request.method, htu, ath: sender.key, boundKey: token.boundKey!, now };
       if (!(await isProven(asked, replay))) return 'dpop_proof';
     }
     const { signature } = policy.config;

@@ -4,6 +4,7 @@ import { createHash, generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startExchangeProvider } from '../../support/exchange-provider.ts';
 import { startInbound } from '../../support/inbound-world.ts';
 
 const text = readFileSync('docs/inbound.md', 'utf8');
@@ -62,6 +63,20 @@ const runs: Readonly<Record<string, (t: TestContext) => Promise<void>>> = {
     const ask = (key: string) => world.ask({ path: '/partners/1', headers: { 'x-api-key': key } });
     while ((await ask('KEY')).status !== 200) await sleep(10);
     assert.equal((await ask('KEX')).status, 401);
+  },
+  async exchange(t) {
+    const provider = await startExchangeProvider({ clientId: 'orders', clientSecret: 'secret' });
+    t.after(() => provider.stop());
+    const [settings, inbound] = examples
+      .get('exchange')!
+      .replaceAll(/"?https:\/\/idp.example.com"?/g, `"${provider.issuer}"`)
+      .split(/^inbound:/m) as [string, string];
+    const world = await startInbound(t, inbound, { 'client-secret': 'secret' }, { settings });
+    const ann = await provider.userToken('ann', 60, { aud: 'orders' });
+    const { status, set } = await world.bearer(ann, { path: '/v1/orders' });
+    assert.equal(status, 200);
+    const { sub, aud } = await provider.verify(set['authorization']!.replace('Bearer ', ''));
+    assert.deepEqual([sub, aud], ['ann', 'urn:orders-internal']);
   },
   async proofs(t) {
     const { publicKey } = generateKeyPairSync('ed25519');

@@ -7,6 +7,16 @@ import { ConfigError } from '../../../src/lib/errors.ts';
 const LISTEN = 'version: 1\nlisten: { check_inbound: "unix:///run/in.sock" }\n';
 const IDP = 'idp: { issuer: "https://idp.example.com", audience: orders }';
 
+const CLIENT = 'issuer: "https://idp.example.com", client_id: a, client_secret: { file: s }';
+const SOURCES = `version: 1
+sources:
+  internal: { token_exchange: { ${CLIENT} } }
+  plain: { client_credentials: { ${CLIENT} } }
+  other: { token_exchange: { ${CLIENT}, subject_token: { header: x-user } } }
+  acting: { token_exchange: { ${CLIENT}, actor_token: { header: x-actor } } }
+  hosted: { hosts: [a.example], token_exchange: { ${CLIENT} } }
+`;
+
 function problems(text: string): string[] {
   try {
     parseConfig(text, '/etc/bearerd.yaml');
@@ -113,7 +123,49 @@ describe('each mistake is told with its place and the way out', () => {
       /unknown key "scope"; did you mean scopes\?/,
     ],
   };
-  for (const [name, [text, told]] of Object.entries(table)) {
+  const exchanging = (token: string, more = '') =>
+    SOURCES + inbound(IDP, `{ name: api, match: {}, token: ${token}${more} }`).replace('version: 1\n', '');
+  const internal = '{ exchange: internal }';
+  const exchanges: typeof table = {
+    'exchange without a source': [exchanging('exchange'), /token: expected/],
+    'a mistyped source': [
+      exchanging('{ exchange: interal }'),
+      /no source named "interal"; did you mean internal\?/,
+    ],
+    'a source that exchanges nothing': [
+      exchanging('{ exchange: plain }'),
+      /token.exchange: plain is a client_credentials source: expected a token_exchange source/,
+    ],
+    'a source of another header': [
+      exchanging('{ exchange: other }'),
+      /other needs subject_token: \{ header: authorization \}/,
+    ],
+    'a source with an actor of the request': [
+      exchanging('{ exchange: acting }'),
+      /acting takes the actor's token from the header x-actor/,
+    ],
+    'a source bound to hosts': [
+      exchanging('{ exchange: hosted }'),
+      /sources.hosted.hosts binds its credential to outgoing requests/,
+    ],
+    'an API key exchanged': [
+      exchanging(internal, ', api_keys: true'),
+      /an API key cannot be exchanged: give api_keys a policy of its own/,
+    ],
+    'nobody’s token exchanged': [
+      exchanging(internal, ', anonymous: true'),
+      /exchange: has no meaning with anonymous: true/,
+    ],
+    'a bound token exchanged': [
+      exchanging(internal, ', bound: dpop'),
+      /a token that is bound \(dpop\) would become one that is not/,
+    ],
+    'the header of the exchanged token': [
+      exchanging(internal, ', forward: { authorization: sub }'),
+      /forward.authorization: is the header of the exchanged token already/,
+    ],
+  };
+  for (const [name, [text, told]] of Object.entries({ ...table, ...exchanges })) {
     test(name, () => {
       const found = problems(text);
       assert.ok(
@@ -127,4 +179,16 @@ describe('each mistake is told with its place and the way out', () => {
     const found = problems(inbound('idp: { issuer: x, audience: a, shared_secret: hunter2hunter2 }', good));
     assert.ok(found.length > 0 && !found.join().includes('hunter2'), found.join());
   });
+});
+
+test('a source stays as it is for inbound, although outbound policies ask it for something else', () => {
+  const text = `${SOURCES}outbound: [{ name: o, match: { hosts: [a.example] }, inject: { source: internal, audience: urn:o } }]
+${inbound(IDP, '{ name: api, match: {}, token: { exchange: internal } }')
+  .replace('version: 1\n', '')
+  .replace('check_inbound', 'check: "unix:///run/out.sock", check_inbound')}`;
+  const { sources, inbound: read } = parseConfig(text, '/etc/bearerd.yaml');
+  assert.deepEqual(read!.policies[0]!.token, { exchange: 'internal' });
+  assert.ok(
+    sources.some(({ name }) => name === 'internal') && sources.some(({ name }) => name === 'internal:o'),
+  );
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { TokenSource } from '../../../src/credential/credential.ts';
 import { createCredentialStore, type StoredSource } from '../../../src/credential/store.ts';
+import { createSubject } from '../../../src/credential/subject.ts';
 import { Secret } from '../../../src/lib/secret.ts';
 import { nullObserver } from '../../../src/telemetry/observer.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
@@ -85,6 +86,21 @@ describe('sources that change while the store serves', () => {
       'a-old-1',
       'nor a fault where there is none now',
     );
+  });
+
+  test('of subjects are never mixed either: nobody has another’s credentials for a name that was the same', async () => {
+    const source = (variant: string) => sourceOf('a', variant, { perSubject: true }).stored;
+    const { clock, store } = setup({ ...source('old'), required: false });
+    const ann = createSubject('ann', undefined);
+    assert.equal((await store.get('a', 100, undefined, ann)).value.reveal(), 'a-old-1');
+    const before = store.inForce();
+    (await store.prepare([{ ...source('new'), required: false }], new Set(), 500)).commit();
+    assert.equal(store.peek('a', ann.key), undefined);
+    assert.equal((await store.get('a', 100, undefined, ann)).value.reveal(), 'a-new-1');
+    assert.equal(before.peek('a', ann.key)?.value.reveal(), 'a-old-1');
+    await clock.advance(11_000);
+    assert.equal(before.peek('a', ann.key), undefined, 'what ended takes no place of others');
+    assert.equal(store.peek('a', ann.key)?.value.reveal(), 'a-new-1');
   });
 
   test('that were replaced end later, so that who waits for them is answered', async () => {

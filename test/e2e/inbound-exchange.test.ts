@@ -1,0 +1,100 @@
+// token: { exchange } through real Envoy with the generated configuration, exchanged by a real provider (oidc-provider).
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TESTED_ENVOYS } from '../support/envoy.ts';
+import { startExchangeProvider } from '../support/exchange-provider.ts';
+import { startInboundEnvoy } from '../support/inbound-envoy.ts';
+
+async function start(t: TestContext, version?: (typeof TESTED_ENVOYS)[number]) {
+  const provider = await startExchangeProvider({ clientId: 'gateway', clientSecret: 'gateway-secret' });
+  t.after(() => provider.stop());
+  const world = await startInboundEnvoy(t, {
+    ...(version === undefined ? {} : { version }),
+    settings: `max_wait: 1s
+sources:
+  internal:
+    token_exchange:
+      issuer: ${provider.issuer}
+      client_id: gateway
+      client_secret: { inline: gateway-secret }
+      audience: urn:internal
+`,
+    inbound: `
+  issuers:
+    users: { issuer: "${provider.issuer}", audience: orders }
+  policies:
+    - { name: api, match: {}, forward: { x-user: sub }, token: { exchange: internal } }
+`,
+  });
+  return {
+    provider,
+    world,
+    token: (name: string) => provider.userToken(name, 600, { aud: 'orders' }),
+    audienceAt: async (seen: Awaited<ReturnType<typeof world.send>>) => {
+      assert.equal(seen.status, 200, seen.body);
+      const claims = await provider.verify(seen.app!.headers['authorization']!.replace('Bearer ', ''));
+      return [claims['sub'], claims['aud']];
+    },
+  };
+}
+
+for (const version of TESTED_ENVOYS) {
+  test(`Envoy ${version}: the app gets a token of its own audience, of each caller, and never the caller’s`, async (t) => {
+    const { provider, world, token, audienceAt } = await start(t, version);
+    const callers = ['ann', 'bob', 'eve'];
+    for (const name of [...callers, ...callers]) {
+      const own = await token(name);
+      for (let i = 0; i < 2; i++) {
+        const seen = await world.send('/v1/orders', {
+          authorization: `Bearer ${own}`,
+          dpop: 'x',
+          'x-user': 'root',
+          'x-request-id': 'same',
+        });
+        assert.deepEqual(await audienceAt(seen), [name, 'urn:internal']);
+        assert.equal(seen.app!.headers['x-user'], name);
+        assert.equal(seen.app!.headers['dpop'], undefined);
+        assert.ok(!JSON.stringify(seen.app).includes(own));
+      }
+    }
+    assert.equal(provider.calls, 6);
+    assert.doesNotMatch(world.bearerd.output(), /eyJ/, 'no token in the log');
+  });
+}
+
+test('while the provider is silent the caller has 503 with Retry-After within max_wait, and the app nothing', async (t) => {
+  const { provider, world, token, audienceAt } = await start(t);
+  const warm = { authorization: `Bearer ${await token('ann')}` };
+  await audienceAt(await world.send('/', warm));
+  const arrived = world.arrived();
+  provider.delayMs = 2_000;
+  const cold = { authorization: `Bearer ${await token('bob')}` };
+  const begun = performance.now();
+  const seen = await world.send('/', cold);
+  const ms = performance.now() - begun;
+  t.diagnostic(`${ms.toFixed(0)} ms until 503`);
+  assert.ok(ms >= 900 && ms < 1_900, `${ms} ms`);
+  assert.equal(seen.status, 503);
+  assert.ok(Number(seen.headers['retry-after']) >= 1);
+  assert.match(seen.body, /^\{"error":"temporarily_unavailable","decision":"[^"]+"\}\n$/);
+  assert.equal(world.arrived(), arrived);
+  assert.match(await world.metrics(), /refused_total\{policy="api",reason="exchange_unavailable"\} 1\n/);
+  await audienceAt(await world.send('/', warm));
+  while ((await world.send('/', cold)).status !== 200) await sleep(50);
+  assert.equal(provider.calls, 2, 'the call that was under way served it');
+});
+
+test('a reload to another audience exchanges anew, although the inbound side stays as it was', async (t) => {
+  const { provider, world, token, audienceAt } = await start(t);
+  const headers = { authorization: `Bearer ${await token('ann')}` };
+  assert.deepEqual(await audienceAt(await world.send('/', headers)), ['ann', 'urn:internal']);
+  const file = join(world.folder, 'bearerd.yaml');
+  writeFileSync(file, readFileSync(file, 'utf8').replace('urn:internal', 'urn:other'));
+  process.kill(world.bearerd.pid, 'SIGHUP');
+  await world.bearerd.waitForOutput(/"revision":2/);
+  assert.deepEqual(await audienceAt(await world.send('/', headers)), ['ann', 'urn:other']);
+  assert.equal(provider.calls, 2);
+});
