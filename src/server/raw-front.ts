@@ -141,7 +141,10 @@ export function createRawFront(methods: UnaryMethods, options: RawFrontOptions):
       // Streams never end by themselves.
       for (const call of [...open]) call.end(GrpcStatus.UNAVAILABLE, 'shutting down');
       return new Promise((resolve) => {
-        const force = clock.setTimer(() => accepted?.destroy(), graceMs);
+        const force = clock.setTimer(() => {
+          for (const connection of [...connections]) connection.destroy();
+          accepted?.destroy();
+        }, graceMs);
         listener.close(() => {
           force.cancel();
           observer.listenerChanged(name, 'closed', boundTo);
