@@ -31,6 +31,8 @@ export interface WorldOptions {
   readonly version?: EnvoyVersion;
   /** Lines of the policy `orders` beside name, match and inject, e.g. `heal_on: invalid_token`. */
   readonly policy?: string;
+  /** Entries of `outbound` before it, indented by two. */
+  readonly before?: string;
   readonly methods?: string;
   readonly paths?: string;
   /** Top-level lines, e.g. `max_wait: 500ms`. */
@@ -205,7 +207,7 @@ sources:
       client_secret: { file: ${folder}/secret }
       scope: [${CLIENT.scope}]
 outbound:
-  - name: orders
+${options.before === undefined ? '' : `${options.before}\n`}  - name: orders
     match:
       hosts: [${ORDERS}]
       methods: ${options.methods ?? '[GET, POST]'}

@@ -43,7 +43,10 @@ export interface Status {
   readonly policyBundle: PolicyBundleStatus | undefined;
   readonly policies: readonly {
     readonly name: string;
+    /** '' where it denies. */
     readonly source: string;
+    /** HTTP status by which it denies; undefined = it injects. */
+    readonly denies: number | undefined;
     readonly headers: readonly string[];
     readonly query: string | undefined;
     readonly healOn: string;
@@ -100,9 +103,10 @@ export function buildStatus(parts: Parts): Status {
     ...told,
     sources: sources.map((one) => ({ ...one, ...recorder.ofSource(one.source) })),
     endpoints: endpoints.map((one) => ({ ...one, lastHour: recorder.ofEndpoint(one.endpoint) })),
-    policies: policies.map(({ name, source, injection, healOn, onFailure }) => ({
+    policies: policies.map(({ name, source, denies, injection, healOn, onFailure }) => ({
       name,
       source,
+      denies,
       headers: injection.headers.map((header) => header.name),
       query: injection.query,
       healOn,

@@ -48,6 +48,13 @@ function explanation(config: Config, method: string, scheme: string, host: strin
   const table = compilePolicies(config);
   const found = table.match(host, method, path, scheme);
   const lines: [string, string][] = [['request', `${method} ${scheme}://${host}${path.split('?', 1)[0]}`]];
+  const watching = table.wouldDeny?.(host, method, path, scheme);
+  if (watching !== undefined) {
+    lines.push([
+      'in shadow',
+      `${watching.name} (outbound[${watching.index}]) would answer ${watching.denies}; counted where the check or attempt door is asked`,
+    ]);
+  }
   if (found === 'ambiguous_path') {
     lines.push(['decision', '400: two parsers may read this path differently (ambiguous_path: deny)']);
   } else if (found === undefined) {
@@ -56,6 +63,10 @@ function explanation(config: Config, method: string, scheme: string, host: strin
       'decision',
       config.unmatched === 'deny' ? '403 (unmatched: deny)' : 'passes as it is (unmatched: pass)',
     ]);
+  } else if (found.denies !== undefined) {
+    lines.push(['policy', `${found.name} (outbound[${found.index}])`]);
+    lines.push(['decision', `${found.denies} (deny): nothing of it reaches an upstream`]);
+    lines.push(...denyingDoors(config, config.outbound[found.index]!));
   } else {
     const policy = config.outbound[found.index]!;
     const source = config.sources.find(({ name }) => name === found.source)!;
@@ -115,6 +126,14 @@ function doors(config: Config, policy: OutboundConfig, { injection }: Policy): [
       'serves it, one call an attempt; a refused request is sent again with a new credential at once',
     ]),
     ['best door', `${door}: ${why}`],
+  ];
+}
+
+function denyingDoors(config: Config, policy: OutboundConfig): [string, string][] {
+  return [
+    ...doorLines('check door', [], ['serves it, one call a request, before any of it leaves Envoy']),
+    ...doorLines('push door', pushRefusals(config, policy), []),
+    ...doorLines('attempt', attemptRefusals(config, [policy]), ['serves it, once a connection is asked for']),
   ];
 }
 

@@ -47,7 +47,7 @@ export function statusText(status: ReportedStatus): string {
       ['POLICY', 'SOURCE', 'HEADERS', 'HEAL ON', 'ON FAILURE', 'MODE', 'CHECK', 'ATTEMPT'],
       status.policies.map((one) => [
         one.name,
-        one.source,
+        one.denies === undefined ? one.source : `denies (${one.denies})`,
         one.headers.join(', '),
         one.healOn,
         one.onFailure,

@@ -32,7 +32,7 @@ const casesFile = z.strictObject({
           decision: z.enum(['inject', 'pass', 'deny']).optional(),
           policy: z.string().nullable().optional().describe('null = no policy'),
           source: z.string().optional(),
-          reason: z.enum(['unmatched', 'ambiguous_path']).optional(),
+          reason: z.enum(['unmatched', 'ambiguous_path', 'denied']).optional(),
         }),
       }),
     )

@@ -8,6 +8,7 @@ export function boundHostProblems(
   report: (path: Path, message: string) => void,
 ): void {
   outbound.forEach(({ match, inject }, i) => {
+    if (inject === undefined) return;
     const own = Object.hasOwn(sources, inject.source) ? inject.source : undefined;
     const fallback = own === undefined ? undefined : sources[own]!.fallback;
     for (const name of new Set([own, fallback])) {

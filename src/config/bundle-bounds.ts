@@ -63,7 +63,7 @@ export function bundleProblems(
   }
   file.outbound.forEach(({ inject, sign }, i) => {
     if (!isOfBundle(['outbound', i])) return;
-    localSource(['outbound', i, 'inject', 'source'], inject.source);
+    localSource(['outbound', i, 'inject', 'source'], inject?.source);
     if (sign !== undefined)
       references(['outbound', i, 'sign'], (resolved) => toMessageSignature(sign, undefined, resolved));
   });

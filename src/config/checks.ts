@@ -3,6 +3,7 @@ import type { ConfigProblem } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
 import { boundHostProblems } from './bound-hosts.ts';
 import { bundleProblems } from './bundle-bounds.ts';
+import { denialProblems } from './deny.ts';
 import { environmentProblems, fallbackProblems } from './environments.ts';
 import { inboundProblems } from './inbound/checks.ts';
 import { listenAddressText } from './listen-address.ts';
@@ -35,6 +36,7 @@ export function crossProblems(file: ConfigFile, document: MergedDocument, folder
   boundHostProblems(file, report);
   policySourceProblems(file, report);
   policies(file, report);
+  denialProblems(file, report);
   guards(file, report);
   regexes(file, report);
   bundleProblems(file, document, folder, report);
@@ -212,6 +214,7 @@ function policies({ sources, outbound }: ConfigFile, report: Report): void {
     if (before !== undefined) {
       report(['outbound', i, 'name'], `the name ${policy.name} is taken by outbound[${before}] already`);
     } else first.set(policy.name, i);
+    if (policy.inject === undefined) return;
     if (!Object.hasOwn(sources, policy.inject.source)) {
       report(['outbound', i, 'inject', 'source'], unknownSource(policy.inject.source, Object.keys(sources)));
       return;

@@ -2,6 +2,7 @@
 
 import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
 import type { BucketSize } from '../lib/token-bucket.ts';
+import type { DenyConfig } from './deny.ts';
 import type { InboundConfig } from './inbound/config.ts';
 import type { AuditConfig } from './schema-audit.ts';
 import type { PolicyBundleConfig } from './schema-bundle.ts';
@@ -23,6 +24,7 @@ import type { SpiffeJwtConfig } from './source/spiffe-jwt.ts';
 import type { StaticConfig } from './source/static.ts';
 import type { SubjectHeaders, TokenExchangeConfig } from './source/token-exchange.ts';
 
+export type { DenyConfig } from './deny.ts';
 export type { AuditConfig } from './schema-audit.ts';
 export type { PolicyBundleConfig } from './schema-bundle.ts';
 export type { GuardConfig } from './schema-guard.ts';
@@ -199,7 +201,10 @@ export interface OutboundConfig {
     /** undefined = every path. */
     readonly paths: readonly PathRule[] | undefined;
   };
+  /** Nothing, of no source, where the policy denies. */
   readonly inject: InjectConfig;
+  /** undefined = it injects. */
+  readonly deny?: DenyConfig | undefined;
   /** What it belongs to; its source is of the same, or of none. */
   readonly environment?: string | undefined;
   /** Who is called when it fails. */

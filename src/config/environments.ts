@@ -42,7 +42,7 @@ export function environmentProblems({ sources, outbound }: ConfigFile, report: R
     if (problem !== undefined) report(['sources', name, 'fallback'], problem);
   }
   outbound.forEach(({ environment, inject }, i) => {
-    const problem = crossing(environment, inject.source);
+    const problem = inject && crossing(environment, inject.source);
     if (problem !== undefined) report(['outbound', i, 'inject', 'source'], problem);
   });
 }

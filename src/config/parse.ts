@@ -28,6 +28,7 @@ import { resolveSecretRef } from './source/secret-ref.ts';
 import { type Path, parseYaml } from './yaml-document.ts';
 
 type FileSource = ConfigFile['sources'][string];
+type FilePolicy = ConfigFile['outbound'][number];
 
 /** Relative paths inside are relative to `file`. Throws ConfigError with every problem. */
 export function parseConfig(text: string, file: string): Config {
@@ -123,7 +124,11 @@ function toConfig(file: ConfigFile, folder: string, document: MergedDocument): C
     },
     sources,
     outbound: file.outbound.map((policy, i) =>
-      toOutbound(policy, sources.find(({ name }) => name === ofPolicy[i])!, pathOf(['outbound', i])),
+      toOutbound(
+        policy,
+        sources.find(({ name }) => name === ofPolicy[i]),
+        pathOf(['outbound', i]),
+      ),
     ),
     inbound: file.inbound && toInbound(file.inbound, local),
     unmatched: file.unmatched,
@@ -198,24 +203,24 @@ function toSource(name: string, source: FileSource, path: (relative: string) => 
 }
 
 function toOutbound(
-  policy: ConfigFile['outbound'][number],
-  source: SourceConfig,
+  policy: FilePolicy,
+  source: SourceConfig | undefined,
   path: (relative: string) => string,
 ): OutboundConfig {
   const { name, match, heal_on, on_failure, never_stale, upstream_url, sign } = policy;
-  const { headers, query } = policy.inject;
-  const dpop = isBoundByDpop(source);
-  const plain = { source: source.name, headers, query };
+  const dpop = source !== undefined && isBoundByDpop(source);
+  const plain = injected(policy.inject, source);
   const inject = dpop ? withDpopScheme(plain) : plain;
   return {
     name,
     match,
     inject,
+    deny: policy.deny,
     environment: policy.environment,
     owner: policy.owner,
-    subject: source.type === 'token_exchange' ? source.subject : undefined,
+    subject: source?.type === 'token_exchange' ? source.subject : undefined,
     rollout: policy.mode,
-    healOn: heal_on ?? (kinds[source.type].renewable ? '401' : 'off'),
+    healOn: heal_on ?? (source !== undefined && kinds[source.type].renewable ? '401' : 'off'),
     onFailure: on_failure,
     proof:
       dpop || sign !== undefined
@@ -231,6 +236,14 @@ function toOutbound(
     resilience: policy.resilience,
     allowPlaintext: policy.allow_plaintext,
   };
+}
+
+/** Of a policy that denies. No source has such a name. */
+const NOTHING: InjectConfig = { source: '', headers: [], query: undefined };
+
+function injected(stated: FilePolicy['inject'], source: SourceConfig | undefined): InjectConfig {
+  if (stated === undefined || source === undefined) return NOTHING;
+  return { source: source.name, headers: stated.headers, query: stated.query };
 }
 
 /** RFC 9449, section 7.1: a token that is bound goes with the scheme DPoP, never Bearer. */

@@ -38,8 +38,8 @@ function asked(source: SourceConfig, asks: AskedParameters): Record<string, unkn
 
 export interface PolicySources {
   readonly sources: readonly SourceConfig[];
-  /** Name of the source of each policy, by its place in the file. */
-  readonly ofPolicy: readonly string[];
+  /** Name of the source of each policy, by its place in the file; undefined = it has none. */
+  readonly ofPolicy: readonly (string | undefined)[];
   /** Names of those that stand for this one of the file, itself among them where it is used. */
   named(source: string): readonly string[];
 }
@@ -53,8 +53,9 @@ export function toPolicySources(
   const own = new Map<string, SourceConfig>();
   const origin = new Map<string, string>();
   const derivedBy = new Map<string, string>();
-  const ofPolicy = outbound.map(({ name, inject: { source, asks } }) => {
-    if (asks === undefined) return source;
+  const ofPolicy = outbound.map(({ name, inject }) => {
+    if (inject?.asks === undefined) return inject?.source;
+    const { source, asks } = inject;
     const key = JSON.stringify([source, asks.audience, asks.scope, asks.resource, asks.claims]);
     const known = derivedBy.get(key);
     if (known !== undefined) return known;
@@ -81,7 +82,9 @@ export function policySourceProblems(
   { sources, outbound }: ConfigFile,
   report: (path: Path, message: string) => void,
 ): void {
-  outbound.forEach(({ inject: { source: name, asks } }, i) => {
+  outbound.forEach(({ inject }, i) => {
+    if (inject === undefined) return;
+    const { source: name, asks } = inject;
     const source = Object.hasOwn(sources, name) ? sources[name] : undefined;
     if (asks === undefined || source === undefined) return;
     const askable = ASKABLE[kindOf(source)] ?? [];

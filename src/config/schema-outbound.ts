@@ -1,6 +1,7 @@
-// The schema of a policy: which requests get which credential.
+// The schema of a policy: which requests get which credential, or are refused.
 import * as z from 'zod';
 import type { HostPattern, RolloutConfig } from './config.ts';
+import { deny } from './deny.ts';
 import { parseHeaderName } from './header.ts';
 import { expandService, parseHostPattern } from './host-pattern.ts';
 import { refuse } from './invalid.ts';
@@ -10,7 +11,7 @@ import { guard } from './schema-guard.ts';
 import { inject } from './schema-inject.ts';
 import { sign, upstreamUrl } from './schema-proof.ts';
 import { resilience } from './schema-resilience.ts';
-import { environment, nameText, owner, parsed } from './schema-values.ts';
+import { environment, exactlyOne, nameText, oneOfKeys, owner, parsed } from './schema-values.ts';
 
 export const host = parsed(z.string(), parseHostPattern).describe(
   'Exact (orders.example.com) or every name below one ("*.example.com"), with :port for that port only.',
@@ -110,7 +111,8 @@ export const outbound = z
   .strictObject({
     name: nameText('policy').describe('Unique; stands in logs, metrics and the Envoy configuration.'),
     match,
-    inject,
+    inject: inject.optional(),
+    deny: deny.optional(),
     mode,
     environment: environment.optional(),
     owner: owner.optional(),
@@ -146,7 +148,9 @@ export const outbound = z
         'Refuses the push door, where Envoy keeps a credential past its expiry while bearerd is away. Default false.',
       ),
   })
-  .describe('One policy: which requests get which credential.');
+  .check(exactlyOne('inject', 'deny'))
+  .meta(oneOfKeys('inject', 'deny'))
+  .describe('One policy: which requests get which credential, or are refused.');
 
 function distinct(patterns: readonly HostPattern[]): readonly HostPattern[] {
   return [...new Map(patterns.map((p) => [JSON.stringify([p.name, p.wildcard, p.port ?? 0]), p])).values()];

@@ -6,10 +6,11 @@ import type { Clock } from '../lib/clock.ts';
 import { CredentialError } from '../lib/errors.ts';
 import { TokenBucket } from '../lib/token-bucket.ts';
 import { type Tracer, within } from '../lib/trace.ts';
+import { cutQuery } from '../policy/path.ts';
 import type { Match, Policy, PolicyTable, SubjectHeaders } from '../policy/policy.ts';
 import type { Rollout } from '../policy/rollout.ts';
 import type { UnaryCall } from '../server/front.ts';
-import type { CheckDecision, CheckReason } from '../telemetry/observer.ts';
+import type { CheckDecision, CheckReason, DeniedRequest, Observer } from '../telemetry/observer.ts';
 import { waitWithin } from './deadline.ts';
 import type { DenialReason } from './denial.ts';
 import type { CarriedRing } from './feedback/carried-ring.ts';
@@ -42,7 +43,8 @@ export interface Answers {
   injection(policy: Policy, credential: Credential): Uint8Array;
   /** The same with proofs of this one request. Throws CredentialError where there can be none. */
   proven(policy: Policy, credential: Credential, request: Asked): Uint8Array;
-  denial(reason: DenialReason, retryAfterMs: number): Uint8Array;
+  /** `status` in place of the reason's own. */
+  denial(reason: DenialReason, retryAfterMs: number, status?: number): Uint8Array;
 }
 
 /** Where a door's decisions are counted. */
@@ -50,6 +52,7 @@ export interface Tally {
   injectionCount(policy: string): { count: number };
   /** `waitedMs`: undefined = it was there at once. */
   decided(policy: string | undefined, decision: CheckDecision, reason: CheckReason, waitedMs?: number): void;
+  denied: Observer['outboundDenied'];
 }
 
 export interface DecisionDeps {
@@ -106,8 +109,8 @@ interface Slot {
 export function createDecision(deps: DecisionDeps): Decision {
   const { policies, store, clock, maxWaitMs, carried, answers, tally, tracer } = deps;
   const slots = policies.policies.map(
-    ({ name, source, rateLimit }): Slot => ({
-      peek: store.reader(source),
+    ({ name, denies, source, rateLimit }): Slot => ({
+      peek: denies === undefined ? store.reader(source) : () => undefined,
       injections: tally.injectionCount(name),
       limit: rateLimit && new TokenBucket(rateLimit, clock.monotonic()),
       credential: undefined,
@@ -117,17 +120,39 @@ export function createDecision(deps: DecisionDeps): Decision {
   const without = policies.policies.map((policy) => answers.passWithout(policy));
   const forbidden = { unmatched: answers.denial('unmatched', 0), unmarked: answers.denial('unmarked', 0) };
   const ambiguous = answers.denial('ambiguous_path', 0);
+  const denials = policies.policies.map(({ denies }) =>
+    denies === undefined ? ambiguous : answers.denial('denied', 0, denies),
+  );
+  const { wouldDeny } = policies;
 
   function policyOf(request: Asked): Policy | Uint8Array {
+    if (wouldDeny !== undefined)
+      watch(request, wouldDeny(request.host, request.method, request.path, request.scheme));
     const match = policies.match(request.host, request.method, request.path, request.scheme);
     if (match === 'ambiguous_path') {
       tally.decided(undefined, 'deny', 'ambiguous_path');
       return ambiguous;
     }
+    // Nothing is handed out, so no mark is asked for.
+    if (match?.denies !== undefined) return refuse(match, request);
     // Whether the route was made for it: a forged Host on a route of something else draws no credential.
-    if (!isMarked(request, match)) return withoutPolicy('unmarked');
+    if (!isMarked(request, match)) {
+      return isOfDenial(request) ? passed() : withoutPolicy('unmarked');
+    }
     if (match === undefined) return withoutPolicy('unmatched');
     return match.rollout === undefined ? match : rolledOut(match, match.rollout, request);
+  }
+
+  function refuse(policy: Policy, request: Asked): Uint8Array {
+    tally.decided(policy.name, 'deny', 'denied');
+    tally.denied(policy.name, 'enforce', deniedRequest(policy, request));
+    return denials[policy.index]!;
+  }
+
+  function watch(request: Asked, policy: Policy | undefined): void {
+    if (policy === undefined) return;
+    tally.decided(policy.name, 'pass', 'shadow');
+    tally.denied(policy.name, 'shadow', deniedRequest(policy, request));
   }
 
   /** Watched only, or not in the share that the policy is in force for: nothing of the request is touched. */
@@ -146,6 +171,19 @@ export function createDecision(deps: DecisionDeps): Decision {
       const policy = policies.byName(name);
       return policy !== undefined && policies.coversHost(policy, host, scheme);
     });
+  }
+
+  /** A route of denials alone: what they leave is another door's. */
+  function isOfDenial({ mark, host, scheme }: Asked): boolean {
+    return (mark ?? '').split(',').every((name) => {
+      const policy = policies.byName(name);
+      return policy?.denies !== undefined && policies.coversHost(policy, host, scheme);
+    });
+  }
+
+  function passed(): Uint8Array {
+    tally.decided(undefined, 'pass', 'unmarked');
+    return answers.passUntouched;
   }
 
   function withoutPolicy(reason: 'unmarked' | 'unmatched'): Uint8Array {
@@ -300,6 +338,10 @@ export function createDecision(deps: DecisionDeps): Decision {
     injectWhen,
     deny: denied,
   };
+}
+
+function deniedRequest({ denies }: Policy, { method, host, path }: Asked): DeniedRequest {
+  return { method, host, path: cutQuery(path), status: denies! };
 }
 
 /** Whether `name` is one of the comma-separated names. Called for every request: no split. */

@@ -20,6 +20,8 @@ const UNAVAILABLE = { http: 503, grpc: 14 } as const;
 const DENIALS = {
   unmatched: { http: 403, grpc: 7 },
   unmarked: { http: 403, grpc: 7 },
+  // Its policy has the status.
+  denied: { http: 403, grpc: 7 },
   ambiguous_path: { http: 400, grpc: 3 },
   // The app did nothing wrong and may come back: never a 401, which would send it to a login.
   source_timeout: UNAVAILABLE,
@@ -44,13 +46,20 @@ const ERRORS: Readonly<Record<number, string>> = {
   400: 'bad_request',
   401: 'unauthorized',
   403: 'forbidden',
+  404: 'not_found',
+  410: 'gone',
   429: 'too_many_requests',
+  451: 'unavailable_for_legal_reasons',
   503: 'credential_unavailable',
 };
 
-/** `retryAfterMs` becomes whole seconds, at least one; only for what may work later. */
-export function denialOf(reason: DenialReason, retryAfterMs: number): Denial {
-  const { http, grpc } = DENIALS[reason];
+/**
+ * `retryAfterMs` becomes whole seconds, at least one; only for what may work later. `status` in place of the reason's own, of a
+ * policy that denies.
+ */
+export function denialOf(reason: DenialReason, retryAfterMs: number, status?: number): Denial {
+  const { http: own, grpc } = DENIALS[reason];
+  const http = status ?? own;
   const headers: [string, string][] = [
     ['content-type', 'application/json'],
     ['x-bearerd-reason', reason],

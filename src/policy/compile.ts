@@ -20,19 +20,26 @@ export function compilePolicies(
   const { unmatched, ambiguousPath } = config;
   const policies = config.outbound.map((outbound, index) => compilePolicy(outbound, index, pod, insteads));
   const names = new Map(policies.map((policy) => [policy.name, policy]));
-  const routes = createRouteTable(
-    // One that is off is as if it were not there, but for its place in the file and its name in a route's mark.
-    config.outbound.flatMap(({ match, rollout }, i) =>
-      rollout.mode === 'off' ? [] : [{ policy: policies[i]!, match }],
-    ),
-    ambiguousPath,
+  // One that is off is as if it were not there, but for its place in the file and its name in a route's mark.
+  const on = config.outbound.flatMap(({ match, rollout }, i) =>
+    rollout.mode === 'off' ? [] : [{ policy: policies[i]!, match }],
   );
+  const isWatching = ({ denies, rollout }: Policy): boolean => denies !== undefined && rollout !== undefined;
+  const inForce = on.filter(({ policy }) => !isWatching(policy));
+  const routes = createRouteTable(inForce, ambiguousPath);
+  const all = inForce.length === on.length ? undefined : createRouteTable(on, ambiguousPath);
   return {
     policies,
     unmatched,
     readHeaders: readHeaders(config),
     byName: (name) => names.get(name),
     match: routes.match,
+    wouldDeny:
+      all &&
+      ((...request) => {
+        const first = all.match(...request);
+        return first !== undefined && first !== 'ambiguous_path' && isWatching(first) ? first : undefined;
+      }),
     coversHost(policy, authority, scheme) {
       const host = routes.hostOf(authority, scheme);
       return (
@@ -48,12 +55,13 @@ function compilePolicy(
   pod: string,
   insteads: ReadonlyMap<string, Instead>,
 ): Policy {
-  const { name, inject, subject, proof, onFailure, rateLimit, healOn } = outbound;
+  const { name, inject, deny, subject, proof, onFailure, rateLimit, healOn } = outbound;
   const injection = compileInjection(inject);
   const removes = namesOf(subject).filter((one) => !injection.headers.some((header) => header.name === one));
   return {
     index,
     name,
+    denies: deny?.status,
     source: inject.source,
     injection,
     subject,

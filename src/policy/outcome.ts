@@ -7,7 +7,7 @@ export interface Outcome {
   readonly policy: string | undefined;
   readonly source: string | undefined;
   /** Of a denial. */
-  readonly reason: 'unmatched' | 'ambiguous_path' | undefined;
+  readonly reason: 'unmatched' | 'ambiguous_path' | 'denied' | undefined;
 }
 
 export interface AskedRequest {
@@ -19,7 +19,8 @@ export interface AskedRequest {
 }
 
 export function outcomeOf(table: PolicyTable, { method, scheme, host, path }: AskedRequest): Outcome {
-  const match = table.match(host, method, path, scheme);
+  // What is in shadow counts as if it were in force.
+  const match = table.wouldDeny?.(host, method, path, scheme) ?? table.match(host, method, path, scheme);
   const nothing = { policy: undefined, source: undefined };
   if (match === 'ambiguous_path') return { ...nothing, decision: 'deny', reason: 'ambiguous_path' };
   if (match === undefined) {
@@ -27,13 +28,16 @@ export function outcomeOf(table: PolicyTable, { method, scheme, host, path }: As
       ? { ...nothing, decision: 'deny', reason: 'unmatched' }
       : { ...nothing, decision: 'pass', reason: undefined };
   }
+  if (match.denies !== undefined) {
+    return { decision: 'deny', policy: match.name, source: undefined, reason: 'denied' };
+  }
   return { decision: 'inject', policy: match.name, source: match.source, reason: undefined };
 }
 
-/** `inject orders`, `pass`, `deny (unmatched)` */
+/** `inject orders`, `pass`, `deny (unmatched)`, `deny no-deletes` */
 export function outcomeText({ decision, policy, reason }: Outcome): string {
-  if (reason !== undefined) return `${decision} (${reason})`;
-  return policy === undefined ? decision : `${decision} ${policy}`;
+  if (policy !== undefined) return `${decision} ${policy}`;
+  return reason === undefined ? decision : `${decision} (${reason})`;
 }
 
 /** `GET http://host/path` as it would be sent; undefined where it is none. Not by the URL class: it would tidy the path. */

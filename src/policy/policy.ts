@@ -10,7 +10,9 @@ export interface Policy {
   /** Position in the file; the lower one wins. */
   readonly index: number;
   readonly name: string;
-  /** Name of the source whose credential is injected. */
+  /** HTTP status by which its requests are refused; undefined = it injects. */
+  readonly denies: number | undefined;
+  /** Name of the source whose credential is injected; '' where it denies. */
   readonly source: string;
   readonly injection: Injection;
   /** Where the request says for whom it is made; undefined = its credential is everybody's. */
@@ -44,6 +46,13 @@ export interface PolicyTable {
    * scheme's (80 for http, 443 for https). `path` may carry a query, which is never read. No I/O, no clock.
    */
   match(host: string, method: string, path: string, scheme: string): Match;
+  /**
+   * The policy in shadow that would deny the request; match() passes over those, since what they watch goes on as without
+   * them. undefined where there are none.
+   */
+  readonly wouldDeny:
+    | ((host: string, method: string, path: string, scheme: string) => Policy | undefined)
+    | undefined;
   /** Whether the hosts of this policy cover `host`. */
   coversHost(policy: Policy, host: string, scheme: string): boolean;
 }

@@ -146,16 +146,16 @@ function endpointCells({ endpoint, breaker, inFlight, queued, refreshesPerHour, 
 }
 
 function policyRows(status) {
-  const rows = status.policies.map((policy) => [
+  const rows = status.policies.map(({ denies, source, ...policy }) => [
     policy.name,
     [
-      [part(policy.name), sub(`from ${policy.source}`)],
+      [part(policy.name), sub(denies === undefined ? `from ${source}` : `answers ${denies}`)],
       modeCell(policy, status.guard),
       decisionCell(policy, 'check', status.now),
       decisionCell(policy, 'attempt', status.now),
       [
         part([...policy.headers, ...(policy.query === undefined ? [] : [`?${policy.query}`])].join(', ')),
-        sub(`heals on ${word(policy.healOn)}; ${policy.onFailure} without`),
+        sub(denies === undefined ? `heals on ${word(policy.healOn)}; ${policy.onFailure} without` : 'denies'),
       ],
     ],
   ]);

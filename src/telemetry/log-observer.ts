@@ -266,6 +266,11 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
         mode === 'shadow' ? 'incoming request would have been refused' : 'incoming request refused',
       );
     },
+    outboundDenied(policy, mode) {
+      const omitted = limit.admit(`denied:${policy}`);
+      if (omitted === undefined) return;
+      log.info({ policy, omitted }, mode === 'shadow' ? 'request would have been denied' : 'request denied');
+    },
     inputLoaded(input, entries) {
       log.info({ input, entries }, 'read anew');
     },

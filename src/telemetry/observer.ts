@@ -9,6 +9,7 @@ export type CheckReason =
   | 'unmatched'
   | 'unmarked' // no policy mark, or a Host that the marked policy does not cover
   | 'ambiguous_path'
+  | 'denied' // by a policy
   | 'rate_limited' // of the policy
   | 'passed_without' // on_failure: pass
   | 'shadow' // mode: shadow
@@ -110,6 +111,16 @@ export interface KeyReport {
   readonly expiresAt: number;
 }
 
+/** An outgoing request that a policy denies; for the audit trail alone. */
+export interface DeniedRequest {
+  readonly method: string;
+  readonly host: string;
+  /** Without its query. */
+  readonly path: string;
+  /** Of the answer. */
+  readonly status: number;
+}
+
 /** An incoming request that was refused; for the audit trail alone. */
 export interface RefusedRequest {
   readonly method: string;
@@ -163,6 +174,8 @@ export interface Observer {
     reason: CheckReason,
     waitedMs?: number,
   ): void;
+  /** A policy denied an outgoing request, through whatever door; in shadow it would have. */
+  outboundDenied(policy: string, mode: 'enforce' | 'shadow', request: DeniedRequest): void;
   /** As injectionCount, of the attempt door: one an attempt. */
   attemptInjectionCount(policy: string): { count: number };
   /** Every other answer to an attempt. */
@@ -279,6 +292,7 @@ export const nullObserver: Observer = {
   inputCurrent: nothing,
   inputRefused: nothing,
   checkDecided: nothing,
+  outboundDenied: nothing,
   attemptInjectionCount: () => ({ count: 0 }),
   attemptDecided: nothing,
   feedbackLate: nothing,

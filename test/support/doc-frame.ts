@@ -13,7 +13,7 @@ export function isConfiguration({ language, text }: DocBlock): boolean {
 
 interface Written {
   readonly listen?: object;
-  readonly outbound?: readonly { readonly inject: { readonly source: string } }[];
+  readonly outbound?: readonly { readonly inject?: { readonly source: string } }[];
 }
 
 /** A fragment with `version`, something to listen at, and sources that its policies name. A whole one is left as it is. */
@@ -23,7 +23,7 @@ export function completed(text: string): string {
   const listen = inbound
     ? { check_inbound: 'unix:///run/bearerd/inbound.sock' }
     : { check: 'unix:///run/bearerd/check.sock', xds: 'unix:///run/bearerd/xds.sock' };
-  const named = [...new Set(written.outbound?.map(({ inject }) => inject.source))];
+  const named = [...new Set(written.outbound?.flatMap(({ inject }) => inject?.source ?? []))];
   const sources = Object.fromEntries(named.map((name) => [name, { static: { value: { env: 'KEY' } } }]));
   if ('version' in written && 'listen' in written && 'sources' in written) return text;
   return stringify({

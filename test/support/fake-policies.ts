@@ -23,6 +23,7 @@ export function fakePolicies(wishes: readonly PolicyWish[]): PolicyTable {
     const policy: Policy = {
       index,
       name: wish.name,
+      denies: undefined,
       source,
       injection: compileInjection({
         source,
@@ -51,6 +52,7 @@ export function fakePolicies(wishes: readonly PolicyWish[]): PolicyTable {
         ({ wish }) =>
           wish.host === host && (wish.method ?? method) === method && path.startsWith(wish.path ?? '/'),
       )?.policy,
+    wouldDeny: undefined,
     coversHost: (policy, host) => rows[policy.index]?.wish.host === host,
   };
 }

@@ -17,6 +17,8 @@ export interface PolicySketch {
   readonly methods?: readonly string[];
   readonly paths?: readonly PathRule[];
   readonly source?: string;
+  /** HTTP status, instead of a credential. */
+  readonly deny?: 403 | 404 | 410 | 451;
   readonly header?: string;
   readonly prefix?: string;
   /** With the bare credential. */
@@ -36,12 +38,15 @@ export function outbound(sketch: PolicySketch): OutboundConfig {
   return {
     name: sketch.name,
     match: { hosts: sketch.hosts.map(hostPattern), methods: sketch.methods, paths: sketch.paths },
+    deny: sketch.deny && { status: sketch.deny },
     inject: {
-      source: sketch.source ?? sketch.name,
-      headers: [
-        { name: sketch.header ?? 'authorization', prefix: sketch.prefix ?? 'Bearer ', basic: undefined },
-        ...(sketch.moreHeaders ?? []).map((name) => ({ name, prefix: '', basic: undefined })),
-      ],
+      source: sketch.deny ? '' : (sketch.source ?? sketch.name),
+      headers: sketch.deny
+        ? []
+        : [
+            { name: sketch.header ?? 'authorization', prefix: sketch.prefix ?? 'Bearer ', basic: undefined },
+            ...(sketch.moreHeaders ?? []).map((name) => ({ name, prefix: '', basic: undefined })),
+          ],
       query: undefined,
     },
     subject: undefined,

@@ -42,8 +42,8 @@ function injected({ injection: { headers } }: Policy, credential: Credential): r
 }
 
 /** immediate_response = 7: ImmediateResponse { status = 1, headers = 2, body = 3, details = 5 } */
-function denial(reason: DenialReason, retryAfterMs: number): Uint8Array {
-  const { http, headers, body } = denialOf(reason, retryAfterMs);
+function denial(reason: DenialReason, retryAfterMs: number, status?: number): Uint8Array {
+  const { http, headers, body } = denialOf(reason, retryAfterMs, status);
   const w = new BinaryWriter();
   w.uint32(tag(7, 2)).fork();
   w.uint32(tag(1, 2)).fork().uint32(tag(1, 0)).int32(http).join();

@@ -61,6 +61,7 @@ export function createProcess(deps: ProcessDeps): ProcessHandler {
     tally: {
       injectionCount: (policy) => observer.attemptInjectionCount(policy),
       decided: (...decided) => observer.attemptDecided(...decided),
+      denied: (...denied) => observer.outboundDenied(...denied),
     },
   });
   const injected = policies.policies.flatMap(({ injection }) => injection.headers.map(({ name }) => name));

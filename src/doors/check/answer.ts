@@ -68,8 +68,8 @@ function writeParameter(w: BackWriter, key: string, value: string): void {
   w.open(7, end);
 }
 
-function denial(reason: DenialReason, retryAfterMs: number): Uint8Array {
-  const { http, grpc, headers, body } = denialOf(reason, retryAfterMs);
+function denial(reason: DenialReason, retryAfterMs: number, status?: number): Uint8Array {
+  const { http, grpc, headers, body } = denialOf(reason, retryAfterMs, status);
   const w = new BinaryWriter();
   w.uint32(tag(1, 2)).fork().uint32(tag(1, 0)).int32(grpc).join();
   w.uint32(tag(2, 2)).fork(); // denied_response

@@ -33,6 +33,7 @@ export function createCheck(deps: CheckDeps): UnaryHandler {
     tally: {
       injectionCount: (policy) => observer.injectionCount(policy),
       decided: (...decided) => observer.checkDecided(...decided),
+      denied: (...denied) => observer.outboundDenied(...denied),
     },
   });
 

@@ -2,6 +2,7 @@
 import type { Config, OutboundConfig } from '../../config/config.ts';
 import { DEADLINE_SHARE } from '../deadline.ts';
 import { json, list } from '../envoy-json.ts';
+import { isWatching } from '../generate/plan.ts';
 import { durationMs, type EnvoyState, ofType } from './envoy-state.ts';
 import { plaintext } from './plaintext.ts';
 
@@ -16,7 +17,7 @@ const GENERATE = 'apply what "bearerd generate" writes for this configuration';
 const ENOUGH_RETRIES = 100;
 
 export function findings(config: Config, state: EnvoyState): readonly Finding[] {
-  const policies = config.outbound.filter(({ rollout }) => rollout.mode !== 'off');
+  const policies = config.outbound.filter((one) => one.rollout.mode !== 'off' && !isWatching(one));
   return [
     ...versions(state),
     ...connections(state),
@@ -64,9 +65,8 @@ function served(policy: OutboundConfig, state: EnvoyState): Finding[] {
   const marks = ofType(state, 'ext_authz.v3.ExtAuthzPerRoute').flatMap(({ object }) =>
     String(json(json(object['check_settings'])['context_extensions'])['policy'] ?? '').split(','),
   );
-  const metadata = state.objects.map(
-    ({ object }) => json(json(object['filter_metadata'])['bearerd'])['policy'],
-  );
+  const clusters = state.objects.map(({ object }) => json(json(object['filter_metadata'])['bearerd']));
+  const metadata = clusters.map((one) => one['policy']);
   // A dump hides context_extensions: then every mark reads "[redacted]".
   if (marks.includes(policy.name) || marks.includes('[redacted]') || metadata.includes(policy.name))
     return [];
@@ -77,11 +77,12 @@ function served(policy: OutboundConfig, state: EnvoyState): Finding[] {
         String(json(object['credential'])['name'] ?? '').startsWith(policy.inject.source),
     ),
   );
-  if (injected) return [];
+  // A denial is served wherever an attempt at its host is asked for.
+  if (injected || (policy.deny && clusters.some((one) => one['door'] === 'attempt'))) return [];
   return [
     {
       severity: 'error',
-      what: `no route or cluster of Envoy is made for the policy ${policy.name}: its requests leave without a credential`,
+      what: `no route or cluster of Envoy is made for the policy ${policy.name}: its requests ${policy.deny ? 'are not refused' : 'leave without a credential'}`,
       fix: GENERATE,
     },
   ];

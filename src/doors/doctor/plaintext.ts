@@ -8,7 +8,9 @@ import type { Finding } from './findings.ts';
 export function plaintext({ mode, outbound }: Config, state: EnvoyState): Finding[] {
   if (mode === 'development') return [];
   const carriers = carrying(state);
-  const allowed = new Set(outbound.filter((policy) => policy.allowPlaintext).map(({ name }) => name));
+  const allowed = new Set(
+    outbound.filter((policy) => policy.allowPlaintext || policy.deny).map(({ name }) => name),
+  );
   const clusters = new Map(
     state.objects
       .filter(({ object }) => isType(object, 'cluster.v3.Cluster') || 'load_assignment' in object)

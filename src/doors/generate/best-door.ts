@@ -11,6 +11,9 @@ export interface BestDoor {
 }
 
 export function bestDoor(config: Config, policy: OutboundConfig): BestDoor {
+  if (policy.deny !== undefined) {
+    return { door: 'check', why: 'a request is refused before any of it goes to an upstream' };
+  }
   if (pushRefusals(config, policy).length === 0) {
     return {
       door: 'push',

@@ -55,7 +55,7 @@ export function buildParts({ config, plan, listen, upstreams, checkUpstream }: P
     stat_prefix: 'outbound',
     ...pathHandling(),
     http_protocol_options: listenerHttp1Options(plan),
-    access_log: managerLogs(config, check),
+    access_log: managerLogs(config, plan),
     local_reply_config: push || attempt ? localReplyConfig({ push, attempt }) : undefined,
     route_config: {
       name: 'outbound',
@@ -95,9 +95,9 @@ export function buildParts({ config, plan, listen, upstreams, checkUpstream }: P
 }
 
 /** undefined = none. */
-export function managerLogs(config: Config, check: boolean): unknown[] | undefined {
+export function managerLogs(config: Config, { policies }: Plan): unknown[] | undefined {
   const logs = [
-    ...(check
+    ...(policies.some((policy) => policy.door === 'check' && policy.config.deny === undefined)
       ? [
           because(
             'The check’s generation is in the metadata of the request, which the upstream log lacks.',

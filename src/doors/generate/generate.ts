@@ -55,7 +55,8 @@ export function generateEnvoy(config: Config, options: GenerateOptions): string 
       'listen.check has tls: Envoy needs a client certificate; state where it finds bearerd with --check-upstream',
     );
   }
-  if (config.listen.xds.length === 0 && door !== 'push' && serves('check')) {
+  const heals = plan.policies.some((policy) => policy.door === 'check' && !policy.config.deny);
+  if (config.listen.xds.length === 0 && door !== 'push' && heals) {
     problems.push('listen.xds is missing: refused credentials are reported there');
   }
   if (config.listen.xds.length === 0 && config.accessLog === 'full') {

@@ -17,7 +17,7 @@ export function plaintextRefusals({ mode }: Config, { hosts }: Plan, upstreams: 
       const { address } = stated ?? assumedUpstream(endpoint);
       if (tls !== undefined || isLoopback(address)) return [];
       const policies = rules.filter((rule) => rule.endpoint === endpoint).map(({ policy }) => policy);
-      const open = policies.filter(({ config }) => config.allowPlaintext !== true);
+      const open = policies.filter(({ config }) => config.deny === undefined && !config.allowPlaintext);
       if (open.length === 0) return [];
       const port = endpoint.port === undefined ? '' : `:${endpoint.port}`;
       const names = [...new Set(open.map(({ name }) => name))].join(', ');
@@ -31,12 +31,16 @@ export function plaintextRefusals({ mode }: Config, { hosts }: Plan, upstreams: 
 /** HTTP filters before the router: none where the app's own credential goes wherever the app sends it. */
 export function unboundFilters({ unboundAuthorization }: Config, { hosts }: Plan): object[] {
   if (unboundAuthorization === 'pass') return [];
-  const endpoints = hosts.flatMap((host) => host.endpoints);
+  const endpoints = hosts.flatMap(({ endpoints, rules }) =>
+    endpoints.filter((endpoint) =>
+      rules.some((rule) => rule.endpoint === endpoint && rule.policy.config.deny === undefined),
+    ),
+  );
   const filter = unboundAuthorization === 'deny' ? DENY : REMOVE;
   return [
     because(
       'unbound_authorization: a credential of the app for a host that no policy names.',
-      unlessHost(endpoints, filter, 'bearerd.unbound_authorization'),
+      endpoints.length === 0 ? filter : unlessHost(endpoints, filter, 'bearerd.unbound_authorization'),
     ),
   ];
 }

@@ -5,6 +5,7 @@ import { because } from '../../lib/commented-yaml.ts';
 import {
   AMBIGUOUS_PATH,
   authorityExpression,
+  mayReachQuery,
   PLAIN_PATH,
   plainAuthorities,
   withoutSlash,
@@ -17,6 +18,8 @@ export interface InjectionRules {
   /** undefined = every path. */
   readonly paths: readonly PathRule[] | undefined;
   readonly refuseAmbiguousPath: boolean;
+  /** Other policies, of which no request may come here. */
+  readonly except: readonly Pick<OutboundConfig, 'match'>[];
   /** Only where the mark of the policy's share stands. */
   readonly inShare: boolean;
 }
@@ -77,7 +80,14 @@ function skippedWhen(predicate: unknown, filter: Filter, name: string): object {
 }
 
 /** What is compared byte by byte comes before any expression, and what is not asked for is not looked at. */
-function predicates({ endpoint, methods, paths, refuseAmbiguousPath, inShare }: InjectionRules): object {
+function predicates({
+  endpoint,
+  methods,
+  paths,
+  refuseAmbiguousPath,
+  except,
+  inShare,
+}: InjectionRules): object {
   const rules = [any(authorityPredicates(endpoint))];
   if (inShare) {
     rules.push(
@@ -87,8 +97,15 @@ function predicates({ endpoint, methods, paths, refuseAmbiguousPath, inShare }: 
       ) as object,
     );
   }
-  if (methods !== undefined) rules.push(any(methods.map((exact) => header(':method', { exact }))));
-  if (paths !== undefined) rules.push(any(paths.flatMap(pathPredicates)));
+  rules.push(...matchPredicates({ methods, paths }));
+  for (const { match } of except) {
+    // Path and query are one value here: what could match into the query would take requests that are none of its own.
+    const told = match.paths?.filter(({ kind, value }) => kind !== 'regex' || !mayReachQuery(value));
+    if (told?.length === 0) continue;
+    const own = matchPredicates({ methods: match.methods, paths: told });
+    // One without path and method leaves nothing for those behind it.
+    rules.push({ not_matcher: all(own.length === 0 ? [any(authorityPredicates(endpoint))] : own) });
+  }
   if (refuseAmbiguousPath) {
     rules.push(
       header(':path', expression(PLAIN_PATH)),
@@ -98,6 +115,13 @@ function predicates({ endpoint, methods, paths, refuseAmbiguousPath, inShare }: 
     );
   }
   return all(rules);
+}
+
+function matchPredicates({ methods, paths }: Pick<OutboundConfig['match'], 'methods' | 'paths'>): object[] {
+  return [
+    ...(methods === undefined ? [] : [any(methods.map((exact) => header(':method', { exact })))]),
+    ...(paths === undefined ? [] : [any(paths.flatMap(pathPredicates))]),
+  ];
 }
 
 function authorityPredicates(endpoint: PlannedEndpoint): object[] {

@@ -64,11 +64,22 @@ export function planDoors(config: Config, door: Door): Plan {
         headers: compileInjection(outbound.inject).headers,
       }),
     );
-  return { policies, hosts: planHosts(policies) };
+  const hosts = planHosts(policies);
+  const planned = new Set(hosts.flatMap(({ rules }) => rules.map(({ policy }) => policy)));
+  return { policies: policies.filter((policy) => planned.has(policy)), hosts };
 }
 
-/** Through push nothing is injected in shadow, so the check door watches in its place. */
+/** A denial in shadow: what it would deny goes on as without it. */
+export function isWatching({ deny, rollout }: OutboundConfig): boolean {
+  return deny !== undefined && rollout.mode === 'shadow';
+}
+
+/**
+ * Through push nothing is injected in shadow, so the check door watches in its place. It alone refuses before anything of a
+ * request goes to an upstream.
+ */
 function plannedDoor(config: Config, outbound: OutboundConfig, door: Door): ServingDoor {
+  if (outbound.deny !== undefined) return 'check';
   const serving = servingDoor(config, outbound, door);
   return serving === 'push' && outbound.rollout.mode === 'shadow' ? 'check' : serving;
 }
@@ -127,21 +138,22 @@ function longForm(host: NamedHost, hosts: ReadonlyMap<string, NamedHost>): strin
 }
 
 function planHost(group: readonly NamedHost[]): PlannedHost {
-  const { wildcard, covering } = group[0]!;
+  const { wildcard } = group[0]!;
+  const covering = group[0]!.covering.filter(({ policy }, i, all) => isSeen(policy, all.slice(i + 1)));
   const names = group.map((h) => h.name).sort((a, b) => b.length - a.length);
   const name = `${wildcard ? '*.' : ''}${names[0]}`;
   const ports = [...new Set(covering.map((c) => c.port))];
   // The endpoint of every port comes last, since its match would hide the others.
   ports.sort((a, b) => (a ?? Number.POSITIVE_INFINITY) - (b ?? Number.POSITIVE_INFINITY));
   // The same in all of them, or the generator refuses.
-  const { resilience } = covering[0]!.policy.config;
+  const resilience = covering.find(({ policy }) => !policy.config.deny)?.policy.config.resilience;
   const endpoints = ports.map((port): PlannedEndpoint => ({ host: name, names, wildcard, port, resilience }));
 
   const rules: PlannedRule[] = [];
   let afterPathRule = false;
   for (const { policy, port } of covering) {
     const paths = policy.config.match.paths;
-    if (paths !== undefined) afterPathRule = true;
+    if (paths !== undefined && !isWatching(policy.config)) afterPathRule = true;
     // A rule for every port must reach the endpoint of the port that was asked for.
     const reached = port === undefined ? endpoints : endpoints.filter((e) => e.port === port);
     for (const path of paths ?? [undefined]) {
@@ -149,6 +161,35 @@ function planHost(group: readonly NamedHost[]): PlannedHost {
     }
   }
   return { name, names, wildcard, endpoints, rules };
+}
+
+/**
+ * Whether a policy has routes of its own. A denial in shadow has none where they would have to go several ways: push and
+ * attempt have a cluster for each policy.
+ */
+function isSeen(policy: PlannedPolicy, later: readonly Coverage[]): boolean {
+  if (!isWatching(policy.config)) return true;
+  const behind = new Set(later.flatMap((one) => (one.policy.config.deny ? [] : [one.policy])));
+  return behind.size < 2 || [...behind].every(({ door }) => door === 'check');
+}
+
+/** Rules with a credential that a denial hides, one a policy. */
+export function rulesBehind(rules: readonly PlannedRule[], denial: PlannedRule): readonly PlannedRule[] {
+  if (denial.policy.config.deny === undefined) return [];
+  const later = rules
+    .slice(rules.indexOf(denial))
+    .filter(({ policy, endpoint }) => endpoint === denial.endpoint && policy.config.deny === undefined);
+  return later.filter(({ policy }, i) => later.findIndex((one) => one.policy === policy) === i);
+}
+
+/** Policies that are tried before the rule's own where it applies, each once; of `rules`, the table that it stands in. */
+export function policiesBefore(
+  rules: readonly PlannedRule[],
+  { policy, endpoint }: PlannedRule,
+): OutboundConfig[] {
+  const first = rules.findIndex((rule) => rule.policy === policy && rule.endpoint === endpoint);
+  const earlier = rules.slice(0, first).filter((rule) => rule.endpoint === endpoint);
+  return [...new Set(earlier.map((rule) => rule.policy.config))];
 }
 
 /** Whether every host of the virtual host (`name`, or all names below it) is matched by the pattern. */

@@ -6,6 +6,9 @@ import { mayReachQuery } from './expressions.ts';
 /** Reasons against serving this policy by push, each with the way out; empty = it can be. */
 export function pushRefusals(config: Config, policy: OutboundConfig): readonly string[] {
   const where = `outbound.${policy.name}`;
+  if (policy.deny !== undefined) {
+    return [`${where}.deny cannot be served by push, where bearerd sees no request; use the check door`];
+  }
   const reasons: string[] = [];
   if (policy.subject !== undefined) {
     reasons.push(

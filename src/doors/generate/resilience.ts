@@ -8,7 +8,8 @@ import { MAX_RETRIES } from './retry-policy.ts';
 /** A cluster and a retry belong to a host, whatever its paths. */
 export function resilienceRefusals({ hosts }: Plan): readonly string[] {
   return hosts.flatMap(({ name, rules }) => {
-    const policies = [...new Set(rules.map(({ policy }) => policy))];
+    const all = new Set(rules.map(({ policy }) => policy));
+    const policies = [...all].filter(({ config }) => config.deny === undefined);
     if (new Set(policies.map(({ config }) => JSON.stringify(config.resilience))).size <= 1) return [];
     return [
       `host ${name}: ${policies.map((policy) => policy.name).join(', ')} differ in resilience, which belongs to the host; state the same in each`,

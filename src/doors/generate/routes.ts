@@ -6,7 +6,7 @@ import { attemptFilters } from './attempt-filter.ts';
 import { checkMark, checkOff } from './check-filter.ts';
 import type { UpstreamCluster } from './clusters.ts';
 import { AMBIGUOUS_PATH, anyAuthority, methodMatch, pathMatch } from './expressions.ts';
-import type { Plan, PlannedEndpoint, PlannedHost, PlannedRule } from './plan.ts';
+import { type Plan, type PlannedEndpoint, type PlannedHost, type PlannedRule, rulesBehind } from './plan.ts';
 import { pushFilters } from './push-filter.ts';
 import { retryPolicy } from './retry-policy.ts';
 
@@ -43,7 +43,7 @@ function virtualHost(context: Context, host: PlannedHost): object {
       guarded = true;
       routes.push(...ambiguousRoutes(context, host));
     }
-    routes.push(policyRoute(context, rule));
+    routes.push(policyRoute(context, rule, host));
   }
   routes.push(...restRoutes(context, host));
   return {
@@ -57,12 +57,17 @@ function virtualHost(context: Context, host: PlannedHost): object {
   };
 }
 
-function policyRoute(context: Context, rule: PlannedRule): unknown {
+function policyRoute(context: Context, rule: PlannedRule, host: PlannedHost): unknown {
   const { policy, endpoint, path } = rule;
-  const cluster = policy.door === 'check' ? plainCluster(context, endpoint) : policyCluster(context, rule);
+  // What a denial hides goes its own way from here, so that bearerd alone puts a denial in force and takes it back.
+  const behind = rulesBehind(host.rules, rule);
+  const server = behind[0] ?? rule;
+  const cluster =
+    server.policy.door === 'check' ? plainCluster(context, endpoint) : policyCluster(context, server);
+  const asked = behind.map((one) => one.policy).filter(({ door }) => door === 'check');
   const enabled =
     policy.door === 'check'
-      ? checkMark(policy)
+      ? checkMark(policy, ...asked)
       : context.config.unmatched === 'deny'
         ? checkOff()
         : undefined;
@@ -72,7 +77,7 @@ function policyRoute(context: Context, rule: PlannedRule): unknown {
       ...pathMatch(path),
       headers: headerMatchers(endpoint, policy.config.match.methods),
     },
-    route: { cluster, retry_policy: retryPolicy(policy) },
+    route: { cluster, retry_policy: retryPolicy(server.policy) },
     typed_per_filter_config: enabled,
   };
 }
@@ -157,6 +162,8 @@ function policyCluster(context: Context, rule: PlannedRule): string {
     methods: policy.config.match.methods,
     paths: policy.config.match.paths,
     refuseAmbiguousPath: rule.afterPathRule && context.config.ambiguousPath !== 'exact_bytes',
+    // Routes before this one took what is others'.
+    except: [],
   };
   return add(context, {
     name: clusterName(policy.name, endpoint),

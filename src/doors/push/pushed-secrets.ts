@@ -248,7 +248,9 @@ function servedSecrets({ policies }: Pick<PolicyTable, 'policies'>): ReadonlyMap
   return new Map(
     policies
       // One that needs a proof is worth nothing without it.
-      .filter(({ subject, proof }) => subject === undefined && proof === undefined)
+      .filter(
+        ({ denies, subject, proof }) => denies === undefined && subject === undefined && proof === undefined,
+      )
       .flatMap(({ name, source, injection, rollout }): [string, MadeOf][] => {
         const of = { source, allowedAs: source };
         const share = rollout?.withheld(undefined) === undefined ? 'in' : '';

@@ -62,22 +62,39 @@ export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver 
   const denials = new TokenBuckets(DENIALS);
   const omittedDenials = new Map<string, number>();
 
+  /** `of` tells whose limit it is. */
+  function refusal(
+    event: string,
+    of: string,
+    path: string,
+    fields: Record<string, string | number | undefined>,
+  ): void {
+    const now = clock.monotonic();
+    const omitted = omittedDenials.get(of) ?? 0;
+    if (denials.of(of, now).take(now) > 0) {
+      omittedDenials.set(of, omitted + 1);
+      return;
+    }
+    omittedDenials.delete(of);
+    log.record(event, {
+      ...fields,
+      path: path.slice(0, MAX_PATH),
+      omitted: omitted === 0 ? undefined : omitted,
+    });
+  }
+
   return {
     observer: {
       ...nullObserver,
-      inboundRefused(policy, reason, decision, mode, { method, path, status, address }) {
-        const now = clock.monotonic();
-        const of = policy ?? '';
-        const omitted = omittedDenials.get(of) ?? 0;
-        if (denials.of(of, now).take(now) > 0) {
-          omittedDenials.set(of, omitted + 1);
-          return;
-        }
-        omittedDenials.delete(of);
-        log.record('inbound_refused', {
-          ...{ policy, reason, decision, mode, method, status, address },
-          path: path.slice(0, MAX_PATH),
-          omitted: omitted === 0 ? undefined : omitted,
+      inboundRefused(policy, reason, decision, mode, { path, ...request }) {
+        refusal('inbound_refused', policy ?? '', path, { policy, reason, decision, mode, ...request });
+      },
+      outboundDenied(policy, mode, { path, ...request }) {
+        refusal('outbound_denied', `outbound ${policy}`, path, {
+          policy,
+          mode,
+          ...request,
+          host: request.host.slice(0, MAX_PATH),
         });
       },
       credentialPublished(source, generation, expiresAt) {

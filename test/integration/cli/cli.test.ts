@@ -56,6 +56,25 @@ test('explain tells policy, source, doors and header, and no token', async () =>
   assert.match(none.output, /none matches[\s\S]*passes as it is/);
 });
 
+test('explain tells who denies a request, who would, and by which doors', async () => {
+  const config = file(
+    'deny.yaml',
+    `version: 1
+listen: { check: "unix://${folder}/check.sock" }
+outbound:
+  - { name: no-deletes, match: { hosts: [h], methods: [DELETE] }, deny: { status: 410 } }
+  - { name: no-posts, match: { hosts: [h], methods: [POST] }, deny: true, mode: shadow }
+`,
+  );
+  const denied = await bearerd('explain', '--config', config, 'DELETE', 'http://h/');
+  assert.match(
+    denied.output,
+    /decision +410 \(deny\)[\s\S]*push door +no: outbound\.no-deletes\.deny cannot/,
+  );
+  const watched = await bearerd('explain', '--config', config, 'POST', 'http://h/');
+  assert.match(watched.output, /in shadow +no-posts \(outbound\[1\]\) would answer 403[\s\S]*none matches/);
+});
+
 test('serve listens, runs with small heap limits, ends well on SIGTERM, and names an address that is taken', async (t) => {
   const config = file(
     'ok.yaml',

@@ -9,7 +9,7 @@ import { CHECK_CLUSTER, checkFilter, checkMark } from '../check-filter.ts';
 import { bearerdCluster } from '../clusters.ts';
 import { unboundFilters } from '../leak-guard.ts';
 import { localReplyConfig } from '../local-reply.ts';
-import type { Plan } from '../plan.ts';
+import { type Plan, policiesBefore } from '../plan.ts';
 import { pushFilters, xdsCluster } from '../push-filter.ts';
 import { commonHttpOptions, http1Options, listenerHttp1Options, outlierDetection } from '../resilience.ts';
 import { retryHints, retryPolicy } from '../retry-policy.ts';
@@ -32,7 +32,7 @@ export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {
   const { config, plan } = options;
   const doors = new Set(plan.policies.map(({ door }) => door));
   const check = doors.has('check') || config.unmatched === 'deny';
-  const logs = managerLogs(config, check);
+  const logs = managerLogs(config, plan);
   const hosts = istioHosts(plan);
   const healed = hosts.filter(({ policies }) => policies.some(({ door }) => door !== 'check'));
   const changed = hosts.filter((host) => healed.includes(host) || changesCluster(host.resilience));
@@ -86,10 +86,17 @@ function resiliencePatches(options: EnvoyFilterOptions): object[] {
 
 function checkPatches(options: EnvoyFilterOptions, hosts: readonly IstioHost[]): readonly object[] {
   const { config, context } = options;
-  const marked = hosts.filter(({ policies }) => policies.some(({ door }) => door === 'check'));
+  const marked = hosts.flatMap((host) => {
+    // Where each attempt is asked for, a denial is found there.
+    const attempted = host.policies.some(({ door }) => door === 'attempt');
+    const policies = host.policies.filter(
+      ({ door, config }) => door === 'check' && !(attempted && config.deny),
+    );
+    return policies.length === 0 ? [] : [{ host, policies }];
+  });
   return [
     atRouter(options, 'INSERT_BEFORE', checkFilter(config)),
-    ...marked.map((host) => ({
+    ...marked.map(({ host, policies }) => ({
       applyTo: 'VIRTUAL_HOST',
       match: { context, routeConfiguration: { vhost: vhostMatch(host) } },
       patch: {
@@ -97,7 +104,7 @@ function checkPatches(options: EnvoyFilterOptions, hosts: readonly IstioHost[]):
         value: {
           typed_per_filter_config: because(
             `Only requests to ${host.name} are asked for, and only for these policies.`,
-            checkMark(...host.policies.filter(({ door }) => door === 'check')),
+            checkMark(...policies),
           ),
         },
       },
@@ -121,6 +128,10 @@ function clusterPatch({ config, context, clusterOptions }: EnvoyFilterOptions, h
             methods: policy.config.match.methods,
             paths: policy.config.match.paths,
             refuseAmbiguousPath: rule.afterPathRule && config.ambiguousPath !== 'exact_bytes',
+            // The cluster serves the whole host: what check puts on an earlier policy's requests stays. Denials end before.
+            except: policiesBefore(host.rules, rule).filter(
+              (one) => one.deny === undefined && !policies.some(({ config }) => config === one),
+            ),
           });
           // The codec ends the chain, once.
           return i === policies.length - 1 ? chain : chain.slice(0, -1);

@@ -37,7 +37,8 @@ export function istioHosts(plan: Plan): readonly IstioHost[] {
 
 /** Istio patches the routes of a host as one: whoever heals decides. */
 export function policyOfRetries({ policies }: IstioHost): PlannedPolicy {
-  return policies.find(({ door }) => door !== 'check') ?? policies[0]!;
+  const injecting = policies.filter(({ config }) => config.deny === undefined);
+  return injecting.find(({ door }) => door !== 'check') ?? injecting[0] ?? policies[0]!;
 }
 
 function isInCluster(name: string): boolean {
@@ -68,7 +69,7 @@ function shortRefusal({ name }: PlannedHost): string {
 
 /** A cluster of Istio serves a host as a whole, so what changes the cluster must be one thing. */
 function clusterRefusals({ name, policies }: IstioHost): readonly string[] {
-  const changing = policies.filter(({ door }) => door !== 'check');
+  const changing = policies.filter(({ door, config }) => door !== 'check' && config.deny === undefined);
   const reasons: string[] = [];
   const names = changing.map((policy) => policy.name).join(', ');
   if (new Set(changing.map(({ source }) => source)).size > 1) {

@@ -77,6 +77,30 @@ describe('generate istio', () => {
     assert.match(JSON.stringify(marks[0]!.match), /"domainName":"orders\.shop\.svc\.cluster\.local"/);
   });
 
+  test('a denial asks for its host alone, and not where every attempt is asked for anyway', () => {
+    const denial =
+      '  - { name: no-deletes, match: { services: [orders.shop], methods: [DELETE] }, deny: true }\n';
+    const marks = (door: 'push' | 'both' | 'attempt') =>
+      patchesOf(documents(denial + ORDERS, { door }), 'bearerd-check').filter(
+        ({ applyTo }) => applyTo === 'VIRTUAL_HOST',
+      );
+    assert.match(JSON.stringify(marks('both')), /"policy":"no-deletes"/);
+    assert.deepEqual(marks('attempt'), []);
+    assert.match(
+      problems(denial + ORDERS, { door: 'push' }),
+      /outbound\.no-deletes\.deny cannot be served by push/,
+    );
+  });
+
+  test('what an earlier policy has from check is no injector’s of the same cluster', () => {
+    const two = `  - { name: first, match: { services: [orders.shop], methods: [PUT] }, inject: { source: b }, never_stale: true }\n${ORDERS}`;
+    const [patch] = patchesOf(documents(two, { door: 'both' }), 'bearerd-upstreams');
+    assert.match(
+      JSON.stringify(patch),
+      /"not_matcher":\{"single_predicate":[^}]*\{[^}]*":method"\},?[^}]*\}?,?"value_match":\{"exact":"PUT"\}/,
+    );
+  });
+
   test('keeps the cluster of the check door through a change of doors', () => {
     assert.match(
       JSON.stringify(patchesOf(documents(ORDERS, { door: 'push' }), 'bearerd-clusters')),

@@ -122,3 +122,55 @@ test('a short form in one policy and the long form in another each keep to their
     assert.equal(bootstrap.policyFor('GET', 'x.y.svc.cluster.local', '/b'), undefined);
   }
 });
+
+describe('denials', () => {
+  const SHADOW = { mode: 'shadow', percent: undefined, by: undefined } as const;
+  const sketch = (mode?: PolicySketch['mode']): PolicySketch[] => [
+    { name: 'no-deletes', hosts: ['*.example.com'], methods: ['DELETE'], deny: 403, ...(mode && { mode }) },
+    { name: 'orders', hosts: ['orders.example.com'], paths: [{ kind: 'prefix', value: '/v1' }] },
+  ];
+  const of = (door: 'check' | 'both' | 'attempt', mode?: PolicySketch['mode']) =>
+    new Bootstrap(generateEnvoy(configOf(sketch(mode)), { door }));
+
+  for (const door of ['check', 'both', 'attempt'] as const) {
+    for (const mode of [undefined, SHADOW]) {
+      test(`are asked for by check in front of ${door}, ${mode ? 'in shadow too' : 'in force'}, on the way that their requests go without them`, () => {
+        const bootstrap = of(door, mode);
+        const route = bootstrap.route('DELETE', 'orders.example.com', '/v1/x')!;
+        const mark = door === 'check' ? 'no-deletes,orders' : 'no-deletes';
+        assert.equal(bootstrap.policyFor('DELETE', 'orders.example.com', '/v1/x'), mark);
+        const behind = bootstrap.route('GET', 'orders.example.com', '/v1/x')!;
+        assert.equal(route.route!.cluster, behind.route!.cluster);
+        assert.deepEqual(route.route!.retry_policy, behind.route!.retry_policy);
+        assert.equal(bootstrap.policyFor('DELETE', 'a.example.com', '/'), 'no-deletes');
+        assert.equal(bootstrap.policyFor('GET', 'a.example.com', '/'), undefined);
+      });
+    }
+  }
+
+  test('in shadow have no route where what is behind them goes several ways, and no say about ambiguous paths', () => {
+    const paths = [{ kind: 'prefix', value: '/admin' }] as const;
+    const policies: PolicySketch[] = [
+      { name: 'no-admin', hosts: ['h'], paths, deny: 403, mode: SHADOW },
+      { name: 'posts', hosts: ['h'], methods: ['POST'] },
+      { name: 'rest', hosts: ['h'] },
+    ];
+    for (const door of ['check', 'both'] as const) {
+      const bootstrap = new Bootstrap(generateEnvoy(configOf(policies, { ambiguousPath: 'deny' }), { door }));
+      const watched = bootstrap.policyFor('POST', 'h', '/admin');
+      assert.equal(watched, door === 'check' ? 'no-admin,posts,rest' : 'posts');
+      assert.equal(bootstrap.policyFor('POST', 'h', '//admin'), 'posts');
+    }
+  });
+
+  test('bind no host for the app’s own Authorization and need no TLS', () => {
+    const config = configOf(
+      [{ name: 'none', hosts: ['far.example.com:80'], deny: 403, allowPlaintext: false }],
+      {
+        unboundAuthorization: 'remove',
+      },
+    );
+    const bootstrap = new Bootstrap(generateEnvoy(config, { door: 'check' }));
+    assert.ok(bootstrap.filter('envoy.filters.http.header_mutation'), 'for every host');
+  });
+});

@@ -155,6 +155,26 @@ test('incoming refusals stand there with action, path, status and client, a floo
   assert.equal(told.at(-1)?.['omitted'], 900);
 });
 
+test('denials stand there with what was asked for, and hide no refusals of an incoming policy of the same name', async () => {
+  const { sink, clock, log } = setup();
+  const { observer } = createAuditObserver(log, clock);
+  const request = { method: 'DELETE', host: 'orders.example.com', path: '/v1/1', status: 403 };
+  for (let i = 0; i < 150; i++) observer.outboundDenied('api', 'enforce', request);
+  observer.outboundDenied('other', 'shadow', request);
+  observer.inboundRefused('api', 'scope', 'd', 'enforce', {
+    method: 'GET',
+    path: '/',
+    status: 403,
+    address: '',
+  });
+  await log.stop();
+  const denied = sink.records.filter(({ event }) => event === 'outbound_denied');
+  assert.equal(denied.length, 101);
+  assert.partialDeepStrictEqual(denied[0]!, { policy: 'api', mode: 'enforce', ...request });
+  assert.partialDeepStrictEqual(denied[100]!, { policy: 'other', mode: 'shadow' });
+  assert.equal(sink.records.filter(({ event }) => event === 'inbound_refused').length, 1);
+});
+
 describe('injections in the audit trail', () => {
   test('are one record per policy and generation a minute, never one a request', async () => {
     const { sink, clock, log } = setup();
