@@ -17,7 +17,7 @@ const app = await createApp(await loadConfig(file!), {
     metrics: {
       observer: nullObserver,
       decisionsOf: () => [],
-      requestsOf: () => ({ enforced: 0, missing: 0, withheld: 0 }),
+      requestsOf: () => ({ injected: 0, enforced: 0, missing: 0, withheld: 0 }),
       render: async () => '',
       list: () => [],
     },

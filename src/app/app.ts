@@ -138,7 +138,7 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
       policies.policies.map(({ name, source }) => ({
         name,
         source,
-        injections: metrics.observer.injectionCount(name),
+        injections: metrics.observer.injectionCount(name, source),
       })),
     );
   }

@@ -153,7 +153,8 @@ export function createRenewal(deps: RenewalDeps): Renewal {
     // The same value again is no new credential for the count of "refused for good".
     refusals.published(forced && !unchanged);
     if (!forced) deps.endpointRate.came();
-    observer.credentialPublished(source.name, credential.generation, credential.expiresAt);
+    const { generation, expiresAt, keyId, issuedBy } = credential;
+    observer.credentialPublished(source.name, generation, expiresAt, keyId, issuedBy);
     schedule(Math.max(PROBE_MS, obtained.refreshDelayMs));
     watchExpiry();
     for (const listener of listeners) listener(credential);

@@ -49,7 +49,7 @@ export interface Answers {
 
 /** Where a door's decisions are counted. */
 export interface Tally {
-  injectionCount(policy: string): { count: number };
+  injectionCount(policy: string, source: string): { count: number };
   /** `waitedMs`: undefined = it was there at once. */
   decided(policy: string | undefined, decision: CheckDecision, reason: CheckReason, waitedMs?: number): void;
   denied: Observer['outboundDenied'];
@@ -111,7 +111,7 @@ export function createDecision(deps: DecisionDeps): Decision {
   const slots = policies.policies.map(
     ({ name, denies, source, rateLimit }): Slot => ({
       peek: denies === undefined ? store.reader(source) : () => undefined,
-      injections: tally.injectionCount(name),
+      injections: tally.injectionCount(name, source),
       limit: rateLimit && new TokenBucket(rateLimit, clock.monotonic()),
       credential: undefined,
       answer: answers.passUntouched,

@@ -7,6 +7,8 @@ export interface Alert {
   /** How long it is true before it fires. */
   readonly for?: string;
   readonly severity: 'critical' | 'warning';
+  /** Over all sidecars of a job: it has no instance. Default false. */
+  readonly overall?: true;
   readonly summary: string;
 }
 
@@ -25,6 +27,17 @@ function inboundShare(reasons: string): string {
   const accepted = `(sum without (policy) (rate(bearerd_inbound_accepted_total[5m])) or 0 * ${refused('')})`;
   return `${refused(`{reason=~"${reasons}"}`)} / (${refused('')} + ${accepted})`;
 }
+
+/**
+ * Uses of each key in an hour, over all sidecars of a job: pods come and go, their key stays. Recorded, since a week of it is
+ * looked at.
+ */
+const USES = {
+  record: 'bearerd:credential_uses:increase1h',
+  expr: 'sum without (instance, pod) (increase(bearerd_credential_uses_total[1h]))',
+};
+/** Uses in an hour below which a key is left alone: few requests double for no reason. */
+const LEAST_USES = 1_000;
 
 const WEEK = 604_800;
 const DAY = 86_400;
@@ -91,6 +104,16 @@ const CREDENTIALS: readonly Alert[] = [
     expr: moved('bearerd_forced_refreshes_total{outcome=~"limited|refused_for_good"}', '10m'),
     severity: 'warning',
     summary: 'Upstreams refuse credentials of source {{ $labels.source }} faster than they may be renewed.',
+  },
+  {
+    // The busiest hour and not the mean: whatever runs once a night or once a week is usual. Until yesterday, so that it does
+    // not get used to itself, and a key has to be a day old.
+    alert: 'BearerdKeyUseUnusual',
+    expr: `${USES.record} > 3 * max_over_time(${USES.record}[1w] offset 1d) and ${USES.record} > ${LEAST_USES}`,
+    severity: 'warning',
+    overall: true,
+    summary:
+      'Source {{ $labels.source }} {{ with $labels.key }}(key {{ . }}) {{ end }}was used {{ $value | humanize }} times in an hour, more than three times its busiest hour of the week before.',
   },
   {
     alert: 'BearerdKeyRingRefused',
@@ -214,25 +237,20 @@ const PROCESS: readonly Alert[] = [
 export const ALERTS: readonly Alert[] = [...CREDENTIALS, ...REQUESTS, ...PROCESS];
 
 /** Of the source or policy that an alert is about, by which Alertmanager routes; an empty label is none. */
-const OWNER = ['source', 'policy']
-  .map(
-    (kind) =>
-      `{{ with printf "bearerd_${kind}_owner{${kind}=%q,instance=%q}" $labels.${kind} $labels.instance | query }}{{ . | first | label "owner" }}{{ end }}`,
-  )
-  .join('');
+const ownerBy = (place: 'instance' | 'job'): string =>
+  ['source', 'policy']
+    .map(
+      (kind) =>
+        `{{ with printf "bearerd_${kind}_owner{${kind}=%q,${place}=%q}" $labels.${kind} $labels.${place} | query }}{{ . | first | label "owner" }}{{ end }}`,
+    )
+    .join('');
 
 /** Content of a Prometheus rule file, and `spec` of a PrometheusRule. */
 export function alertRules(): object {
-  return {
-    groups: [
-      {
-        name: 'bearerd',
-        rules: ALERTS.map(({ alert, expr, for: lasting, severity, summary }) => ({
-          ...{ alert, expr, for: lasting },
-          labels: { severity, owner: OWNER },
-          annotations: { summary, runbook_url: `docs/runbooks.md#${alert.toLowerCase()}` },
-        })),
-      },
-    ],
-  };
+  const alerts = ALERTS.map(({ alert, expr, for: lasting, severity, overall, summary }) => ({
+    ...{ alert, expr, for: lasting },
+    labels: { severity, owner: ownerBy(overall ? 'job' : 'instance') },
+    annotations: { summary, runbook_url: `docs/runbooks.md#${alert.toLowerCase()}` },
+  }));
+  return { groups: [{ name: 'bearerd', rules: [USES, ...alerts] }] };
 }

@@ -14,7 +14,9 @@ import { createProcessMetrics } from './metrics/process-metrics.ts';
 import { createPushMetrics } from './metrics/push-metrics.ts';
 import { createRequestMetrics } from './metrics/request-metrics.ts';
 import { createSharedCacheMetrics } from './metrics/shared-cache-metrics.ts';
+import { createUseMetrics } from './metrics/use-metrics.ts';
 import { nullObserver, type Observer } from './observer.ts';
+import { createTeeObserver } from './tee-observer.ts';
 
 export type { DecisionTotal } from './metrics/decision-metrics.ts';
 
@@ -39,7 +41,7 @@ export function createMetrics(clock: Clock): Metrics {
   const registry = new Registry();
   const registers = [registry];
   const { requestsOf, decisionsOf, ...decisions } = createDecisionMetrics(registers);
-  const observer: Observer = {
+  const counted: Observer = {
     ...nullObserver,
     ...decisions,
     ...createCredentialMetrics(registers, clock),
@@ -55,6 +57,8 @@ export function createMetrics(clock: Clock): Metrics {
     ...createProcessMetrics(registers),
     ...createBundleMetrics(registers, clock),
   };
+  const uses = createUseMetrics(registers, (policy) => requestsOf(policy).injected);
+  const observer = createTeeObserver({ ...nullObserver, ...uses }, counted);
 
   function list(): readonly MetricDescription[] {
     // prom-client's types leave out labelNames, which each of its metrics has.

@@ -163,7 +163,7 @@ export interface Observer {
   /** It could not be read or is not usable: the last good one counts on. `reason` quotes nothing of it. */
   inputRefused(input: string, reason: string): void;
   /** Counts the injections of a policy, the one thing that happens for every warm Check: the caller adds to `count`. */
-  injectionCount(policy: string): { count: number };
+  injectionCount(policy: string, source: string): { count: number };
   /**
    * Every other answer to a Check, an injection that was waited for among them. `policy` is undefined where none matched,
    * `waitedMs` where the answer was there at once.
@@ -177,7 +177,7 @@ export interface Observer {
   /** A policy denied an outgoing request, through whatever door; in shadow it would have. */
   outboundDenied(policy: string, mode: 'enforce' | 'shadow', request: DeniedRequest): void;
   /** As injectionCount, of the attempt door: one an attempt. */
-  attemptInjectionCount(policy: string): { count: number };
+  attemptInjectionCount(policy: string, source: string): { count: number };
   /** Every other answer to an attempt. */
   attemptDecided(
     policy: string | undefined,
@@ -191,7 +191,14 @@ export interface Observer {
   refreshEnded(source: string, result: 'ok' | CredentialErrorCode, durationMs: number, forced: boolean): void;
   /** A failed fetch, with the text for the log and the delay before the next attempt. */
   refreshFailed(source: string, code: CredentialErrorCode, message: string, nextAttemptMs: number): void;
-  credentialPublished(source: string, generation: number, expiresAt: number): void;
+  /** `keyId` of several keys; `issuedBy` is another source where a fallback gave it. */
+  credentialPublished(
+    source: string,
+    generation: number,
+    expiresAt: number,
+    keyId: string | undefined,
+    issuedBy: string,
+  ): void;
   /** The last credential of a source ended without a new one. */
   credentialExpired(source: string, generation: number): void;
   /** How many subjects of a source have a credential now. */

@@ -11,17 +11,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { alertmanager as alertmanagerProgram } from '../../tools/parts/alertmanager.ts';
 import { debianPackage } from '../../tools/parts/debian.ts';
 import { startGateway } from '../support/gateway.ts';
+import { writeRing } from '../support/key-ring.ts';
 import { startProcess } from '../support/process.ts';
 import { type FiringAlert, startAlertmanager, startPrometheus } from '../support/prometheus.ts';
 import { startTokenEndpoint } from '../support/token-endpoint.ts';
 
-/** docs/operating.md: what stands in a window or a `for` is divided by 60, so that a minute is a second. */
+/**
+ * docs/operating.md: what stands in a window or a `for` is divided by 60, so that a minute is a second. Of the days that an
+ * alert looks back a few seconds are left.
+ */
 function shortened(rules: string): string {
   const shorter = (_: string, count: string, unit: string) =>
-    `${Math.ceil((Number(count) * { s: 1_000, m: 60_000, h: 3_600_000 }[unit as 's' | 'm' | 'h']) / 60)}ms`;
+    `${Math.ceil((Number(count) * { s: 1_000, m: 60_000, h: 3_600_000, d: 120_000, w: 600_000 }[unit as 's' | 'm' | 'h' | 'd' | 'w']) / 60)}ms`;
   return rules
-    .replace(/(?<=\[)(\d+)([smh])(?=\])/g, shorter)
-    .replace(/(?<=\bfor: |\boffset |interval: )(\d+)([smh])\b/g, shorter);
+    .replace(/(?<=\[)(\d+)([smhdw])(?=\])/g, shorter)
+    .replace(/(?<=\bfor: |\boffset |interval: )(\d+)([smhd])\b/g, shorter);
 }
 
 type Told = FiringAlert & { readonly status: 'firing' | 'resolved' };
@@ -128,5 +132,44 @@ test('a provider that is stopped calls the owner of its source and nobody else, 
   assert.deepEqual(receivers.of('shop'), []);
   t.diagnostic(
     `told ${firedMs} ms after the stop, back ${backMs} ms and resolved ${resolvedMs} ms after the start`,
+  );
+});
+
+test('a key that is used far more than in its own week calls the owner of its source, named by its id', async (t) => {
+  try {
+    await debianPackage('prometheus');
+  } catch (error) {
+    t.skip((error as Error).message);
+    return;
+  }
+  const gateway = await startGateway(t, {
+    sources: '  orders: { owner: geo, api_keys: { ring: ring.yaml } }',
+    prepare: (folder) => writeRing(folder, [{ id: 'k-1', state: 'in_use', value: 'key', to: 90 }]),
+  });
+  await gateway.ready();
+  const { send } = await gateway.startEnvoy('check');
+  const rules = readFileSync('monitoring/alerts.yaml', 'utf8');
+  assert.match(rules, /increase1h > 1000$/m);
+  const prometheus = await startPrometheus(t, {
+    targets: [gateway.healthUrl.replace('http://', '')],
+    rules: [shortened(rules.replace(/(increase1h) > 1000$/m, '$1 > 50'))],
+  });
+  const traffic = async (host: string, perSecond: number, is: () => Promise<boolean>) => {
+    for (const end = performance.now() + 30_000; !(await is()) && performance.now() < end; ) {
+      for (let i = 0; i < perSecond / 5; i++) await send('/x', { host });
+      await sleep(200);
+    }
+  };
+  const has = (expr: string) => async () => (await prometheus.query(expr)).length > 0;
+  await traffic('orders.example.com', 5, has('bearerd:credential_uses:increase1h{key="k-1"} offset 3s'));
+  const alert = 'ALERTS{alertname="BearerdKeyUseUnusual",alertstate="firing"}';
+  assert.deepEqual(await prometheus.query(alert), []);
+  await traffic('orders.example.com', 100, has(alert));
+  const [fired, ...others] = await prometheus.query(alert);
+  assert.deepEqual(others, []);
+  const { source, key, owner, severity } = fired!.metric;
+  assert.deepEqual(
+    { source, key, owner, severity },
+    { source: 'orders', key: 'k-1', owner: 'geo', severity: 'warning' },
   );
 });

@@ -174,6 +174,12 @@ export const ROWS: readonly Row[] = [
         `sum by (policy, decision) (${rate(of('bearerd_attempts_total'))})`,
         '{{policy}} {{decision}}',
       ),
+      panel(
+        'Uses of credentials, by key',
+        'reqps',
+        `sum by (source, key) (${rate(of('bearerd_credential_uses_total'))})`,
+        '{{source}} {{key}}',
+      ),
       {
         title: 'Time to the answer, 99 %',
         unit: 's',

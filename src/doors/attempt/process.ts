@@ -59,7 +59,7 @@ export function createProcess(deps: ProcessDeps): ProcessHandler {
     ...deps,
     answers: createAttemptAnswers(createProofs(deps)),
     tally: {
-      injectionCount: (policy) => observer.attemptInjectionCount(policy),
+      injectionCount: (...policy) => observer.attemptInjectionCount(...policy),
       decided: (...decided) => observer.attemptDecided(...decided),
       denied: (...denied) => observer.outboundDenied(...denied),
     },

@@ -31,7 +31,7 @@ export function createCheck(deps: CheckDeps): UnaryHandler {
     ...deps,
     answers: checkAnswers,
     tally: {
-      injectionCount: (policy) => observer.injectionCount(policy),
+      injectionCount: (...policy) => observer.injectionCount(...policy),
       decided: (...decided) => observer.checkDecided(...decided),
       denied: (...denied) => observer.outboundDenied(...denied),
     },

@@ -7,6 +7,7 @@ type Events = Pick<Observer, 'injectionCount' | 'checkDecided' | 'attemptInjecti
 
 /** Of one policy, through the check and the attempt door. */
 export interface RequestCounts {
+  readonly injected: number;
   /** For which it is in force: with its credential, or without one for want of it. */
   readonly enforced: number;
   /** Of these, for want of it. */
@@ -53,14 +54,14 @@ export function createDecisionMetrics(registers: Registry[]): DecisionMetrics {
     attemptInjectionCount: (policy) => attempts.count(policy, 'inject', 'injected'),
     attemptDecided: attempts.decided,
     requestsOf(policy) {
-      const sum = { enforced: 0, missing: 0, withheld: 0 };
+      const sum = { injected: 0, missing: 0, withheld: 0 };
       for (const { reason, count } of [...checks.of(policy), ...attempts.of(policy)]) {
         const missing = MISSING.has(reason);
-        if (missing || reason === 'injected') sum.enforced += count;
+        if (reason === 'injected') sum.injected += count;
         if (missing) sum.missing += count;
         if (reason === 'shadow' || reason === 'not_in_percent') sum.withheld += count;
       }
-      return sum;
+      return { ...sum, enforced: sum.injected + sum.missing };
     },
     decisionsOf: (policy) => [
       ...totals('check', checks.of(policy)),

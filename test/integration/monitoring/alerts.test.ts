@@ -1,20 +1,20 @@
 // The alert rules as Prometheus evaluates them: each fires for what it is about, and none of the others does.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { ALERTS } from '../../../src/kubernetes/alerts.ts';
 import { promtool } from '../../../tools/parts/promtool.ts';
 
-/** By series in PromQL's notation, values of each minute from 0. */
+/** By series in PromQL's notation, values of each step from 0. */
 type Series = Readonly<Record<string, string>>;
 
 interface Case {
-  /** Alerts that fire at the 20th minute, no others. */
+  /** Alerts that fire at the end, no others. */
   readonly fires: readonly string[];
   readonly series: Series;
 }
@@ -140,6 +140,42 @@ const CASES: readonly Case[] = [
   },
 ];
 
+/** Ten minutes a step: eight days of traffic, and then two hours. */
+const WEEK_AND_MORE = 8 * 144;
+const used = (key: string, instance = 'a') =>
+  `bearerd_credential_uses_total{source="maps",key="${key}",instance="${instance}",job="apps"}`;
+const LATE_CASES: readonly Case[] = [
+  // 1,200 an hour, then 4,200: the pod of before is gone, its key is not.
+  {
+    fires: ['BearerdKeyUseUnusual'],
+    series: {
+      [used('k')]: `0+200x${WEEK_AND_MORE} _x12`,
+      [used('k', 'b')]: `_x${WEEK_AND_MORE} 0+700x12`,
+    },
+  },
+  // Three times as much is not far above; what is small may be ten times as much.
+  { fires: [], series: { [used('k')]: `0+200x${WEEK_AND_MORE} ${200 * WEEK_AND_MORE}+550x12` } },
+  { fires: [], series: { [used('k')]: `0+15x${WEEK_AND_MORE} ${15 * WEEK_AND_MORE}+150x12` } },
+  // As busy as every night.
+  {
+    fires: [],
+    series: {
+      [used('k')]: Array.from(
+        { length: 9 },
+        (_, day) => `${day * 86_000}+500x131 ${day * 86_000 + 65_500}+1700x11`,
+      ).join(' '),
+    },
+  },
+  // A key of this morning, with the traffic of the one before it.
+  {
+    fires: [],
+    series: {
+      [used('old')]: `0+900x${WEEK_AND_MORE - 60}`,
+      [used('new')]: `_x${WEEK_AND_MORE - 60} 0+900x72`,
+    },
+  },
+];
+
 test('each alert fires for what it is about and for nothing else', async (t) => {
   let program: string;
   try {
@@ -151,26 +187,45 @@ test('each alert fires for what it is about and for nothing else', async (t) => 
   const folder = mkdtempSync(join(tmpdir(), 'bearerd-alerts-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   copyFileSync('monitoring/alerts.yaml', join(folder, 'alerts.yaml'));
-  const file = join(folder, 'test.yaml');
-  const tests = CASES.map(({ fires, series }, at) => ({
-    name: `${at}: ${fires.join(', ') || 'nothing'}`,
-    interval: '1m',
-    input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
-    promql_expr_test: [
-      {
-        expr: 'count by (alertname) (ALERTS{alertstate="firing"})',
-        eval_time: '20m',
-        exp_samples: fires.map((alert) => ({ labels: `{alertname="${alert}"}`, value: 1 })),
-      },
-    ],
+  // Over a week each rule costs seconds: only those that look so far back.
+  const { groups } = parse(readFileSync('monitoring/alerts.yaml', 'utf8')) as {
+    readonly groups: readonly {
+      readonly name: string;
+      readonly rules: readonly { readonly expr: string }[];
+    }[];
+  };
+  const late = groups.map(({ name, rules }) => ({
+    name,
+    rules: rules.filter(({ expr }) => expr.includes('credential_uses')),
   }));
-  writeFileSync(file, stringify({ rule_files: ['alerts.yaml'], evaluation_interval: '1m', tests }));
-  const { stdout } = await promisify(execFile)(program, ['test', 'rules', file]);
-  assert.match(stdout, /SUCCESS/);
+  writeFileSync(join(folder, 'late.yaml'), stringify({ groups: late }));
+  const files = [
+    ['alerts.yaml', CASES, 1, 20],
+    ['late.yaml', LATE_CASES, 10, (WEEK_AND_MORE + 12) * 10],
+  ] as const;
+  for (const [rules, cases, stepMinutes, atMinutes] of files) {
+    const tests = cases.map(({ fires, series }, at) => ({
+      name: `${at}: ${fires.join(', ') || 'nothing'}`,
+      interval: `${stepMinutes}m`,
+      input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
+      promql_expr_test: [
+        {
+          expr: 'count by (alertname) (ALERTS{alertstate="firing"})',
+          eval_time: `${atMinutes}m`,
+          exp_samples: fires.map((alert) => ({ labels: `{alertname="${alert}"}`, value: 1 })),
+        },
+      ],
+    }));
+    const file = join(folder, 'test.yaml');
+    writeFileSync(file, stringify({ rule_files: [rules], evaluation_interval: `${stepMinutes}m`, tests }));
+    const { stdout } = await promisify(execFile)(program, ['test', 'rules', file]);
+    assert.match(stdout, /SUCCESS/);
+  }
+  const all = [...CASES, ...LATE_CASES];
   assert.deepEqual(
-    ALERTS.map(({ alert }) => alert).filter((alert) => !CASES.some(({ fires }) => fires.includes(alert))),
+    ALERTS.map(({ alert }) => alert).filter((alert) => !all.some(({ fires }) => fires.includes(alert))),
     [],
     'every alert is tested',
   );
-  t.diagnostic(`${ALERTS.length} alerts, ${CASES.length} cases`);
+  t.diagnostic(`${ALERTS.length} alerts, ${all.length} cases`);
 });

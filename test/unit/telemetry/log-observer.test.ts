@@ -40,7 +40,7 @@ test('an unexpected error is named by class and code, never by its text', () => 
 
 test('a credential that never ends by itself is logged as such', () => {
   const { lines, observer } = setUp();
-  observer.credentialPublished('legacy', 1, Number.POSITIVE_INFINITY);
+  observer.credentialPublished('legacy', 1, Number.POSITIVE_INFINITY, undefined, 'legacy');
   assert.equal(lines[0]!['expiresAt'], 'never');
 });
 

@@ -27,8 +27,8 @@ test('one reason with two decisions is counted apart', async () => {
 
 test('answers that were waited for are in the histogram by their time, the others of their kind up to its first bound', async () => {
   const { observer, render } = createMetrics(new FakeClock());
-  observer.injectionCount('orders').count = 7;
-  observer.injectionCount('quiet').count = 7;
+  observer.injectionCount('orders', 'idp').count = 7;
+  observer.injectionCount('quiet', 'idp').count = 7;
   observer.checkDecided('orders', 'inject', 'injected', 30);
   observer.checkDecided('orders', 'inject', 'injected', 10);
   observer.checkDecided('orders', 'deny', 'credential_pending', 4_000);
@@ -75,16 +75,52 @@ test('histograms of decisions are bounded, whatever the number of policies', asy
 test('the runway of a credential shrinks with time and is zero once it expired', async () => {
   const clock = new FakeClock();
   const { observer, render } = createMetrics(clock);
-  observer.credentialPublished('orders', 4, clock.now() + 60_000);
+  observer.credentialPublished('orders', 4, clock.now() + 60_000, undefined, 'orders');
   await clock.advance(20_000);
   assert.match(await render(), /bearerd_credential_runway_seconds\{source="orders"\} 40/);
   observer.credentialExpired('orders', 4);
   assert.match(await render(), /bearerd_credential_runway_seconds\{source="orders"\} 0/);
 });
 
+test('uses are put down to the key that was current, of the ring that it is of, whatever policy and door', async () => {
+  const { observer, render } = createMetrics(new FakeClock());
+  const never = Number.POSITIVE_INFINITY;
+  const uses = async () =>
+    [
+      ...(await render()).matchAll(/^bearerd_credential_uses_total\{source="(\w+)",key="(\w*)"\} (\d+)$/gm),
+    ].map(([, ...sample]) => sample.join(' '));
+  observer.keyRingRead('maps', [{ id: 'a', notBefore: 0, expiresAt: never }]);
+  const [checks, attempts] = [
+    observer.injectionCount('tiles', 'maps'),
+    observer.attemptInjectionCount('routes', 'maps'),
+  ];
+  observer.credentialPublished('maps', 1, never, 'a', 'maps');
+  checks.count += 3;
+  observer.checkDecided('tiles', 'inject', 'injected', 20);
+  attempts.count += 2;
+  observer.requestEnded('tiles', 'push', '2xx', 1);
+  observer.requestEnded('tiles', 'check', '2xx', 1);
+  assert.deepEqual(await uses(), ['maps a 7']);
+  assert.deepEqual(await uses(), ['maps a 7'], 'a scrape counts nothing twice');
+
+  checks.count += 1;
+  observer.keyRingRead('maps', [{ id: 'b', notBefore: 0, expiresAt: never }]);
+  observer.credentialPublished('maps', 2, never, 'b', 'maps');
+  checks.count += 10;
+  // A fallback's key is the fallback's, and what another signs with has no name here.
+  observer.credentialPublished('maps', 3, never, 'kid-of-a-signer', 'spare');
+  checks.count += 100;
+  assert.deepEqual(await uses(), ['maps a 8', 'maps b 10', 'spare  100']);
+
+  // Another configuration: the policy is of another source from now on.
+  observer.injectionCount('tiles', 'other');
+  checks.count += 5;
+  assert.deepEqual(await uses(), ['maps a 8', 'maps b 10', 'spare  100', 'other  5']);
+});
+
 test('a key that never ends by itself has an endless runway', async () => {
   const { observer, render } = createMetrics(new FakeClock());
-  observer.credentialPublished('legacy', 1, Number.POSITIVE_INFINITY);
+  observer.credentialPublished('legacy', 1, Number.POSITIVE_INFINITY, undefined, 'legacy');
   assert.match(await render(), /bearerd_credential_runway_seconds\{source="legacy"\} \+Inf/);
 });
 

@@ -181,11 +181,11 @@ describe('injections in the audit trail', () => {
     const audit = createAuditObserver(log, clock);
     const injections = { count: 0 };
     audit.watch([{ name: 'orders', source: 'idp', injections }]);
-    audit.observer.credentialPublished('idp', 1, Number.POSITIVE_INFINITY);
+    audit.observer.credentialPublished('idp', 1, Number.POSITIVE_INFINITY, undefined, 'idp');
     injections.count += 300;
     await clock.advance(60_000);
     injections.count += 20;
-    audit.observer.credentialPublished('idp', 2, Number.POSITIVE_INFINITY);
+    audit.observer.credentialPublished('idp', 2, Number.POSITIVE_INFINITY, undefined, 'idp');
     injections.count += 5;
     audit.stop();
     await log.stop();

@@ -13,7 +13,7 @@ test('a refusal is told with what was done for it, and with the credential that 
   observer.refusalSeen('push', 'billing', 'counted', { policy: 'bills', generation: 5 });
   observer.refreshForced('billing', 'limited');
   await clock.advance(45);
-  observer.credentialPublished('orders', 4, at + 60_000);
+  observer.credentialPublished('orders', 4, at + 60_000, undefined, 'orders');
   const [billing, doubt, orders] = feedback();
   assert.deepEqual(orders, {
     ...{ at, door: 'push', policy: 'orders-v1', source: 'orders', generation: 3, verdict: 'counted' },
