@@ -3,6 +3,7 @@
 import type { CheckListenConfig, Config, XdsListenConfig } from '../config/config.ts';
 import { PROCESS_PATH, type ProcessHandler } from '../doors/attempt/process.ts';
 import { MARK } from '../doors/attempt/request.ts';
+import { readUpstream } from '../doors/attempt/upstream.ts';
 import { CHECK_PATH } from '../doors/check/check.ts';
 import { type AccessLogServiceDeps, createAccessLogService } from '../doors/feedback/access-log-service.ts';
 import type { PushedSecrets } from '../doors/push/pushed-secrets.ts';
@@ -115,7 +116,8 @@ async function createCheckFront(
 function marked(process: ProcessHandler): Exchange {
   return (metadata) => {
     const mark = metadata.get(MARK);
-    return (message, call) => process(message, call, mark);
+    const upstream = readUpstream(metadata);
+    return (message, call) => process(message, call, mark, upstream);
   };
 }
 

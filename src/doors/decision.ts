@@ -92,6 +92,8 @@ export interface Decision {
     request: Asked,
     subjectKey?: string,
   ): Promise<Uint8Array>;
+  /** A denial, whatever on_failure says. */
+  withhold(policy: Policy, reason: DenialReason): Uint8Array;
   /** A denial, or on_failure: pass. */
   deny(policy: Policy, request: Asked, reason: CredentialError['code'], retryAfterMs: number): Uint8Array;
 }
@@ -330,8 +332,14 @@ export function createDecision(deps: DecisionDeps): Decision {
     return answers.denial(reason, retryAfterMs);
   }
 
+  function withhold(policy: Policy, reason: DenialReason): Uint8Array {
+    tally.decided(policy.name, 'deny', reason);
+    return answers.denial(reason, 0);
+  }
+
   return {
     policyOf,
+    withhold,
     current: (policy, subjectKey) => slots[policy.index]!.peek(subjectKey),
     inject,
     injectFor,

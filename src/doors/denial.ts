@@ -22,6 +22,8 @@ const DENIALS = {
   unmarked: { http: 403, grpc: 7 },
   // Its policy has the status.
   denied: { http: 403, grpc: 7 },
+  plaintext_upstream: { http: 403, grpc: 7 },
+  unbound_upstream: { http: 403, grpc: 7 },
   ambiguous_path: { http: 400, grpc: 3 },
   // The app did nothing wrong and may come back: never a 401, which would send it to a login.
   source_timeout: UNAVAILABLE,

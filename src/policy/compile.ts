@@ -13,12 +13,15 @@ import { namesOf, readHeaders } from './subject-headers.ts';
  * policy.
  */
 export function compilePolicies(
-  config: Pick<Config, 'outbound' | 'unmatched' | 'ambiguousPath' | 'tracing'>,
+  config: Pick<Config, 'outbound' | 'unmatched' | 'ambiguousPath' | 'tracing'> &
+    Partial<Pick<Config, 'mode'>>,
   pod = '',
   insteads: ReadonlyMap<string, Instead> = new Map(),
 ): PolicyTable {
   const { unmatched, ambiguousPath } = config;
-  const policies = config.outbound.map((outbound, index) => compilePolicy(outbound, index, pod, insteads));
+  const policies = config.outbound.map((outbound, index) =>
+    compilePolicy(outbound, index, config.mode, pod, insteads),
+  );
   const names = new Map(policies.map((policy) => [policy.name, policy]));
   // One that is off is as if it were not there, but for its place in the file and its name in a route's mark.
   const on = config.outbound.flatMap(({ match, rollout }, i) =>
@@ -52,6 +55,7 @@ export function compilePolicies(
 function compilePolicy(
   outbound: OutboundConfig,
   index: number,
+  mode: Config['mode'] | undefined,
   pod: string,
   insteads: ReadonlyMap<string, Instead>,
 ): Policy {
@@ -67,6 +71,7 @@ function compilePolicy(
     subject,
     removes,
     proof,
+    plaintext: outbound.allowPlaintext === true || mode === 'development',
     onFailure,
     rateLimit,
     healOn,

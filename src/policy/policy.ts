@@ -21,6 +21,8 @@ export interface Policy {
   readonly removes: readonly string[];
   /** Made anew for each attempt; undefined = the credential alone is enough. */
   readonly proof: ProofConfig | undefined;
+  /** Whether its credential may leave Envoy without TLS. */
+  readonly plaintext: boolean;
   readonly onFailure: 'deny' | 'pass';
   readonly rateLimit: BucketSize | undefined;
   readonly healOn: HealOn;

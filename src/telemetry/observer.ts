@@ -10,6 +10,8 @@ export type CheckReason =
   | 'unmarked' // no policy mark, or a Host that the marked policy does not cover
   | 'ambiguous_path'
   | 'denied' // by a policy
+  | 'plaintext_upstream' // the attempt goes out without TLS, and the policy does not allow it
+  | 'unbound_upstream' // the attempt goes to a cluster of Istio for another host
   | 'rate_limited' // of the policy
   | 'passed_without' // on_failure: pass
   | 'shadow' // mode: shadow

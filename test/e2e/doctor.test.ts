@@ -4,11 +4,16 @@ import { execFile } from 'node:child_process';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { parse, stringify } from 'yaml';
 import type { World } from '../../demo/world.ts';
 import type { Door } from '../../src/doors/generate/plan.ts';
+import { startGateway } from '../support/gateway.ts';
 import { startedWorld } from '../support/world.ts';
 
-async function doctor(world: World, adminUrl: string): Promise<{ code: number; text: string }> {
+async function doctor(
+  world: Pick<World, 'configFile'>,
+  adminUrl: string,
+): Promise<{ code: number; text: string }> {
   try {
     const { stdout } = await promisify(execFile)(process.execPath, [
       ...['dist/main.js', 'doctor', '--config', world.configFile, '--envoy', adminUrl],
@@ -107,4 +112,46 @@ test('tells a policy that Envoy knows nothing of, a source without a credential,
   assert.match(text, /source orders has no credential: source_unavailable/);
   const { text: away } = await doctor(world, 'http://127.0.0.1:1');
   assert.match(away, /cannot be asked: ECONNREFUSED/);
+});
+
+test('tells clusters that a credential leaves by in plain text, or to whoever answers, and processors that tell nothing', async (t) => {
+  const gateway = await startGateway(t, {
+    mode: 'production',
+    sources: '  orders: { static: { value: { file: FOLDER/key } } }',
+    files: { key: 'a-key' },
+  });
+  await gateway.ready();
+  const unverified = {
+    name: 'tls',
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
+    },
+  };
+  for (const door of ['check', 'push', 'attempt'] as const) {
+    const name = `${door === 'check' ? 'plain' : 'orders'}.orders.example.com`;
+    const said = async (transport_socket?: object) => {
+      const { envoy } = await gateway.startEnvoy(door, {
+        change: (bootstrap) => {
+          const document = parse(bootstrap);
+          const cluster = document.static_resources.clusters.find(
+            (one: { name: string }) => one.name === name,
+          );
+          cluster.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address =
+            '192.0.2.9';
+          if (transport_socket !== undefined) cluster.transport_socket = transport_socket;
+          return stringify(document);
+        },
+      });
+      const { text } = await doctor({ configFile: `${gateway.folder}/bearerd.yaml` }, envoy.adminUrl);
+      await envoy.stop();
+      return text;
+    };
+    assert.match(
+      await said(),
+      new RegExp(`error +cluster ${name}: .*policy orders leaves by it without TLS`),
+    );
+    const text = await said(unverified);
+    assert.match(text, new RegExp(`error +cluster ${name}: .* goes to whoever answers there`));
+    assert.equal(/warning .* does not tell bearerd/.test(text), door === 'attempt');
+  }
 });

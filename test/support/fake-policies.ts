@@ -12,6 +12,7 @@ export interface PolicyWish {
   readonly source?: string;
   readonly prefix?: string;
   readonly healOn?: Policy['healOn'];
+  readonly plaintext?: boolean;
   readonly proof?: Policy['proof'];
   readonly subject?: Policy['subject'];
 }
@@ -33,6 +34,7 @@ export function fakePolicies(wishes: readonly PolicyWish[]): PolicyTable {
       subject: wish.subject,
       removes: [],
       proof: wish.proof,
+      plaintext: wish.plaintext ?? false,
       onFailure: 'deny',
       rateLimit: undefined,
       rollout: undefined,

@@ -18,6 +18,7 @@ import { MalformedMessage } from '../wire.ts';
 import { createAttemptAnswers } from './answer.ts';
 import { createProofs } from './proofs.ts';
 import { type AttemptRequest, headersOf, parseAttemptRequest, signedHeaders } from './request.ts';
+import { createUpstreamGuard, UNTOLD, type Upstream } from './upstream.ts';
 
 export const PROCESS_PATH = '/envoy.service.ext_proc.v3.ExternalProcessor/Process';
 
@@ -51,6 +52,7 @@ export type ProcessHandler = (
   message: Uint8Array,
   call: UnaryCall,
   mark: string | undefined,
+  upstream?: Upstream,
 ) => Uint8Array | Promise<Uint8Array>;
 
 export function createProcess(deps: ProcessDeps): ProcessHandler {
@@ -66,12 +68,15 @@ export function createProcess(deps: ProcessDeps): ProcessHandler {
   });
   const injected = policies.policies.flatMap(({ injection }) => injection.headers.map(({ name }) => name));
   const signed = policies.policies.flatMap(({ proof }) => signedHeaders(proof));
+  const guard = createUpstreamGuard(policies);
   const headers = headersOf([...new Set([...injected, ...policies.readHeaders, ...signed])]);
 
-  return (message, call, mark) => {
+  return (message, call, mark, upstream = UNTOLD) => {
     const request = parse(message, mark);
     const policy = decision.policyOf(request);
     if (policy instanceof Uint8Array) return policy;
+    const leak = guard.refusal(policy, upstream, request);
+    if (leak !== undefined) return decision.withhold(policy, leak);
     if (request.attempt === 1) return decision.inject(policy, request, call);
     const carried = carriedBy(policy, request);
     if (carried === 'unknown') return decision.deny(policy, request, 'credential_expired', 0);

@@ -4,11 +4,12 @@ import type { Config } from '../../config/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
 import { readHeaders } from '../../policy/subject-headers.ts';
 import { headersOf, MARK, signedHeaders } from '../attempt/request.ts';
+import { CLUSTER, TRANSPORT } from '../attempt/upstream.ts';
 import { bearerdTimeout, CHECK_CLUSTER } from './check-filter.ts';
 import type { PlannedPolicy } from './plan.ts';
 
-/** Complete `http_filters` of the cluster's HttpProtocolOptions. */
-export function attemptFilters(config: Config, policy: PlannedPolicy): unknown[] {
+/** Complete `http_filters` of the cluster's HttpProtocolOptions. `local`: its upstream is plain on this machine. */
+export function attemptFilters(config: Config, policy: PlannedPolicy, local = false): unknown[] {
   return [
     {
       name: 'envoy.filters.http.ext_proc',
@@ -17,8 +18,11 @@ export function attemptFilters(config: Config, policy: PlannedPolicy): unknown[]
         grpc_service: {
           envoy_grpc: { cluster_name: CHECK_CLUSTER },
           initial_metadata: because(
-            'Which policy this cluster is for: no credential of another one comes here.',
-            [{ key: MARK, value: policy.name }],
+            [
+              'Which policy this cluster is for: no credential of another one comes here. And where the attempt goes, as Envoy',
+              'sees it: none goes out without TLS unless allow_plaintext says so.',
+            ].join('\n'),
+            [{ key: MARK, value: policy.name }, CLUSTER, ...(local ? [] : TRANSPORT)],
           ),
         },
         failure_mode_allow: because('No call leaves without its credential because bearerd is away.', false),

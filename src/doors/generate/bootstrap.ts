@@ -44,7 +44,7 @@ export function buildParts({ config, plan, listen, upstreams, checkUpstream }: P
   const check = plan.policies.some((p) => p.door === 'check') || config.unmatched === 'deny';
   const push = plan.policies.some((p) => p.door === 'push');
   const attempt = plan.policies.some((p) => p.door === 'attempt');
-  const routing = buildRouting(config, plan);
+  const routing = buildRouting(config, plan, upstreams);
   const passthrough = config.unmatched === 'pass';
   const dynamic =
     (passthrough && upstreams['*'] === undefined) ||

@@ -36,8 +36,7 @@ export function generateEnvoy(config: Config, options: GenerateOptions): string 
     ...(door === 'push' ? pushOnlyRefusals(config) : []),
     ...(door === 'attempt' ? attemptRefusals(config) : []),
     ...resilienceRefusals(plan),
-    // Pieces go into clusters that are there, with TLS or without: the doctor looks at those.
-    ...(form === 'bootstrap' ? plaintextRefusals(config, plan, upstreams) : []),
+    ...plaintextRefusals(config, plan, upstreams),
     ...checkRefusals(plan.policies.filter((p) => p.door === 'check').map((p) => p.config)),
   ];
   const checks = serves('check') || config.unmatched === 'deny';

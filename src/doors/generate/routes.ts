@@ -9,6 +9,7 @@ import { AMBIGUOUS_PATH, anyAuthority, methodMatch, pathMatch } from './expressi
 import { type Plan, type PlannedEndpoint, type PlannedHost, type PlannedRule, rulesBehind } from './plan.ts';
 import { pushFilters } from './push-filter.ts';
 import { retryPolicy } from './retry-policy.ts';
+import { isLocal, type Upstreams } from './upstreams.ts';
 
 export const PASSTHROUGH_CLUSTER = 'passthrough';
 export interface Routing {
@@ -18,14 +19,16 @@ export interface Routing {
 
 interface Context {
   readonly config: Config;
+  readonly upstreams: Upstreams;
   readonly clusters: Map<string, UpstreamCluster>;
   /** The check filter is there at all. */
   readonly checkFilter: boolean;
 }
 
-export function buildRouting(config: Config, plan: Plan): Routing {
+export function buildRouting(config: Config, plan: Plan, upstreams: Upstreams): Routing {
   const context: Context = {
     config,
+    upstreams,
     clusters: new Map(),
     checkFilter: plan.policies.some((p) => p.door === 'check') || config.unmatched === 'deny',
   };
@@ -171,7 +174,7 @@ function policyCluster(context: Context, rule: PlannedRule): string {
     httpFilters:
       policy.door === 'push'
         ? pushFilters(context.config, policy, rules)
-        : attemptFilters(context.config, policy),
+        : attemptFilters(context.config, policy, isLocal(context.upstreams, endpoint)),
     policy,
   });
 }

@@ -1,5 +1,6 @@
 // Where the hosts of a whole configuration really are: stated by the caller, or the host itself by DNS.
 import { isIP } from 'node:net';
+import { isLoopback } from '../../lib/address.ts';
 import type { PlannedEndpoint } from './plan.ts';
 
 export interface Upstream {
@@ -44,6 +45,12 @@ export function assumedUpstream(endpoint: PlannedEndpoint): Upstream {
   const tls = assumedTls(endpoint);
   const port = endpoint.port ?? (tls ? 443 : 80);
   return { address: endpoint.names[0]!, port, ...(tls ? { tls } : {}) };
+}
+
+/** Without TLS, and nobody between: on this machine. */
+export function isLocal(upstreams: Upstreams, endpoint: PlannedEndpoint): boolean {
+  const { address, tls } = statedUpstream(upstreams, endpoint) ?? assumedUpstream(endpoint);
+  return tls === undefined && isLoopback(address);
 }
 
 export function isIpAddress(address: string): boolean {

@@ -1,5 +1,7 @@
 // What a user's clusters say that a patch of Istio replaces or cannot change, out of Envoy's /config_dump. Pure.
 
+import { isPlain } from '../../transport.ts';
+
 /** By service. */
 export type ClusterOptions = ReadonlyMap<string, OwnOptions>;
 
@@ -8,6 +10,8 @@ export interface OwnOptions {
   readonly http: Readonly<Record<string, unknown>> | undefined;
   /** Concurrent retries; undefined = Envoy's default of 3. */
   readonly maxRetries: number | undefined;
+  /** No TLS to it, not even the mesh's own by endpoint; of several subsets any. */
+  readonly plain: boolean;
 }
 
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
@@ -23,9 +27,11 @@ export function readClusterDump(dump: unknown): ClusterOptions {
     if (!name) continue;
     // Envoy counts by the first thresholds of a priority.
     const { thresholds } = (cluster['circuit_breakers'] ?? {}) as { thresholds?: { max_retries?: number }[] };
-    found.set(`${name[2]}:${name[1]}`, {
+    const key = `${name[2]}:${name[1]}`;
+    found.set(key, {
       http: withoutFilters(options),
       maxRetries: thresholds?.[0]?.max_retries,
+      plain: found.get(key)?.plain === true || isPlain(cluster),
     });
   }
   return found;

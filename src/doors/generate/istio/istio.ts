@@ -10,6 +10,7 @@ import { type ClusterOptions, optionsOf } from './cluster-dump.ts';
 import { envoyFilters } from './envoy-filters.ts';
 import { type InboundForm, inboundDocuments, inboundHeading, inboundRefusals } from './inbound.ts';
 import { type IstioHost, istioHosts, istioRefusals, policyOfRetries } from './istio-hosts.ts';
+import { meshTlsLines, plaintextRefusals } from './mesh-tls.ts';
 import { type OutsideTls, outsideDocuments } from './outside.ts';
 import { uncapturedLines } from './uncaptured.ts';
 
@@ -33,7 +34,7 @@ export function generateIstio(config: Config, options: GenerateIstioOptions): st
   const inbound = context !== 'egress' && config.inbound !== undefined;
   const plan = planDoors(config, options.door);
   const problems = [
-    ...(outbound ? outboundRefusals(config, plan, options.door) : []),
+    ...(outbound ? outboundRefusals(config, plan, options) : []),
     ...(inbound ? inboundRefusals(config, options.inbound) : []),
     ...(outbound || inbound
       ? []
@@ -53,7 +54,7 @@ export function generateIstio(config: Config, options: GenerateIstioOptions): st
   ];
   const lines = [
     `Made by "bearerd generate istio --context ${context}".`,
-    ...(outbound ? outboundHeading(plan, options, outside) : []),
+    ...(outbound ? outboundHeading(config, plan, options, outside) : []),
     ...uncapturedLines(config),
     ...(inbound ? ['Inbound: every request is asked for.', ...inboundHeading(config, options.inbound)] : []),
     'Ambient mode is out of reach, since there is no Envoy beside the app: send the traffic through an egress gateway and',
@@ -63,10 +64,12 @@ export function generateIstio(config: Config, options: GenerateIstioOptions): st
   return [`${lines.map((line) => `# ${line}`.trimEnd()).join('\n')}\n${first}`, ...others].join('---\n');
 }
 
-function outboundRefusals(config: Config, plan: Plan, door: Door): readonly string[] {
+function outboundRefusals(config: Config, plan: Plan, options: GenerateIstioOptions): readonly string[] {
+  const { door, clusterOptions } = options;
   return [
     ...(door === 'push' ? pushOnlyRefusals(config) : []),
     ...istioRefusals(plan),
+    ...plaintextRefusals(config, plan, clusterOptions),
     ...(config.listen.xds.length === 0
       ? ['listen.xds is missing: refused credentials are reported there']
       : []),
@@ -82,6 +85,7 @@ function outboundRefusals(config: Config, plan: Plan, door: Door): readonly stri
 }
 
 function outboundHeading(
+  config: Config,
   plan: Plan,
   options: GenerateIstioOptions,
   outside: readonly IstioHost[],
@@ -96,6 +100,7 @@ function outboundHeading(
     ]),
     ...(options.retries === 'print' ? virtualServiceLines(plan) : []),
     ...destinationRuleLines(plan),
+    ...meshTlsLines(config, plan, options.clusterOptions),
     ...fewRetriesLines(plan, options.clusterOptions),
   ];
 }

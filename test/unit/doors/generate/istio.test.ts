@@ -169,6 +169,39 @@ describe('generate istio', () => {
       assert.doesNotMatch(enough, /TOO FEW RETRIES/);
   });
 
+  test('refuses a service whose cluster sends plain text, unless that is declared, and says what nobody saw', () => {
+    const production = (more = '') =>
+      parseConfig(
+        `version: 1
+listen: { check: "unix:///run/bearerd/check.sock", xds: "unix:///run/bearerd/xds.sock" }
+sources: { a: { static: { value: { file: /key } } } }
+outbound:
+  - { name: orders, match: { services: [orders.shop] }, inject: { source: a }${more} }
+  - { name: api, match: { hosts: [api.example.com] }, inject: { source: a } }`,
+        'bearerd.yaml',
+      );
+    const dump = (...clusters: object[]) =>
+      readClusterDump(
+        clusters.map((own, i) => ({
+          cluster: { name: `outbound|80|${i === 0 ? '' : `v${i}`}|orders.shop.svc.cluster.local`, ...own },
+        })),
+      );
+    const tls = { transport_socket_matches: [{ name: 'tlsMode-istio' }, { name: 'tlsMode-disabled' }] };
+    const text = (more: string, clusterOptions: ReturnType<typeof dump>) =>
+      generateIstio(production(more), { ...OPTIONS, clusterOptions });
+    for (const plain of [dump({}), dump({}, tls), dump(tls, {})])
+      assert.throws(
+        () => text('', plain),
+        /host orders\.shop\.svc\.cluster\.local: its cluster .* has no TLS/,
+      );
+    assert.doesNotMatch(text('', dump(tls)), /NOT SEEN/);
+    assert.doesNotMatch(text(', allow_plaintext: true', dump({})), /NOT SEEN/);
+    assert.match(
+      text('', dump()),
+      /# NOT SEEN HERE: whether the mesh encrypts what goes to orders\.shop\.svc\.cluster\.local\.\n/,
+    );
+  });
+
   test('reaches hosts outside the mesh by TLS, and says loudly that apps must not speak it themselves', () => {
     const outside = '  - { name: api, match: { hosts: [api.example.com] }, inject: { source: a } }\n';
     const all = documents(outside);

@@ -229,6 +229,9 @@ describe('the attempt door', () => {
     const { typed_config } = filterOf(bootstrap, 'orders.orders.example.com');
     assert.deepEqual(typed_config.grpc_service.initial_metadata, [
       { key: 'bearerd-policy', value: 'orders' },
+      { key: 'bearerd-upstream-cluster', value: '%UPSTREAM_CLUSTER_RAW%' },
+      { key: 'bearerd-upstream-protocol', value: '%UPSTREAM_PROTOCOL%' },
+      { key: 'bearerd-upstream-tls', value: '%UPSTREAM_TLS_VERSION%' },
     ]);
     assert.equal(typed_config.request_attributes, undefined);
     const [host] = bootstrap.manager.route_config.virtual_hosts;
@@ -417,7 +420,10 @@ describe('the leak guard', () => {
     });
     assert.match(problemsOf(() => generateEnvoy(config, at('10.0.0.1')))[0]!, /in plain text/);
     generateEnvoy(config, at('127.0.0.1'));
-    generateEnvoy(config, { door: 'push', form: 'pieces' });
+    assert.match(
+      problemsOf(() => generateEnvoy(config, { door: 'push', form: 'pieces' }))[0]!,
+      /in plain text/,
+    );
     generateEnvoy(configOf([far], { mode: 'development' }), { door: 'push' });
     generateEnvoy(configOf([{ ...far, hosts: ['api.example.com'] }]), { door: 'push' });
     generateEnvoy(configOf([{ ...far, allowPlaintext: true }]), { door: 'push' });
