@@ -1,7 +1,7 @@
 // A real OpenID provider (oidc-provider) on loopback, that can be slow, go away and come back.
 import { createServer, type Server } from 'node:http';
 import { exportJWK, generateKeyPair, type JSONWebKeySet } from 'jose';
-import Provider from 'oidc-provider';
+import Provider, { type Adapter } from 'oidc-provider';
 
 export interface IdentityProvider {
   readonly issuer: string;
@@ -30,6 +30,19 @@ export interface IdentityProviderOptions {
   readonly lifetimeSeconds?: number;
 }
 
+const nothing = () => Promise.resolve(undefined);
+
+/** Signed tokens for a client need no memory, and oidc-provider's own warns that it is not for production. */
+class Forgetful implements Adapter {
+  readonly upsert = nothing;
+  readonly find = nothing;
+  readonly findByUid = nothing;
+  readonly findByUserCode = nothing;
+  readonly consume = nothing;
+  readonly destroy = nothing;
+  readonly revokeByGrantId = nothing;
+}
+
 export async function startIdentityProvider(options: IdentityProviderOptions): Promise<IdentityProvider> {
   const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true });
   const common = { kid: 'demo', use: 'sig', alg: 'RS256' };
@@ -56,6 +69,7 @@ export async function startIdentityProvider(options: IdentityProviderOptions): P
   const port = await listen(options.port ?? 0);
   const issuer = `http://127.0.0.1:${port}`;
   const provider = new Provider(issuer, {
+    adapter: Forgetful,
     clients: [
       {
         client_id: options.clientId,

@@ -1,6 +1,7 @@
 // npm run example: shop calls stock, as both are; beside each an Envoy and a bearerd, whose policies are in shadow.
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { createAuthority } from '../../demo/certificates.ts';
@@ -19,6 +20,11 @@ const stops: (() => Promise<unknown>)[] = [];
 const say = (text: string) => process.stdout.write(`${text}\n`);
 
 async function start(): Promise<void> {
+  for (let i = 0; i < 10; i++) {
+    if (await isTaken(BASE + i)) {
+      throw new Error(`port ${port(i)} is taken; ten others in a row: EXAMPLE_PORTS=18000 npm run example`);
+    }
+  }
   await rm(run, { recursive: true, force: true });
   await mkdir(run, { recursive: true });
   for (const name of ['shop.yaml', 'stock.yaml']) {
@@ -81,6 +87,14 @@ async function start(): Promise<void> {
     await bearerd.waitForOutput(/"listener":"health","state":"listening"/);
   }
   say(`\nBoth policies are in shadow: nothing has changed for anybody. Try: curl localhost:${port(0)}/order`);
+}
+
+function isTaken(candidate: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(true));
+    server.listen(candidate, '127.0.0.1', () => server.close(() => resolve(false)));
+  });
 }
 
 async function service(name: string, env: Readonly<Record<string, string>>): Promise<void> {

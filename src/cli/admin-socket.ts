@@ -6,6 +6,19 @@ export interface AdminAnswer {
   readonly error?: string;
 }
 
+/** What to say when the socket gave no answer. */
+export function unanswered(path: string, error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code ?? 'no answer';
+  return `${path} cannot be asked: ${code}${REASONS[code] ?? ''}\n`;
+}
+
+const NOBODY = ' (is a bearerd running, with this configuration?)';
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: NOBODY,
+  ECONNREFUSED: NOBODY,
+  EACCES: ' (this user may not open it: mode and group of listen.admin)',
+};
+
 /** Rejects with the error of the socket. */
 export function askAdmin<T extends AdminAnswer>(
   socketPath: string,

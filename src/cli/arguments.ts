@@ -48,6 +48,13 @@ export function parseArguments(
   return { flags: found, positionals, switches: present };
 }
 
+/** For verbs that take options alone. Throws UsageError. */
+export function refusePositionals({ positionals: [first], flags }: Arguments): void {
+  if (first === undefined) return;
+  const meant = flags['config'] === undefined ? `; did you mean --config ${first}?` : '';
+  throw new UsageError(`unexpected "${first}"${meant}`);
+}
+
 /** Throws UsageError. */
 export function required({ flags }: Arguments, name: string): string {
   const value = flags[name];

@@ -10,8 +10,9 @@ Reads the configuration and reports every problem at once, each as FILE:LINE:COL
 Secrets are not read and nothing is fetched. Exit code 0 = no problem, 1 = problems.
 `,
   async run(args, { out }) {
-    const { positionals } = parseArguments(args, []);
-    const [file, ...rest] = positionals;
+    // Also as every other verb has it.
+    const { positionals, flags } = parseArguments(args, ['config']);
+    const [file, ...rest] = flags['config'] === undefined ? positionals : [flags['config'], ...positionals];
     if (file === undefined || rest.length > 0) throw new UsageError('expected one FILE');
     const { sources, outbound, inbound } = await loadConfig(file);
     const incoming = inbound && `, ${counted(inbound.policies.length, 'inbound policy', 'inbound policies')}`;

@@ -17,10 +17,12 @@ export interface CommandContext {
 
 export interface Command {
   readonly help: string;
+  /** By the word that follows the verb. */
+  readonly verbs?: Readonly<Record<string, Command>>;
   run(args: readonly string[], context: CommandContext): Promise<number>;
 }
 
-/** A wrong command line: printed with the verb's help, exit code 2. */
+/** A wrong command line: printed with the verb's usage, exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }

@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts';
 import { readEnvoyState } from '../doors/doctor/envoy-state.ts';
 import { type Finding, findings } from '../doors/doctor/findings.ts';
 import { uncapturedHosts } from '../doors/generate/istio/uncaptured.ts';
-import { parseArguments, required } from './arguments.ts';
+import { parseArguments, refusePositionals, required } from './arguments.ts';
 import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
 import { type Command, UsageError } from './command.ts';
 
@@ -26,7 +26,7 @@ Exit code 0 = nothing is wrong, 1 = something is, or Envoy cannot be asked. Warn
   async run(args, context) {
     const { out, err } = context;
     const parsed = parseArguments(args, ['config', 'envoy', 'bundle']);
-    if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
+    refusePositionals(parsed);
     const config = await loadBundledConfig(required(parsed, 'config'), parsed.flags['bundle'], context);
     const url = parsed.flags['envoy'] ?? 'http://127.0.0.1:15000';
     if (!URL.canParse(url)) throw new UsageError(`--envoy takes a URL, got "${url}"`);

@@ -7,7 +7,7 @@ import { generateInbound, type InboundTls } from '../doors/generate/inbound/inbo
 import { GenerateError } from '../doors/generate/problems.ts';
 import type { Upstream, Upstreams } from '../doors/generate/upstreams.ts';
 import type { TcpAddress } from '../lib/address.ts';
-import { oneOf, parseArguments, required } from './arguments.ts';
+import { oneOf, parseArguments, refusePositionals, required } from './arguments.ts';
 import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
 import { type Command, UsageError } from './command.ts';
 
@@ -49,7 +49,7 @@ Exit code 0 = written, 1 = the door cannot serve something; each is named with t
       'output',
       'bundle',
     ]);
-    if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
+    refusePositionals(parsed);
     const door = oneOf('door', required(parsed, 'door'), [
       'check',
       'push',

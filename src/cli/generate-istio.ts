@@ -5,7 +5,7 @@ import { type ClusterOptions, readClusterDump } from '../doors/generate/istio/cl
 import { generateIstio } from '../doors/generate/istio/istio.ts';
 import type { OutsideTls } from '../doors/generate/istio/outside.ts';
 import { GenerateError } from '../doors/generate/problems.ts';
-import { oneOf, parseArguments, required } from './arguments.ts';
+import { oneOf, parseArguments, refusePositionals, required } from './arguments.ts';
 import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
 import { type Command, UsageError } from './command.ts';
 
@@ -52,7 +52,7 @@ Exit code 0 = written, 1 = something cannot be served; each is named with the wa
       'output',
       'bundle',
     ]);
-    if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
+    refusePositionals(parsed);
     const { flags } = parsed;
     const door = oneOf('door', flags['door'] ?? 'best', ['best', 'check', 'push', 'attempt', 'both']);
     const context = oneOf('context', flags['context'] ?? 'sidecar', ['sidecar', 'egress', 'ingress']);

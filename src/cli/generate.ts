@@ -12,16 +12,19 @@ const WHAT: Readonly<Record<string, Command>> = {
 };
 
 export const generate: Command = {
-  help: Object.values(WHAT)
-    .map(({ help }) => help)
-    .join('\n'),
-  async run(args, context) {
-    const [what, ...rest] = args;
-    if (what === undefined || !Object.hasOwn(WHAT, what)) {
-      const near = what === undefined ? undefined : nearestWord(what, Object.keys(WHAT));
-      const known = Object.keys(WHAT).join(', ');
-      throw new UsageError(`generate writes one of ${known}${near ? `; did you mean ${near}?` : ''}`);
-    }
-    return WHAT[what]!.run(rest, context);
+  verbs: WHAT,
+  help: `Usage: bearerd generate envoy|istio|kubernetes [options]
+
+  envoy        Envoy's side: a whole bootstrap to try, or the pieces to put into yours
+  istio        Istio's side: EnvoyFilters, ServiceEntries, DestinationRules
+  kubernetes   manifests: the webhook that puts bearerd into pods, and what a namespace needs
+
+"bearerd generate envoy --help" has the options of each.
+`,
+  async run([what]) {
+    const near = what === undefined ? undefined : nearestWord(what, Object.keys(WHAT));
+    throw new UsageError(
+      `it writes one of ${Object.keys(WHAT).join(', ')}${near ? `; did you mean ${near}?` : ''}`,
+    );
   },
 };

@@ -1,6 +1,6 @@
 // bearerd log-level: shows or changes what a running bearerd logs.
 import { loadConfig } from '../config/load.ts';
-import { type AdminAnswer, askAdmin } from './admin-socket.ts';
+import { type AdminAnswer, askAdmin, unanswered } from './admin-socket.ts';
 import { parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
@@ -36,7 +36,7 @@ Exit code 0 = done, 1 = it cannot be asked, or LEVEL is none.
       out(`${answer.level}\n`);
       return 0;
     } catch (error) {
-      err(`${path} cannot be asked: ${(error as NodeJS.ErrnoException).code ?? 'no answer'}\n`);
+      err(unanswered(path, error));
       return 1;
     }
   },

@@ -4,7 +4,7 @@ import { loadConfig } from '../config/load.ts';
 import { systemClock } from '../lib/clock.ts';
 import { CredentialError } from '../lib/errors.ts';
 import { nullObserver } from '../telemetry/observer.ts';
-import { oneOf, parseArguments, required } from './arguments.ts';
+import { oneOf, parseArguments, refusePositionals, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
 export const login: Command = {
@@ -25,7 +25,7 @@ Exit code 0 = stored, 1 = not.
 `,
   async run(args, { env, out, err, ended }) {
     const parsed = parseArguments(args, ['config', 'source', 'flow', 'redirect-port']);
-    if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
+    refusePositionals(parsed);
     const name = required(parsed, 'source');
     const flow = oneOf('flow', parsed.flags['flow'] ?? 'code', ['code', 'device']);
     const redirectPort = parsePort(parsed.flags['redirect-port'] ?? '0');

@@ -7,7 +7,7 @@ import { systemClock } from '../lib/clock.ts';
 import { createRedis } from '../shared-cache/redis.ts';
 import { createSharedMarks } from '../shared-cache/shared-marks.ts';
 import { nullObserver } from '../telemetry/observer.ts';
-import { parseArguments, required } from './arguments.ts';
+import { parseArguments, refusePositionals, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
 const FIELDS = {
@@ -44,7 +44,7 @@ Exit code 0 = written, 1 = not.
 `,
   async run(args, { out, err, env }) {
     const parsed = parseArguments(args, ['config', ...Object.keys(FIELDS)]);
-    if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
+    refusePositionals(parsed);
     if (!NARROWING.some((flag) => parsed.flags[flag] !== undefined)) {
       throw new UsageError(`expected at least one of ${NARROWING.map((flag) => `--${flag}`).join(', ')}`);
     }

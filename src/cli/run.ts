@@ -37,7 +37,7 @@ Usage: bearerd VERB [options]
   check-config FILE                                report every problem of a configuration, start nothing
   schema                                           print the JSON Schema of the configuration, for editors
   explain --config FILE METHOD URL                 tell what happens to a request: policy, source, door, headers
-  generate envoy --config FILE --door DOOR         write Envoy's side: check, push or both
+  generate envoy --config FILE --door DOOR         write Envoy's side: check, push, attempt or best; inbound
   generate istio --config FILE --namespace NAME    write Istio's side: EnvoyFilters, ServiceEntries, DestinationRules
   generate kubernetes webhook|workload …           write manifests for Kubernetes
   webhook --sidecar FILE --certificate FILE …      put the sidecar into pods of Kubernetes
@@ -76,7 +76,10 @@ export async function runCommandLine(args: readonly string[], context: CommandCo
     context.err(`bearerd: unknown verb "${verb}"${near ? `; did you mean ${near}?` : ''}\n\n${HELP}`);
     return 2;
   }
-  const command = await VERBS[verb]!();
+  const whole = await VERBS[verb]!();
+  const part = rest[0] === undefined ? undefined : whole.verbs?.[rest[0]];
+  const command = part ?? whole;
+  const name = part === undefined ? verb : `${verb} ${rest.shift()}`;
   if (rest.includes('--help') || rest.includes('-h')) {
     context.out(command.help);
     return 0;
@@ -85,7 +88,10 @@ export async function runCommandLine(args: readonly string[], context: CommandCo
     return await command.run(rest, context);
   } catch (error) {
     if (error instanceof UsageError) {
-      context.err(`bearerd ${verb}: ${error.message}\n\n${command.help}`);
+      const [usage] = command.help.split('\n\n');
+      context.err(
+        `bearerd ${name}: ${error.message}\n\n${usage}\n\n"bearerd ${name} --help" has the options.\n`,
+      );
       return 2;
     }
     if (error instanceof ConfigError) {

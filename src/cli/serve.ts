@@ -7,8 +7,8 @@ import { systemClock } from '../lib/clock.ts';
 import { ConfigError } from '../lib/errors.ts';
 import { collectGarbage } from '../lib/garbage.ts';
 import { watchState } from '../lib/watch.ts';
-import { parseArguments, required } from './arguments.ts';
-import { type Command, UsageError } from './command.ts';
+import { parseArguments, refusePositionals, required } from './arguments.ts';
+import type { Command } from './command.ts';
 
 /** The kubelet sets the variable in every container. Not in check-config, which a build in a cluster may run too. */
 function developmentInCluster(file: string): ConfigError {
@@ -36,7 +36,7 @@ Exit code 0 = ended as asked, 1 = the configuration has problems or an address c
 `,
   async run(args, { env, version, runtime, out, err, ended, onReload }) {
     const parsed = parseArguments(args, ['config']);
-    if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
+    refusePositionals(parsed);
     const file = required(parsed, 'config');
     const load: LoadConfig = async (bundle) => {
       const loaded = await loadConfig(file, bundle);

@@ -3,9 +3,9 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { compilePolicies } from '../policy/compile.ts';
 import { type AskedRequest, outcomeOf, outcomeText } from '../policy/outcome.ts';
-import { parseArguments, required } from './arguments.ts';
+import { parseArguments, refusePositionals, required } from './arguments.ts';
 import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
-import { type Command, UsageError } from './command.ts';
+import type { Command } from './command.ts';
 
 /** Of each change so many requests are shown. */
 const EXAMPLES = 3;
@@ -29,7 +29,7 @@ Exit code 0 = read, 1 = a configuration or the log cannot be read.
   async run(args, context) {
     const { out, err } = context;
     const parsed = parseArguments(args, ['policy', 'config', 'log', 'bundle']);
-    if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
+    refusePositionals(parsed);
     const file = required(parsed, 'log');
     const after = compilePolicies(
       await loadBundledConfig(required(parsed, 'policy'), parsed.flags['bundle'], context),

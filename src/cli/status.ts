@@ -3,8 +3,9 @@ import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '../config/load.ts';
-import { parseArguments, required } from './arguments.ts';
-import { type Command, UsageError } from './command.ts';
+import { unanswered } from './admin-socket.ts';
+import { parseArguments, refusePositionals, required } from './arguments.ts';
+import type { Command } from './command.ts';
 import { type ReportedStatus, statusText } from './status-text.ts';
 
 const WATCH_MS = 1_000;
@@ -26,7 +27,7 @@ Exit code 0 = ready and the configuration in force is the newest, 1 = not, or it
 `,
   async run(args, { out, err, ended, terminal }) {
     const parsed = parseArguments(args, ['config'], ['watch', 'json']);
-    if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
+    refusePositionals(parsed);
     const { listen } = await loadConfig(required(parsed, 'config'));
     if (listen.admin === undefined) {
       err('the configuration has no listen.admin, where a running bearerd is asked\n');
@@ -46,8 +47,7 @@ Exit code 0 = ready and the configuration in force is the newest, 1 = not, or it
         else out(`${before}${statusText(said)}${after}`);
         code = said.missing.length === 0 && said.configuration.refused === undefined ? 0 : 1;
       } catch (error) {
-        const reason = (error as NodeJS.ErrnoException).code ?? 'no answer';
-        err(`${before}${path} cannot be asked: ${reason}\n`);
+        err(`${before}${unanswered(path, error)}`);
         code = 1;
       }
       if (watched) await sleep(WATCH_MS, undefined, { signal: ended }).catch(() => {});

@@ -1,7 +1,7 @@
 // bearerd verify: a running bearerd says of each token whether it would be let in.
 import { text } from 'node:stream/consumers';
 import { loadConfig } from '../config/load.ts';
-import { type AdminAnswer, askAdmin } from './admin-socket.ts';
+import { type AdminAnswer, askAdmin, unanswered } from './admin-socket.ts';
 import { parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
@@ -37,7 +37,7 @@ Exit code 0 = every one is valid, 1 = at least one is not.
     try {
       answer = await askAdmin<Answer>(listen.admin.path, '/v1/verify', question);
     } catch (error) {
-      err(`${listen.admin.path} cannot be asked: ${(error as NodeJS.ErrnoException).code ?? 'no answer'}\n`);
+      err(unanswered(listen.admin.path, error));
       return 1;
     }
     if (answer.results === undefined) {

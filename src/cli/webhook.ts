@@ -6,7 +6,7 @@ import { systemClock } from '../lib/clock.ts';
 import { type AdmissionAnswer, createAdmissionServer } from '../server/admission-server.ts';
 import { createLogObserver } from '../telemetry/log-observer.ts';
 import { createLogger } from '../telemetry/logger.ts';
-import { parseArguments, required } from './arguments.ts';
+import { parseArguments, refusePositionals, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
 export const webhook: Command = {
@@ -27,7 +27,7 @@ Exit code 0 = ended as asked, 1 = a file has problems or the address cannot be h
 `,
   async run(args, { out, err, ended }) {
     const parsed = parseArguments(args, ['sidecar', 'certificate', 'private-key', 'listen']);
-    if (parsed.positionals.length > 0) throw new UsageError(`unexpected "${parsed.positionals[0]}"`);
+    refusePositionals(parsed);
     const options = await loadSidecarFile(required(parsed, 'sidecar'));
     const observer = createLogObserver(createLogger({ level: 'info' }, { write: out }), systemClock);
     const answer = (body: string): AdmissionAnswer => {

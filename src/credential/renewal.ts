@@ -165,7 +165,8 @@ export function createRenewal(deps: RenewalDeps): Renewal {
     failure = error;
     const delayMs = retryMs(error);
     failures++;
-    observer.refreshFailed(source.name, error.code, error.message, delayMs);
+    // A call that stop() broke off says nothing of the provider.
+    if (running) observer.refreshFailed(source.name, error.code, error.message, delayMs);
     schedule(delayMs);
     return error;
   }

@@ -24,7 +24,9 @@ export async function listenOnUnixSocket(server: Server, address: UnixAddress): 
     throw new Error(`socket ${path}: the path is longer than ${MAX_PATH_BYTES} bytes`);
   }
   if (lstatSync(dirname(path), { throwIfNoEntry: false }) === undefined) {
-    throw new Error(`socket ${path}: the directory ${dirname(path)} does not exist`);
+    throw new Error(
+      `socket ${path}: the directory ${dirname(path)} does not exist: create it, or name another path`,
+    );
   }
   const gid = address.group === undefined ? undefined : groupId(address.group, path);
   await removeStaleSocket(path);
@@ -42,7 +44,10 @@ export async function listenOnUnixSocket(server: Server, address: UnixAddress): 
 
 function bind(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    const failed = (error: Error) => reject(new Error(`socket ${path}: cannot listen (${codeOf(error)})`));
+    const failed = (error: Error) => {
+      const why = codeOf(error) === 'EACCES' ? `: this user may not write into ${dirname(path)}` : '';
+      reject(new Error(`socket ${path}: cannot listen (${codeOf(error)})${why}`));
+    };
     server.once('error', failed);
     // listen() on a path binds before it returns, so the mask of the whole process is changed for this one call only.
     const before = process.umask(ONLY_US);

@@ -44,7 +44,7 @@ test('five commands of the README take two services from nothing to enforced', a
   assert.match(shadow, /bearerd_checks_total\{policy="stock",decision="pass",reason="shadow"\} 1/);
   assert.match(shadow, /bearerd_inbound_shadow_refused_total\{policy="items",reason="no_credential"\} 1/);
 
-  const metrics = () => shell('curl -s localhost:8006/metrics localhost:8007/metrics');
+  const metrics = () => shell(commands[2]!);
   /** Orders until the metric has moved; each is answered as `expected`. */
   const orderUntil = async (moved: RegExp, expected: RegExp) => {
     for (const deadline = performance.now() + 10_000; ; ) {

@@ -60,7 +60,10 @@ test('a file, a missing directory, a relative or long path and an unknown group 
     /file\.sock: there is a file that is not a socket/,
   );
   const nowhere = sockets.address(join('missing', 'x.sock'));
-  await assert.rejects(listenOnUnixSocket(server(), nowhere), /the directory .*missing does not exist/);
+  await assert.rejects(
+    listenOnUnixSocket(server(), nowhere),
+    /the directory .*missing does not exist: create it/,
+  );
   const base = sockets.address('x.sock');
   await assert.rejects(listenOnUnixSocket(server(), { ...base, path: 'x.sock' }), /a path from the root/);
   await assert.rejects(listenOnUnixSocket(server(), { ...base, path: '\0x' }), /a path from the root/);

@@ -1,6 +1,6 @@
 // The command line as its user calls it: the launcher and the bundle.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -35,12 +35,29 @@ test('help, version and a mistyped verb', async () => {
   assert.match(flag.output, /did you mean --config\?/);
 });
 
+test('a wrong command line is told in a few lines, with the way out', async () => {
+  const lines = async (...args: string[]) => {
+    const { code, output } = await bearerd(...args);
+    assert.equal(code, 2);
+    assert.ok(output.split('\n').length < 10, output);
+    return output;
+  };
+  assert.match(await lines('serve', 'x.yaml'), /unexpected "x\.yaml"; did you mean --config x\.yaml\?/);
+  assert.match(
+    await lines('generate', 'envoy', '--config', 'envoy/bearerd.yaml'),
+    /bearerd generate envoy: --door is missing[\s\S]*"bearerd generate envoy --help" has the options/,
+  );
+  assert.match(await lines('generate', 'isto'), /one of envoy, istio, kubernetes; did you mean istio\?/);
+  assert.match((await bearerd('generate', 'istio', '--help')).output, /^Usage: bearerd generate istio /);
+});
+
 test('check-config tells every problem with its place and ends with 1', async () => {
   const text = 'version: 1\nmode: produktion\nlisten: { chek: unix:///x }\n';
   const bad = await bearerd('check-config', file('bad.yaml', text));
   assert.equal(bad.code, 1);
   assert.match(bad.output, /bad\.yaml:2:7: mode: .*\n.*bad\.yaml:3:11: listen\.chek: .*did you mean check/);
   assert.equal((await bearerd('check-config', 'envoy/bearerd.yaml')).code, 0);
+  assert.equal((await bearerd('check-config', '--config', 'envoy/bearerd.yaml')).code, 0);
   assert.match((await bearerd('check-config', join(folder, 'none'))).output, /no such file/);
 });
 
@@ -78,17 +95,28 @@ outbound:
 test('serve listens, runs with small heap limits, ends well on SIGTERM, and names an address that is taken', async (t) => {
   const config = file(
     'ok.yaml',
-    `version: 1\nlisten: { check: "unix://${folder}/check.sock", health: "127.0.0.1:0" }\n`,
+    `version: 1
+listen: { check: "unix://${folder}/check.sock", health: "127.0.0.1:0" }
+sources: { key: { required: true, client_credentials: { token_endpoint: "https://127.0.0.1:9", client_id: a, client_secret: { file: none } } } }
+`,
   );
   const begun = performance.now();
   const first = await startProcess(process.execPath, ['bin/bearerd.js', 'serve', '--config', config]);
   t.after(() => first.stop());
   await first.waitForOutput(/"listener":"health","state":"listening"/);
   t.diagnostic(`listening after ${(performance.now() - begun).toFixed(0)} ms`);
-  const { readFileSync } = await import('node:fs');
   assert.match(readFileSync(`/proc/${first.pid}/cmdline`, 'utf8'), /--max-semi-space-size=2/);
   const second = await bearerd('serve', '--config', config);
   assert.equal(second.code, 1);
-  assert.match(second.output, /cannot start: .*check\.sock/);
+  assert.match(second.output, /cannot start: .*check\.sock: another process listens on it/);
+  const [, port] = /"address":"127\.0\.0\.1:(\d+)"/.exec(first.output())!;
+  const other = file(
+    'other.yaml',
+    readFileSync(config, 'utf8').replace(':0"', `:${port}"`).replace('check.', 'c.'),
+  );
+  assert.match(
+    (await bearerd('serve', '--config', other)).output,
+    /127\.0\.0\.1:\d+: another process listens there/,
+  );
   assert.equal((await first.stop()).code, 0);
 });

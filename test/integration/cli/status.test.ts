@@ -36,7 +36,10 @@ outbound:
   };
   const none = await status();
   assert.equal(none.code, 1);
-  assert.match(none.output, /admin\.sock cannot be asked: ENOENT/);
+  assert.match(
+    none.output,
+    /admin\.sock cannot be asked: ENOENT \(is a bearerd running, with this configuration\?\)/,
+  );
 
   const bearerd = await startProcess(process.execPath, ['bin/bearerd.js', 'serve', '--config', file]);
   t.after(() => bearerd.stop());

@@ -9,8 +9,9 @@ import type {
 import { createCredentialStore } from '../../../src/credential/store.ts';
 import { CredentialError } from '../../../src/lib/errors.ts';
 import { Secret } from '../../../src/lib/secret.ts';
-import { nullObserver } from '../../../src/telemetry/observer.ts';
+import { nullObserver, type Observer } from '../../../src/telemetry/observer.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { createRecordingObserver } from '../../support/recording-observer.ts';
 
 const MINUTE = 60_000;
 const LIFE = 10 * MINUTE;
@@ -51,7 +52,7 @@ function scripted(clock: FakeClock) {
   };
 }
 
-function setup(options: { required?: boolean } = {}) {
+function setup(options: { required?: boolean; observer?: Observer } = {}) {
   const clock = new FakeClock();
   const provider = scripted(clock);
   const store = createCredentialStore({
@@ -63,7 +64,7 @@ function setup(options: { required?: boolean } = {}) {
       },
     ],
     clock,
-    observer: nullObserver,
+    observer: options.observer ?? nullObserver,
     random: () => 0.5,
     forcedRefreshesPerHour: 120,
     credentialBytes: 1 << 20,
@@ -372,4 +373,14 @@ test('readiness names required sources until their first credential, and then ne
   assert.deepEqual(store.missing(), []);
   await store.stop();
   assert.equal(clock.pendingTimers, 0);
+});
+
+test('a call that is under way at the stop is no failure of the provider', async () => {
+  const { observer, named } = createRecordingObserver();
+  const { provider, store } = setup({ observer });
+  provider.answerWith(() => new Promise(() => {}));
+  store.start();
+  await settle();
+  await store.stop();
+  assert.deepEqual(named('refreshFailed'), []);
 });
