@@ -42,7 +42,8 @@ export async function startIstio(parts: IstioParts, cluster: Kubernetes, mesh = 
   await cluster.createNamespace('istio-system');
   const [grpc, http, monitoring] = (await freePorts(3)) as [number, number, number];
   const meshFile = join(cluster.folder, 'mesh.yaml');
-  writeFileSync(meshFile, `outboundTrafficPolicy: { mode: REGISTRY_ONLY }\n${mesh}`);
+  // Certificates of the mesh come from istio-agent, which a plain Envoy has not beside it: a gateway would wait for them.
+  writeFileSync(meshFile, `outboundTrafficPolicy: { mode: REGISTRY_ONLY }\nenableAutoMtls: false\n${mesh}`);
   const pilot = await startProcess(
     parts.pilot,
     [

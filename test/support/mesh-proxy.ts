@@ -15,7 +15,8 @@ export function proxyBootstrap({ type, namespace, labels, clusters = [] }: MeshP
   const app = Object.values(labels)[0]!;
   return {
     node: {
-      id: `${type}~127.0.0.1~${app}-1.${namespace}~${namespace}.svc.cluster.local`,
+      // No endpoint of a service entry: istiod would give the proxy that one's labels, which are none.
+      id: `${type}~127.0.0.99~${app}-1.${namespace}~${namespace}.svc.cluster.local`,
       cluster: `${app}.${namespace}`,
       metadata: {
         NAMESPACE: namespace,

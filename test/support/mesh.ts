@@ -44,7 +44,18 @@ export async function generateIstio(...flags: readonly string[]): Promise<Manife
   return parseAllDocuments(await generateIstioText(...flags)).map((document) => document.toJS() as Manifest);
 }
 
-/** A plain HTTP service outside the mesh, at these addresses, on the one port that egress listeners here have. */
+/** What `bearerd generate istio FLAGS` prints for the mesh configuration, as it prints it. */
+export async function extensionProviders(...flags: readonly string[]): Promise<string> {
+  const lines = (await generateIstioText(...flags)).split('\n');
+  const from = lines.findIndex((line) => line.includes('extensionProviders:'));
+  const to = lines.findIndex((line) => line.includes('Until it is there'));
+  return lines
+    .slice(from, to)
+    .map((line) => `${line.replace('#   ', '')}\n`)
+    .join('');
+}
+
+/** A plain HTTP service outside the mesh, at these addresses, on this port; egress listeners here have one port only. */
 export function serviceEntry(
   namespace: string,
   host: string,

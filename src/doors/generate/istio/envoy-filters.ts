@@ -15,7 +15,14 @@ import { commonHttpOptions, http1Options, listenerHttp1Options, outlierDetection
 import { retryHints, retryPolicy } from '../retry-policy.ts';
 import { type ClusterOptions, optionsOf } from './cluster-dump.ts';
 import { type IstioHost, istioHosts, policyOfRetries } from './istio-hosts.ts';
-import { addCluster, atRouter, envoyFilter, mergeManager, type Placed } from './patches.ts';
+import {
+  addCluster,
+  atRouter,
+  envoyFilter,
+  mergeManager,
+  type PatchContext,
+  type Placed,
+} from './patches.ts';
 
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 
@@ -65,7 +72,7 @@ export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {
     ...(options.retries === 'patch'
       ? some(
           'bearerd-retries',
-          retried.map((host) => retryPatch(options, host)),
+          virtualHosts(options.context, retried).map((host) => retryPatch(options, host)),
         )
       : []),
   ];
@@ -86,17 +93,13 @@ function resiliencePatches(options: EnvoyFilterOptions): object[] {
 
 function checkPatches(options: EnvoyFilterOptions, hosts: readonly IstioHost[]): readonly object[] {
   const { config, context } = options;
-  const marked = hosts.flatMap((host) => {
-    // Where each attempt is asked for, a denial is found there.
-    const attempted = host.policies.some(({ door }) => door === 'attempt');
-    const policies = host.policies.filter(
-      ({ door, config }) => door === 'check' && !(attempted && config.deny),
-    );
-    return policies.length === 0 ? [] : [{ host, policies }];
-  });
+  const marked = virtualHosts(
+    context,
+    hosts.map((host) => ({ ...host, policies: checkedPolicies(host) })),
+  ).filter(({ policies }) => policies.length > 0);
   return [
     atRouter(options, 'INSERT_BEFORE', checkFilter(config)),
-    ...marked.map(({ host, policies }) => ({
+    ...marked.map((host) => ({
       applyTo: 'VIRTUAL_HOST',
       match: { context, routeConfiguration: { vhost: vhostMatch(host) } },
       patch: {
@@ -104,12 +107,18 @@ function checkPatches(options: EnvoyFilterOptions, hosts: readonly IstioHost[]):
         value: {
           typed_per_filter_config: because(
             `Only requests to ${host.name} are asked for, and only for these policies.`,
-            checkMark(...policies),
+            checkMark(...host.policies),
           ),
         },
       },
     })),
   ];
+}
+
+/** Where each attempt is asked for, a denial is found there. */
+function checkedPolicies({ policies }: IstioHost): readonly PlannedPolicy[] {
+  const attempted = policies.some(({ door }) => door === 'attempt');
+  return policies.filter(({ door, config }) => door === 'check' && !(attempted && config.deny));
 }
 
 /** The whole options of the protocol: a MERGE of Istio replaces them, and Envoy refuses them without a protocol. */
@@ -217,6 +226,16 @@ function retryPatch({ context }: EnvoyFilterOptions, host: IstioHost): object {
     match: { context, routeConfiguration: { vhost: vhostMatch(host) } },
     patch: { operation: 'MERGE', value: { route: { retry_policy: plain(retryPolicy(policy)) } } },
   };
+}
+
+/** A gateway calls a virtual host by its own port and takes requests for it whatever their port: all ports are one there. */
+function virtualHosts(context: PatchContext, hosts: readonly IstioHost[]): readonly IstioHost[] {
+  if (context !== 'GATEWAY') return hosts;
+  return [...Map.groupBy(hosts, ({ name }) => name).values()].map((same) => ({
+    ...same[0]!,
+    port: undefined,
+    policies: [...new Set(same.flatMap(({ policies }) => policies))],
+  }));
 }
 
 function vhostMatch({ name, port }: IstioHost): object {

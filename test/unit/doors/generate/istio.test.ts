@@ -101,6 +101,27 @@ describe('generate istio', () => {
     );
   });
 
+  test('takes all ports of a host for one at a gateway, which has a port of its own', () => {
+    const ports =
+      '  - { name: one, match: { hosts: ["api.example.com:8443"] }, inject: { source: a } }\n' +
+      '  - { name: two, match: { hosts: ["api.example.com:9443"] }, inject: { source: b } }\n';
+    const routes = (context: 'egress' | 'sidecar') =>
+      documents(ports, { door: 'check', context })
+        .flatMap(({ kind, spec }) => (kind === 'EnvoyFilter' ? spec.configPatches : []))
+        .filter(({ applyTo }) => applyTo === 'VIRTUAL_HOST')
+        .map(({ match, patch }) => JSON.stringify([match['routeConfiguration'], patch.value]));
+    const [gateway, ...others] = routes('egress');
+    assert.deepEqual(others, []);
+    assert.match(gateway!, /"domainName":"api\.example\.com".*"policy":"one,two"/);
+    assert.deepEqual(
+      routes('sidecar').map((patch) => /"name":"([^"]+)".*"policy":"([^"]+)"/.exec(patch)!.slice(1)),
+      [
+        ['api.example.com:8443', 'one'],
+        ['api.example.com:9443', 'two'],
+      ],
+    );
+  });
+
   test('keeps the cluster of the check door through a change of doors', () => {
     assert.match(
       JSON.stringify(patchesOf(documents(ORDERS, { door: 'push' }), 'bearerd-clusters')),
