@@ -9,7 +9,7 @@ import { CHECK_CLUSTER, checkFilter, checkMark } from '../check-filter.ts';
 import { bearerdCluster } from '../clusters.ts';
 import { unboundFilters } from '../leak-guard.ts';
 import { localReplyConfig } from '../local-reply.ts';
-import { type Plan, policiesBefore } from '../plan.ts';
+import { type Plan, type PlannedPolicy, policiesBefore } from '../plan.ts';
 import { pushFilters, xdsCluster } from '../push-filter.ts';
 import { commonHttpOptions, http1Options, listenerHttp1Options, outlierDetection } from '../resilience.ts';
 import { retryHints, retryPolicy } from '../retry-policy.ts';
