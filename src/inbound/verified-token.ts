@@ -1,6 +1,7 @@
 // A token whose signature (or introspection) was right: its claims in the form that rules read. It says nothing about
 // now: every rule runs again for every request.
 import type { ClaimPath } from '../config/inbound/config.ts';
+import type { CallerCount } from '../telemetry/observer.ts';
 import type { VerificationKey } from './key-set.ts';
 
 export type Claims = Readonly<Record<string, unknown>>;
@@ -32,6 +33,9 @@ export interface VerifiedToken {
   /** The answer that was last given for it, encoded, and by which policy: same token, same policy, same bytes. */
   answer: Uint8Array | undefined;
   answeredBy: number;
+  /** How often its caller was let in lately, and by which policy. */
+  uses: CallerCount | undefined;
+  usedBy: number;
 }
 
 export interface TokenOrigin {
@@ -76,6 +80,8 @@ export function createVerifiedToken(claims: Claims, origin: TokenOrigin): Verifi
     revocationVersion: -1,
     answer: undefined,
     answeredBy: -1,
+    uses: undefined,
+    usedBy: -1,
   };
 }
 

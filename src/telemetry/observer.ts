@@ -134,6 +134,12 @@ export interface RefusedRequest {
   readonly address: string;
 }
 
+/** What its holder adds to, until it has ended: then the next one is asked for. */
+export interface CallerCount {
+  count: number;
+  readonly ended: boolean;
+}
+
 export interface Observer {
   /** The process begins, with what its environment switched on. */
   processStarted(version: string, runtime: RuntimeReport): void;
@@ -147,6 +153,11 @@ export interface Observer {
   bundleTaken(serial: number, expiresAt: number): void;
   /** Counts the accepted requests of an inbound policy; the caller adds to `count`. */
   acceptanceCount(policy: string): { count: number };
+  /**
+   * Counts the accepted requests of one verified caller, for the audit trail alone. `issuer` is undefined for an API key,
+   * `caller` empty where nobody was asked who it is.
+   */
+  callerCount(policy: string, issuer: string | undefined, caller: string): CallerCount;
   /**
    * An incoming request was refused; in shadow it would have been. `reason` is closed (inbound/refusal.ts); `decision` is the
    * id that the caller got.
@@ -296,6 +307,7 @@ export const nullObserver: Observer = {
   processStarted: nothing,
   injectionCount: () => ({ count: 0 }),
   acceptanceCount: () => ({ count: 0 }),
+  callerCount: () => ({ count: 0, ended: false }),
   inboundRefused: nothing,
   inputLoaded: nothing,
   inputCurrent: nothing,

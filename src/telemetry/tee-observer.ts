@@ -1,4 +1,5 @@
-// Tells two observers everything, in order. What they answer is the second one's word: only metrics count.
+// Tells two observers everything, in order. What they answer is the second one's word, where metrics count; of callers, the
+// first one's, where the audit trail is.
 import type { Observer } from './observer.ts';
 
 export function createTeeObserver(first: Observer, second: Observer): Observer {
@@ -11,5 +12,5 @@ export function createTeeObserver(first: Observer, second: Observer): Observer {
       return b(...args);
     };
   }
-  return tee as unknown as Observer;
+  return { ...(tee as unknown as Observer), callerCount: first.callerCount };
 }

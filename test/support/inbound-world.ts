@@ -12,7 +12,8 @@ import { createInboundDoor, type InboundDoor } from '../../src/doors/inbound/inb
 import { createLasting } from '../../src/inbound/lasting.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { createEndpoints } from '../../src/source/endpoint/endpoints.ts';
-import type { Observer } from '../../src/telemetry/observer.ts';
+import { nullObserver, type Observer } from '../../src/telemetry/observer.ts';
+import { createTeeObserver } from '../../src/telemetry/tee-observer.ts';
 import {
   type InboundAnswer,
   type InboundSketch,
@@ -55,7 +56,7 @@ export async function startInbound(
   t: TestContext,
   inbound = DEFAULT_INBOUND,
   files: Readonly<Record<string, string>> = {},
-  { waitForKeys = true, settings = '' } = {},
+  { waitForKeys = true, settings = '', audit = nullObserver } = {},
 ): Promise<InboundWorld> {
   const folder = mkdtempSync(join(tmpdir(), 'bearerd-inbound-'));
   const key = createTestKey('one');
@@ -72,7 +73,7 @@ export async function startInbound(
   const door = createInboundDoor(config, config.inbound!, {
     clock,
     env: {},
-    observer: told.observer,
+    observer: createTeeObserver(audit, told.observer),
     random: Math.random,
     lasting: createLasting(clock),
   });

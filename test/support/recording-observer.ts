@@ -18,6 +18,7 @@ export function createRecordingObserver(): RecordingObserver {
   observer.injectionCount = () => ({ count: 0 });
   observer.attemptInjectionCount = () => ({ count: 0 });
   observer.acceptanceCount = () => ({ count: 0 });
+  observer.callerCount = () => ({ count: 0, ended: false });
   return {
     observer,
     events,

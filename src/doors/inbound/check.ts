@@ -16,6 +16,7 @@ import { GrpcError, GrpcStatus, type UnaryHandler } from '../../server/front.ts'
 import type { Observer } from '../../telemetry/observer.ts';
 import { waitWithin } from '../deadline.ts';
 import { withBearer } from './answer.ts';
+import { createCallers } from './callers.ts';
 import { type ClientCertificate, fromForwarded, fromPeer, NO_CERTIFICATE } from './client-certificate.ts';
 import { answerPreflight, originHeaders, preflightOf, varies } from './cors.ts';
 import { type Presented, presentedCredential } from './credential.ts';
@@ -58,6 +59,7 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     'deny_always',
   );
   const accepted = policies.map(({ name }) => observer.acceptanceCount(name));
+  const callers = createCallers(config, policies, observer);
   const attempts = policies.map(({ name }) =>
     kept.of(
       JSON.stringify(['attempts', name, config.failedAttempts]),
@@ -226,6 +228,7 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     exchanged?: Credential,
   ): Uint8Array {
     accepted[policy.index]!.count++;
+    callers.count(policy, token);
     if (policy.config.mode === 'shadow') return forwarding.unchanged;
     const response = policy.config.cors && originHeaders(policy.config.cors, request.values[ORIGIN]);
     if (token === undefined || (response !== undefined && response.length > 0)) {

@@ -1,9 +1,10 @@
 // Turns events into audit records: who got which credential when, what was refused, what changed. Nothing per warm
-// request: injections are one record per policy and generation a minute.
+// request: injections are one record per policy and generation a minute, callers that were let in one per policy and caller.
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { TokenBuckets } from '../../lib/token-bucket.ts';
 import { nullObserver, type Observer } from '../observer.ts';
 import { createRepeatLimit } from '../repeat-limit.ts';
+import { createAcceptedCallers } from './accepted-callers.ts';
 import type { AuditLog } from './audit-log.ts';
 
 const MINUTE_MS = 60_000;
@@ -23,7 +24,7 @@ export interface CountedPolicy {
 
 export interface AuditObserver {
   readonly observer: Observer;
-  /** Begins to add up the injections of these policies, in place of those before. */
+  /** Another configuration: begins to add up the injections of these policies, in place of those before. */
   watch(policies: readonly CountedPolicy[]): void;
   /** Writes what was added up so far. */
   stop(): void;
@@ -50,6 +51,7 @@ export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver 
   function everyMinute(): void {
     timer = clock.setTimer(() => {
       writeInjections();
+      callers.write();
       everyMinute();
     }, MINUTE_MS);
   }
@@ -59,6 +61,7 @@ export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver 
     if (omitted !== undefined) log.record(event, { ...fields, ...(omitted > 0 ? { omitted } : {}) });
   };
 
+  const callers = createAcceptedCallers(log);
   const denials = new TokenBuckets(DENIALS);
   const omittedDenials = new Map<string, number>();
 
@@ -86,6 +89,7 @@ export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver 
   return {
     observer: {
       ...nullObserver,
+      callerCount: callers.of,
       inboundRefused(policy, reason, decision, mode, { path, ...request }) {
         refusal('inbound_refused', policy ?? '', path, { policy, reason, decision, mode, ...request });
       },
@@ -143,6 +147,7 @@ export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver 
     },
     watch(policies) {
       writeInjections();
+      callers.write();
       watched = policies;
       told = new Map(policies.map(({ name, injections }) => [name, injections.count]));
       timer?.cancel();
@@ -151,6 +156,7 @@ export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver 
     stop() {
       timer?.cancel();
       writeInjections();
+      callers.write();
     },
   };
 }

@@ -200,3 +200,78 @@ describe('injections in the audit trail', () => {
     );
   });
 });
+
+describe('callers that were let in, in the audit trail', () => {
+  const accepted = (sink: MemorySink) => sink.records.filter(({ event }) => event === 'inbound_accepted');
+
+  test('are one record per policy and caller a minute, and none where nobody came', async () => {
+    const { sink, clock, log } = setup();
+    const audit = createAuditObserver(log, clock);
+    audit.watch([]);
+    const { callerCount } = audit.observer;
+    const shop = callerCount('api', 'idp', 'shop');
+    shop.count += 300;
+    assert.equal(callerCount('api', 'idp', 'shop'), shop);
+    callerCount('admin', 'idp', 'shop').count += 1;
+    callerCount('api', 'other', 'shop').count += 2;
+    callerCount('api', undefined, 'globex').count += 3;
+    callerCount('health', undefined, '').count += 4;
+    assert.equal(shop.ended, false);
+    await clock.advance(60_000);
+    assert.equal(shop.ended, true);
+    callerCount('api', 'idp', 'shop').count += 5;
+    // Another configuration: what was let in by the one before stands before it.
+    audit.watch([]);
+    callerCount('api', 'idp', 'shop').count += 6;
+    await clock.advance(180_000);
+    audit.stop();
+    await log.stop();
+    assert.deepEqual(
+      accepted(sink).map(({ policy, issuer, caller, count }) => [policy, issuer, caller, count]),
+      [
+        ['api', 'idp', 'shop', 300],
+        ['api', 'other', 'shop', 2],
+        ['api', undefined, 'globex', 3],
+        ['admin', 'idp', 'shop', 1],
+        ['health', undefined, undefined, 4],
+        ['api', 'idp', 'shop', 5],
+        ['api', 'idp', 'shop', 6],
+      ],
+    );
+  });
+
+  test('are bounded: a flood of callers of one policy is one record of the others, and hides nobody of another policy', async () => {
+    const { sink, clock, log } = setup();
+    const audit = createAuditObserver(log, clock);
+    const { callerCount } = audit.observer;
+    for (let i = 0; i < 50_000; i++) callerCount('api', 'idp', `user-${i}`).count++;
+    callerCount('admin', 'idp', 'x'.repeat(16_000)).count++;
+    audit.stop();
+    await log.stop();
+    const told = accepted(sink);
+    assert.equal(told.length, 1_002);
+    assert.deepEqual(
+      told.filter(({ others }) => others).map(({ policy, caller, count }) => [policy, caller, count]),
+      [['api', undefined, 49_000]],
+    );
+    assert.equal((told.at(-1)!['caller'] as string).length, 256);
+    assert.equal(log.lost(), 0);
+  });
+
+  test('are bounded over all policies, far below what the log keeps while its sink is away', async () => {
+    const { sink, clock, log } = setup();
+    const audit = createAuditObserver(log, clock);
+    for (let policy = 0; policy < 20; policy++) {
+      for (let i = 0; i < 1_000; i++) audit.observer.callerCount(`p${policy}`, 'idp', `user-${i}`).count++;
+    }
+    audit.stop();
+    await log.stop();
+    const told = accepted(sink);
+    assert.equal(told.length, 5_015);
+    assert.equal(
+      told.reduce((sum, { count }) => sum + Number(count), 0),
+      20_000,
+    );
+    assert.equal(log.lost(), 0);
+  });
+});
