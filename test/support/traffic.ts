@@ -11,6 +11,8 @@ export interface Sent {
   /** The body of what was not 200. */
   readonly told: string;
   readonly retryAfter: string | undefined;
+  /** Of Envoy, where it tells it in its answers. */
+  readonly requestId: string | undefined;
 }
 
 export interface Traffic {
@@ -40,6 +42,7 @@ export function startTraffic(
       status: answer.status,
       told: answer.status === 200 ? '' : answer.body.trim(),
       retryAfter: answer.headers['retry-after'] as string | undefined,
+      requestId: answer.headers['x-request-id'] as string | undefined,
     });
   }
 
@@ -56,6 +59,7 @@ export function startTraffic(
           status: 0,
           told: error.message,
           retryAfter: undefined,
+          requestId: undefined,
         });
       });
       pending.add(request);

@@ -1,8 +1,9 @@
 // Whatever happens to Redis costs misses and never an error: a real Valkey behind a network that fails on demand.
 import assert from 'node:assert/strict';
-import { after, before, describe, type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Secret } from '../../../src/lib/secret.ts';
+import { startFaultyRedis } from '../../support/faulty-redis.ts';
 import {
   type CountingProvider,
   countingProvider,
@@ -12,21 +13,9 @@ import {
 } from '../../support/fleet.ts';
 import { issueRequest } from '../../support/issue.ts';
 import { freePort } from '../../support/ports.ts';
-import { type StartedRedis, startRedis } from '../../support/redis.ts';
-import { type FaultyWay, startToxiproxy, type Toxiproxy } from '../../support/toxiproxy.ts';
+import { startRedis } from '../../support/redis.ts';
 
-let redis: StartedRedis;
-let toxiproxy: Toxiproxy;
-let way: FaultyWay;
-before(async () => {
-  redis = await startRedis();
-  toxiproxy = await startToxiproxy();
-  way = await toxiproxy.proxy('redis', redis.port);
-});
-after(async () => {
-  await toxiproxy.stop();
-  await redis.stop();
-});
+const { redis, way } = await startFaultyRedis();
 
 interface Fleet {
   readonly provider: CountingProvider;
