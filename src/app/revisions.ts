@@ -63,7 +63,7 @@ export function createRevisions(deps: RevisionsDeps): Revisions {
       return hash;
     },
     start() {
-      logger.info({ revision, hash }, IN_FORCE);
+      logger.info({ operation: 'configuration_in_force', revision, hash }, IN_FORCE);
       announce(inForce.given, observer, env);
     },
     reload(load) {

@@ -1,5 +1,6 @@
 // Turns events into log lines. Nothing of a warm request is logged; repeats are limited.
 import type { Clock } from '../lib/clock.ts';
+import { createEventLines } from './event-lines.ts';
 import type { Logger } from './logger.ts';
 import { type GuardAlarm, type KeyNotice, nullObserver, type Observer } from './observer.ts';
 import { createRepeatLimit } from './repeat-limit.ts';
@@ -53,6 +54,10 @@ function beforeContent(text: string): string {
 }
 
 export function createLogObserver(log: Logger, clock: Clock): Observer {
+  return createEventLines(log, (completed) => linesOf(completed, clock));
+}
+
+function linesOf(log: Logger, clock: Clock): Observer {
   const limit = createRepeatLimit(clock);
   const open = new Set<string>();
   return {
@@ -97,8 +102,9 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
         `no new credential: ${message}`,
       );
     },
-    credentialPublished(source, generation, expiresAt) {
-      log.info({ source, generation, expiresAt: iso(expiresAt) }, 'credential published');
+    credentialPublished(source, generation, expiresAt, keyId, issuedBy) {
+      const fallback = issuedBy === source ? undefined : issuedBy;
+      log.info({ source, generation, keyId, fallback, expiresAt: iso(expiresAt) }, 'credential published');
     },
     credentialExpired(source, generation) {
       log.error({ source, generation }, 'the last credential ended without a new one: requests are refused');
@@ -198,11 +204,12 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
       if (state === 'up') log.info({ omitted }, 'the shared cache answers');
       else log.warn({ omitted }, 'the shared cache is left alone for a while');
     },
-    refusalSeen(door, source, verdict) {
+    refusalSeen(door, source, verdict, refused) {
       if (verdict !== 'counted' && verdict !== 'in_doubt') return;
       const omitted = limit.admit(`refusal:${door}:${source}:${verdict}`);
       if (omitted === undefined) return;
-      log.warn({ door, source, verdict, omitted }, 'an upstream refused a credential');
+      const { policy, generation } = refused ?? {};
+      log.warn({ door, source, policy, generation, verdict, omitted }, 'an upstream refused a credential');
     },
     feedbackLate(policy) {
       const omitted = limit.admit(`late:${policy}`);

@@ -32,7 +32,10 @@ export async function answerLogLevel(log: Logger, question: unknown): Promise<ob
   }
   if (level !== undefined && level !== log.level) {
     // Shown whatever the levels are.
-    log.error({ level: level as string, before: log.level }, 'the log level was changed');
+    log.error(
+      { operation: 'log_level_changed', level: level as string, before: log.level },
+      'the log level was changed',
+    );
     log.level = level as string;
   }
   return { level: log.level };

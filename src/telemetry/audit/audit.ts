@@ -53,10 +53,10 @@ export async function createAudit(
       told.auditSinkChanged(state);
       if (state === 'failed') {
         log.error(
-          { reason },
+          { operation: 'audit_sink_changed', reason },
           'audit records cannot be written; they wait, and are counted when they are lost',
         );
-      } else log.info({}, 'audit records are written again');
+      } else log.info({ operation: 'audit_sink_changed' }, 'audit records are written again');
     },
     onLost: () => told.auditRecordLost(),
   });
@@ -69,7 +69,7 @@ export async function createAudit(
     const head = auditLog.head();
     if (head === undefined || head.seq === toldSeq) return;
     toldSeq = head.seq;
-    log.info({ auditHead: `${head.seq}:${head.mac}` }, 'head of the audit chain');
+    log.info({ operation: 'audit_head', auditHead: `${head.seq}:${head.mac}` }, 'head of the audit chain');
   }
   function everyMinute(): void {
     timer = clock.setTimer(() => {

@@ -1,7 +1,6 @@
 // Every fenced block of every document that is no configuration has a row here that runs it, names the test that does, or says
 // why a build machine cannot. Configurations, and blocks without a row: test/unit/docs/blocks.test.ts.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +16,6 @@ import { runBlock } from '../../support/doc-shell.ts';
 import { validateEnvoy } from '../../support/envoy.ts';
 import { goodClaims } from '../../support/inbound-world.ts';
 import { LOGIN_SECRET, startLoginProvider } from '../../support/login-provider.ts';
-import { startProcess } from '../../support/process.ts';
 import { startAlertmanager } from '../../support/prometheus.ts';
 import { createTestKey, jwkSet, signToken, type TestKey } from '../../support/token-issuer.ts';
 
@@ -99,21 +97,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   'docs/kubernetes.md#From nothing to enforced sh/2': by('test/kubernetes/chart.test.ts', 'renderChart'),
   'docs/kubernetes.md#Looking after it sh':
     'needs a running pod; what it runs there: test/e2e/doctor.test.ts',
-  async 'docs/logs.md#One query over a fleet sh'(t, block, folder) {
-    if (spawnSync('jq', ['--version']).error) return t.skip('needs jq (Debian: apt-get install jq)');
-    write(folder, 'key', 'a-key');
-    const config = completed('sources: { maps: { file: { path: key } } }');
-    for (const node of ['a', 'b']) {
-      const file = write(folder, 'bearerd.yaml', inFolder(config, folder));
-      const bearerd = await startProcess(process.execPath, ['bin/bearerd.js', 'serve', '--config', file]);
-      await bearerd.waitForOutput(/credential published/);
-      await bearerd.stop();
-      write(folder, `${node}.log`, bearerd.output().replaceAll(/"node":"[^"]*"/g, `"node":"${node}"`));
-    }
-    const [said] = await runBlock(t, block, folder);
-    const line = (node: string) => `"${node} [0-9a-f]{16} maps/1 \\d{4}-[^"]*"\n`.replaceAll('"', '');
-    assert.match(said!, new RegExp(`^${line('a')}${line('b')}$`));
-  },
+  'docs/logs.md#One query over a fleet sh': by('test/e2e/fleet-logs.test.ts', 'One query over a fleet'),
   async "docs/migration.md#From Envoy's `credential_injector` sh"(t, block, folder) {
     write(folder, 'bootstrap.yaml', readFileSync('test/fixtures/envoy/credential-injector.yaml', 'utf8'));
     const [, checked, generated] = await runBlock(t, block, folder);

@@ -36,3 +36,17 @@ test('every field of a log line is in docs/logs.md', () => {
     [],
   );
 });
+
+test('every operation is in docs/logs.md, and none that is not there', () => {
+  const lines = readFileSync('src/telemetry/log-observer.ts', 'utf8');
+  const events = [...lines.matchAll(/^ {4}([a-z]\w+)\(.*\) \{$/gm)].map(([, name]) =>
+    name!.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+  );
+  const direct = [...source.matchAll(/operation: '(\w+)'/g)].map(([, name]) => name!);
+  assert.ok(events.length > 40, `only ${events.length} found`);
+  const [, told] = /^## Operations\n([^#]*)/m.exec(page)!;
+  assert.deepEqual(
+    [...told!.matchAll(/`(\w+)`/g)].map(([, name]) => name!).filter((name) => name !== 'operation'),
+    [...new Set([...events, ...direct, 'configuration_in_force'])].sort(),
+  );
+});

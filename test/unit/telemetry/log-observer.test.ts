@@ -44,6 +44,31 @@ test('a credential that never ends by itself is logged as such', () => {
   assert.equal(lines[0]!['expiresAt'], 'never');
 });
 
+test('each line has its operation, and a line about a source the version that it goes on with', async () => {
+  const { lines, observer } = setUp();
+  const told = () => lines.map(({ operation, generation, keyId }) => [operation, generation, keyId]);
+  observer.refreshFailed('maps', 'source_timeout', 'no answer', 250);
+  observer.credentialPublished('maps', 7, Number.POSITIVE_INFINITY, 'march', 'maps');
+  observer.credentialPublished('orders', 8, Number.POSITIVE_INFINITY, undefined, 'orders');
+  observer.refreshFailed('maps', 'source_unavailable', 'no connection', 250);
+  observer.keyRefused('maps', 'january');
+  observer.refusalSeen('push', 'maps', 'counted', { policy: 'maps', generation: 6 });
+  observer.breakerChanged('idp', 'open');
+  observer.credentialExpired('maps', 7);
+  observer.refreshForced('maps', 'started');
+  assert.deepEqual(told(), [
+    ['refresh_failed', undefined, undefined],
+    ['credential_published', 7, 'march'],
+    ['credential_published', 8, undefined],
+    ['refresh_failed', 7, 'march'],
+    ['key_refused', undefined, 'january'],
+    ['refusal_seen', 6, undefined],
+    ['breaker_changed', undefined, undefined],
+    ['credential_expired', 7, 'march'],
+    ['refresh_forced', undefined, undefined],
+  ]);
+});
+
 test('a secret and the cause of an error do not reach a line of the log', () => {
   const { lines, logger } = setUp();
   const error = new CredentialError('source_rejected', 'invalid_client', {
