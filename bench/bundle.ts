@@ -8,6 +8,8 @@ const figures = await runBundleFleet({ pods, pollMs: pollSeconds * 1_000, polici
   process.stderr.write(`${((performance.now() - begun) / 1_000).toFixed(0)} s: ${text}\n`),
 );
 const { rollout } = figures;
+if (Object.keys(figures.refused).length > 0)
+  process.stderr.write(`refused: ${JSON.stringify(figures.refused)}\n`);
 const lines: readonly (readonly [name: string, value: number, unit: string])[] = [
   ['bundle_pods', pods, 'pods'],
   ['bundle_poll', pollSeconds, 's'],
@@ -21,6 +23,7 @@ const lines: readonly (readonly [name: string, value: number, unit: string])[] =
   ['bundle_rollout_99_percent', rollout.mostMs / 1_000, 's'],
   ['bundle_rollout_all', rollout.allMs / 1_000, 's'],
   ['bundle_rollout_bytes', figures.rolloutBytes, 'bytes'],
+  ['bundle_polls_refused', Object.values(figures.refused).reduce((a, b) => a + b, 0), ''],
 ];
 for (const [name, value, unit] of lines) {
   process.stdout.write(`${name} ${Number.isInteger(value) ? value : value.toPrecision(4)} ${unit}\n`);

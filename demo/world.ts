@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseConfig } from '../src/config/parse.ts';
 import { type GenerateOptions, generateEnvoy } from '../src/doors/generate/generate.ts';
 import type { Door } from '../src/doors/generate/plan.ts';
+import type { Upstreams } from '../src/doors/generate/upstreams.ts';
 import { type EnvoyVersion, type StartedEnvoy, startEnvoy } from '../test/support/envoy.ts';
 import { type StartedProcess, startProcess } from '../test/support/process.ts';
 import { type Authority, createAuthority } from './certificates.ts';
@@ -67,6 +68,8 @@ export interface World {
   readonly authority: Authority;
   readonly provider: IdentityProvider;
   readonly upstream: Upstream;
+  /** Where the hosts of its requests really are, as the generator takes it. */
+  readonly upstreams: Upstreams;
   /** `config`: another file or directory than `configFile`. */
   startBearerd(config?: string): Promise<StartedProcess>;
   /** `change`: what a test does to the generated configuration. */
@@ -132,12 +135,14 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const tls = { ca: authority.ca, cert: client.cert, key: client.key, sni: 'api' };
   const there = { address: '127.0.0.1', port: upstream.port, tls };
 
+  const upstreams: Upstreams = {
+    [ORDERS]:
+      options.upstreamPort === undefined ? there : { address: '127.0.0.1', port: options.upstreamPort },
+    '*': there,
+  };
+
   return {
-    folder,
-    configFile,
-    authority,
-    provider,
-    upstream,
+    ...{ folder, configFile, authority, provider, upstream, upstreams },
     async startBearerd(config = configFile) {
       const bearerd = await startProcess(
         process.execPath,
@@ -155,11 +160,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       const bootstrap = generateEnvoy(config, {
         door,
         listen: { kind: 'tcp', host: '127.0.0.1', port: 0 },
-        upstreams: {
-          [ORDERS]:
-            options.upstreamPort === undefined ? there : { address: '127.0.0.1', port: options.upstreamPort },
-          '*': there,
-        },
+        upstreams,
         ...(checkUpstream === undefined ? {} : { checkUpstream }),
       });
       const envoy = await startEnvoy({

@@ -10,10 +10,13 @@ import {
 } from '../doors/push/envoy-statistics.ts';
 import type { ListenAddress } from '../lib/address.ts';
 import type { Observer } from '../telemetry/observer.ts';
+import { BLIND } from './guard-texts.ts';
 
 export interface EnvoyRequests {
   /** By policy, since the first answer. What was known before, where there is no answer now. */
   read(config: Config): Promise<ReadonlyMap<string, PushedRequests>>;
+  /** Why nothing is known of a policy by the last answer; undefined = its requests are counted. */
+  unseen(policy: string): string | undefined;
   /** What comes until the next answer counts for nobody. */
   pause(): void;
 }
@@ -24,6 +27,7 @@ const MAX_BYTES = 8 << 20;
 export function createEnvoyRequests(address: ListenAddress, observer: Observer): EnvoyRequests {
   let told: ReadonlyMap<string, PushedRequests> | undefined;
   const sums = new Map<string, PushedRequests>();
+  let fault: string | undefined;
   let known: { readonly config: Config; readonly policyOf: PolicyOfCluster } | undefined;
   return {
     async read(config) {
@@ -32,9 +36,11 @@ export function createEnvoyRequests(address: ListenAddress, observer: Observer):
       try {
         now = readPushedRequests(await ask(address), known.policyOf);
       } catch (error) {
+        fault = `the statistics of Envoy cannot be read: ${(error as Error).message}`;
         observer.guardHindered('envoy_admin', (error as Error).message);
         return sums;
       }
+      fault = undefined;
       for (const [policy, counts] of now) {
         // The first time nobody knows how old they are.
         const before = told === undefined ? counts : told.get(policy);
@@ -43,6 +49,7 @@ export function createEnvoyRequests(address: ListenAddress, observer: Observer):
       told = now;
       return sums;
     },
+    unseen: (policy) => fault ?? (told === undefined || told.has(policy) ? undefined : BLIND.noStatistics),
     pause() {
       told = undefined;
     },

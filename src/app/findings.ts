@@ -1,6 +1,7 @@
 // What somebody who looks at a running bearerd should know first, the worst on top. Pure; the page and the terminal show the
 // same. Thresholds are those of the alerts (monitoring/).
 import { durationText } from '../lib/duration-text.ts';
+import { guardFindings } from './guard-texts.ts';
 import type { Status } from './status.ts';
 
 export interface Finding {
@@ -115,9 +116,9 @@ function* configuration({
     const text = `the last answer was refused, the one before stays in force: ${policyBundle.refused}`;
     yield { severity: 'warning', about: `policy bundle ${policyBundle.name}`, text };
   }
-  for (const { policy, alarm } of guard) {
-    if (alarm === undefined) continue;
-    yield { severity: 'warning', about: `policy ${policy}`, text: `guard: ${alarm.replaceAll('_', ' ')}` };
+  for (const one of guard) {
+    for (const { what, fix } of guardFindings(one))
+      yield { severity: 'warning', about: `policy ${one.policy}`, text: `guard: ${what}; ${fix}` };
   }
 }
 

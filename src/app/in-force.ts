@@ -89,6 +89,10 @@ export async function createInForce(config: Config, deps: InForceDeps): Promise<
       inTurn(async () => {
         if (!closed) await exchange(given, make());
       }),
+    isPushed: (policy) =>
+      serving.policies
+        .byName(policy)
+        ?.injection.headers.some(({ secretName }) => secrets.isFollowed(secretName)) === true,
     canInject: ({ name }) => store.hasCredential(name),
     isPodWithheld(policy) {
       const rollout = serving.policies.byName(policy)?.rollout;

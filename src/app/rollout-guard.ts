@@ -17,6 +17,7 @@ import type { RequestCounts } from '../telemetry/metrics/decision-metrics.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import { createEnvoyRequests } from './envoy-requests.ts';
 import { guardStateText, writeGuardState } from './guard-state.ts';
+import { BLIND, MANIFEST_COMMAND, NOTES } from './guard-texts.ts';
 
 /** Of one policy. Versions are told by a part of their hash. */
 export interface GuardStatus {
@@ -26,7 +27,10 @@ export interface GuardStatus {
   readonly proven: boolean;
   readonly watched: boolean;
   readonly alarm: Alarm | undefined;
+  /** Why push goes on with the version that was stepped back from. */
   readonly manifest: string | undefined;
+  /** Why it knows nothing of the requests. */
+  readonly blind: string | undefined;
 }
 
 export interface RolloutGuardDeps {
@@ -40,6 +44,8 @@ export interface RolloutGuardDeps {
   readonly canInject: (source: SourceConfig) => boolean;
   /** Whether all requests of the policy in this process are outside its share: Envoy's own statistics do not tell. */
   readonly isPodWithheld: (policy: string) => boolean;
+  /** Whether an Envoy has its credential by push. */
+  readonly isPushed: (policy: string) => boolean;
   /** Puts in force what `make` says once its turn comes, among other changes. */
   readonly rearrange: (make: () => PolicyStates) => Promise<void>;
 }
@@ -65,10 +71,11 @@ interface Watch {
   /** Epoch ms: what a request that began before it was answered says nothing of this version. */
   readonly since: number;
   rates: Rates | undefined;
+  blind: string | undefined;
 }
 
 export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
-  const { clock, observer, requestsOf, canInject, isPodWithheld, rearrange, remembered } = deps;
+  const { clock, observer, requestsOf, canInject, isPodWithheld, isPushed, rearrange, remembered } = deps;
   const { envoyAdmin, stateDir } = deps.config;
   const envoy = envoyAdmin && createEnvoyRequests(envoyAdmin, observer);
   const refusals = new Map<string, { enforced: number; withheld: number }>();
@@ -113,10 +120,20 @@ export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
     for (const [policy, watch] of watches) {
       const state = states.get(policy)!;
       watch.rates = watch.guard.look(totalsOf(policy), now);
+      const why = blind(policy);
+      if (why !== undefined && why !== watch.blind) observer.guardHindered('totals', `${policy}: ${why}`);
+      watch.blind = why;
       if (watch.rates !== undefined) await alarmed(policy, state, watch.rates);
       else if (state.alarm !== undefined) await put(policy, state, { alarm: undefined });
       else if (!state.proven && watch.guard.isGood(now)) await put(policy, state, { proven: true });
     }
+  }
+
+  /** A policy whose requests come to our own doors is seen there. */
+  function blind(policy: string): string | undefined {
+    const { enforced, withheld } = requestsOf(policy);
+    if (enforced + withheld > 0 || !isPushed(policy)) return undefined;
+    return envoy === undefined ? BLIND.noAdmin : envoy.unseen(policy);
   }
 
   async function alarmed(policy: string, state: PolicyState, rates: Rates): Promise<void> {
@@ -157,7 +174,7 @@ export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
         withheld: rates.withheld === undefined ? undefined : rounded(rates.withheld),
         requests: rates.requests,
       }),
-      manifest: manifests.get(policy),
+      manifest: manifests.has(policy) ? `${manifests.get(policy)}; ${MANIFEST_COMMAND}` : undefined,
     });
   }
 
@@ -168,6 +185,7 @@ export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
       version: current.hash,
       since: clock.now(),
       rates: undefined,
+      blind: undefined,
     });
   }
 
@@ -246,15 +264,10 @@ export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
         watched: watches.has(policy),
         alarm,
         manifest: manifests.get(policy),
+        blind: watches.get(policy)?.blind,
       })),
   };
 }
-
-const NOTES: Readonly<Record<Alarm, string>> = {
-  stepped_back: 'was stepped back to its last good version',
-  withdrawn: 'was withdrawn from its share',
-  nothing_to_step_back_to: 'makes requests fail, and there is no version to step back to',
-};
 
 function latest(all: readonly (readonly [string, PolicyState])[]): PolicyStates {
   return new Map(all.slice(-MAX_ABSENT));

@@ -1,5 +1,7 @@
 // bearerd doctor: what is wrong between a running Envoy, a running bearerd and a configuration.
 import { request } from 'node:http';
+import { guardFindings } from '../app/guard-texts.ts';
+import type { GuardStatus } from '../app/rollout-guard.ts';
 import type { Config } from '../config/config.ts';
 import { readEnvoyState } from '../doors/doctor/envoy-state.ts';
 import { type Finding, findings } from '../doors/doctor/findings.ts';
@@ -55,6 +57,7 @@ async function bearerdFindings(config: Config): Promise<Finding[]> {
   let status: {
     sources: { source: string; generation?: number; lastFailure?: string; required: boolean }[];
     configuration: { refused?: string };
+    guard: GuardStatus[];
   };
   try {
     status = (await ask(new URL('http://bearerd/status'), listen.admin.path)) as typeof status;
@@ -84,10 +87,16 @@ async function bearerdFindings(config: Config): Promise<Finding[]> {
       fix: 'a PeerAuthentication with portLevelMtls PERMISSIVE for that workload and port; "bearerd generate istio" names it',
     });
   }
+  const guarded = status.guard.flatMap((one) =>
+    guardFindings(one).map(
+      ({ what, fix }): Finding => ({ severity: 'warning', what: `policy ${one.policy}: ${what}`, fix }),
+    ),
+  );
   const { refused } = status.configuration;
-  if (refused === undefined) return without;
+  if (refused === undefined) return [...without, ...guarded];
   return [
     ...without,
+    ...guarded,
     {
       severity: 'error',
       what: `the last configuration was not taken over: ${refused}`,

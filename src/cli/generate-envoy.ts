@@ -10,6 +10,7 @@ import type { TcpAddress } from '../lib/address.ts';
 import { oneOf, parseArguments, refusePositionals, required } from './arguments.ts';
 import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
 import { type Command, UsageError } from './command.ts';
+import { STEPPED_BACK_OPTION, steppedBack } from './stepped-back.ts';
 
 export const generateEnvoyCommand: Command = {
   help: `Usage: bearerd generate envoy --config FILE --door check|push|attempt|both|best|inbound [options]
@@ -32,23 +33,16 @@ Options:
                      where Envoy finds the Check listener when it has tls, YAML: { address, port, tls: { ca, cert, key,
                      sni } }, with the certificate that Envoy shows
   --output FILE      default: standard output
-${BUNDLE_OPTION}
+${BUNDLE_OPTION}${STEPPED_BACK_OPTION}
 Exit code 0 = written, 1 = the door cannot serve something; each is named with the way out.
 `,
   async run(args, context) {
     const { out, err } = context;
-    const parsed = parseArguments(args, [
-      'config',
-      'door',
-      'form',
-      'listen',
-      'app',
-      'tls',
-      'upstreams',
-      'check-upstream',
-      'output',
-      'bundle',
-    ]);
+    const parsed = parseArguments(
+      args,
+      ['config', 'door', 'form', 'listen', 'app', 'tls', 'upstreams', 'check-upstream', 'output', 'bundle'],
+      ['stepped-back'],
+    );
     refusePositionals(parsed);
     const door = oneOf('door', required(parsed, 'door'), [
       'check',
@@ -62,7 +56,9 @@ Exit code 0 = written, 1 = the door cannot serve something; each is named with t
     const listen = parseListen('listen', parsed.flags['listen']);
     const app = parseListen('app', parsed.flags['app']);
     const tls = await readInboundTls(parsed.flags['tls']);
-    const config = await loadBundledConfig(required(parsed, 'config'), parsed.flags['bundle'], context);
+    const file = required(parsed, 'config');
+    const given = await loadBundledConfig(file, parsed.flags['bundle'], context);
+    const config = parsed.switches.has('stepped-back') ? await steppedBack(given, file, context) : given;
     const upstreams = await readUpstreams(parsed.flags['upstreams']);
     const checkUpstream = await readCheckUpstream(parsed.flags['check-upstream']);
     let text: string;
@@ -77,9 +73,9 @@ Exit code 0 = written, 1 = the door cannot serve something; each is named with t
       err(error.problems.map((problem) => `${problem}\n`).join(''));
       return 1;
     }
-    const file = parsed.flags['output'];
-    if (file === undefined) out(text);
-    else await writeFile(file, text);
+    const output = parsed.flags['output'];
+    if (output === undefined) out(text);
+    else await writeFile(output, text);
     return 0;
   },
 };

@@ -8,6 +8,7 @@ import { GenerateError } from '../doors/generate/problems.ts';
 import { oneOf, parseArguments, refusePositionals, required } from './arguments.ts';
 import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
 import { type Command, UsageError } from './command.ts';
+import { STEPPED_BACK_OPTION, steppedBack } from './stepped-back.ts';
 
 export const generateIstioCommand: Command = {
   help: `Usage: bearerd generate istio --config FILE --namespace NAME [options]
@@ -34,35 +35,39 @@ Options:
   --tls FILE         hosts outside the mesh with an authority or client certificate of their own, YAML: HOST: { ca, cert, key,
                      sni }, files as istio-proxy sees them
   --output FILE      default: standard output
-${BUNDLE_OPTION}
+${BUNDLE_OPTION}${STEPPED_BACK_OPTION}
 Exit code 0 = written, 1 = something cannot be served; each is named with the way out.
 `,
   async run(args, commandContext) {
     const { out, err } = commandContext;
-    const parsed = parseArguments(args, [
-      'config',
-      'namespace',
-      'door',
-      'context',
-      'selector',
-      'retries',
-      'from-cluster',
-      'inbound',
-      'tls',
-      'output',
-      'bundle',
-    ]);
+    const parsed = parseArguments(
+      args,
+      [
+        'config',
+        'namespace',
+        'door',
+        'context',
+        'selector',
+        'retries',
+        'from-cluster',
+        'inbound',
+        'tls',
+        'output',
+        'bundle',
+      ],
+      ['stepped-back'],
+    );
     refusePositionals(parsed);
     const { flags } = parsed;
     const door = oneOf('door', flags['door'] ?? 'best', ['best', 'check', 'push', 'attempt', 'both']);
     const context = oneOf('context', flags['context'] ?? 'sidecar', ['sidecar', 'egress', 'ingress']);
     const inbound = oneOf('inbound', flags['inbound'] ?? 'filter', ['filter', 'authorization-policy']);
     const retries = oneOf('retries', flags['retries'] ?? 'patch', ['patch', 'print']);
-    const config = await loadBundledConfig(
-      required(parsed, 'config'),
-      parsed.flags['bundle'],
-      commandContext,
-    );
+    const file = required(parsed, 'config');
+    const given = await loadBundledConfig(file, flags['bundle'], commandContext);
+    const config = parsed.switches.has('stepped-back')
+      ? await steppedBack(given, file, commandContext)
+      : given;
     let text: string;
     try {
       text = generateIstio(config, {

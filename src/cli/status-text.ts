@@ -62,7 +62,7 @@ export function statusText(status: ReportedStatus): string {
         one.policy,
         one.version,
         one.good ?? '-',
-        one.alarm ?? (one.proven ? 'good' : one.watched ? 'watched' : '-'),
+        one.alarm ?? (one.blind ? 'blind' : one.proven ? 'good' : one.watched ? 'watched' : '-'),
         one.manifest ?? '-',
       ]),
     ),

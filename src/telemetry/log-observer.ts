@@ -37,6 +37,7 @@ const GUARD_TEXTS: Readonly<Record<GuardAlarm, string>> = {
 
 const HINDRANCE_TEXTS = {
   envoy_admin: 'the statistics of Envoy cannot be read: the guard does not see the push door (envoy_admin)',
+  totals: 'the guard of a policy sees none of its requests: it cannot step back',
   state_dir: 'the state of the guard cannot be kept: it does not outlive a restart (state_dir)',
 };
 

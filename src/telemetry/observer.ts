@@ -272,8 +272,8 @@ export interface Observer {
   guardChanged(policy: string, alarm: GuardAlarm | undefined, detail: GuardDetail): void;
   /** A version of a policy ran long enough without alarm. */
   guardProven(policy: string, version: string): void;
-  /** What the guard works with cannot be had: Envoy's statistics, or the folder that keeps its state. */
-  guardHindered(what: 'envoy_admin' | 'state_dir', reason: string): void;
+  /** What the guard works with cannot be had: Envoy's statistics, those of one policy, or the folder that keeps its state. */
+  guardHindered(what: 'envoy_admin' | 'totals' | 'state_dir', reason: string): void;
   secretSubscribed(secretName: string, known: boolean): void;
   secretUnsubscribed(secretName: string, known: boolean): void;
   secretAcknowledged(secretName: string, version: string): void;

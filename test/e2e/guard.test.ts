@@ -1,18 +1,41 @@
 // A new version of a policy injects what the upstream refuses: the guard steps back by itself, through real Envoy and each
 // door, stays there over a restart, and a version with another hash lifts it.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { createWorld, type GatedEnvoy, type World } from '../../demo/world.ts';
+import { KEPT_STATISTICS } from '../../src/doors/push/envoy-statistics.ts';
 import { load, statuses } from '../support/load.ts';
 import type { StartedProcess } from '../support/process.ts';
 
 const BOUND_MS = 10_000;
 const PER_SECOND = 40;
+
+/** As Istio's bootstrap has it (tools/packaging/common/envoy_bootstrap.json of 1.31), before what an annotation adds. */
+const ISTIO_KEEPS = [
+  ...[
+    'reporter=',
+    'cluster_manager',
+    'listener_manager',
+    'server',
+    'cluster.xds-grpc',
+    'wasm',
+    'component',
+    'istio',
+  ].map((prefix) => ({ prefix })),
+  ...['rbac.allowed', 'rbac.denied', 'shadow_allowed', 'shadow_denied'].map((suffix) => ({ suffix })),
+  { safe_regex: { regex: 'vhost\\..*\\.route\\..*' } },
+];
+const keeping = (suffixes: readonly string[]) => (bootstrap: string) => {
+  const patterns = [...ISTIO_KEEPS, ...suffixes.map((suffix) => ({ suffix }))];
+  return `${bootstrap}stats_config: ${JSON.stringify({ stats_matcher: { inclusion_list: { patterns } } })}\n`;
+};
 
 interface GuardedWorld {
   readonly world: World;
@@ -23,11 +46,18 @@ interface GuardedWorld {
   readonly text: string;
 }
 
+interface GuardedOptions {
+  readonly upstreamPort?: number;
+  readonly first?: typeof refusedVersion;
+  /** What Envoy counts beyond Istio's own. */
+  readonly kept?: readonly string[];
+}
+
 async function guardedWorld(
   t: TestContext,
   door: 'check' | 'attempt' | 'push',
   mode: string,
-  { upstreamPort, first }: { upstreamPort?: number; first?: typeof refusedVersion } = {},
+  { upstreamPort, first, kept = KEPT_STATISTICS }: GuardedOptions = {},
 ): Promise<GuardedWorld> {
   const world = await createWorld({
     ...(upstreamPort === undefined ? {} : { upstreamPort }),
@@ -35,7 +65,7 @@ async function guardedWorld(
     settings: 'state_dir: state\nenvoy_admin: 127.0.0.1:1',
   });
   t.after(() => world.stop());
-  const gate = await world.startEnvoy(door);
+  const gate = await world.startEnvoy(door, keeping(kept));
   const admin = new URL(gate.envoy.adminUrl).host;
   const text = readFileSync(world.configFile, 'utf8').replace('127.0.0.1:1\n', `${admin}\n`);
   const write = (next: string) => writeFileSync(world.configFile, next);
@@ -145,7 +175,75 @@ describe('the guard of rollouts', { concurrency: true }, () => {
       assert.match(await world.readiness(), /^ok\nguard: orders was withdrawn/);
     });
   }
+
+  it('push: an Envoy that counts what Istio counts blinds the guard, which says so; doctor says what to add', async (t) => {
+    const { world, gate, bearerd } = await guardedWorld(t, 'push', 'enforce', { kept: [] });
+    await until(async () => (await gate.send('/v1/orders')).status === 200);
+    await bearerd.waitForOutput(
+      /orders: Envoy keeps no statistics of its cluster.*sees none of its requests/,
+    );
+    const { guard } = JSON.parse(await command(world, 'status', '--json')) as { guard: { blind: string }[] };
+    assert.match(guard[0]!.blind, /no statistics/);
+    assert.match(
+      await command(world, 'status'),
+      /WARNING +policy orders +guard: the guard sees no request of it/,
+    );
+    const told = await command(world, 'doctor', '--envoy', gate.envoy.adminUrl);
+    assert.match(
+      told,
+      /stats_matcher drops upstream_rq_completed, upstream_rq_401, credential_injector\.injected/,
+    );
+    assert.match(told, /-> .*proxyStatsMatcher/);
+    assert.match(told, /policy orders: the guard sees no request of it/);
+  });
+
+  it('push: what a secret alone cannot bring back goes on and is told everywhere; the manifest that is printed does', async (t) => {
+    const { world, gate, bearerd, write, text } = await guardedWorld(t, 'push', 'enforce');
+    await until(async () => (await gate.send('/v1/orders')).status === 200);
+    let done = false;
+    t.after(() => {
+      done = true;
+    });
+    const loading = (async () => {
+      while (!done) await load(() => gate.send('/v1/orders'), PER_SECOND, 1);
+    })();
+    await bearerd.waitForOutput(/ran without alarm/);
+    assert.equal(await command(world, 'doctor', '--envoy', gate.envoy.adminUrl), 'nothing is wrong\n');
+    assert.doesNotMatch(bearerd.output(), /sees none of its requests/);
+    write(refusedVersion(world, text).replace('[/v1/, /login, /always-401]', '[/v1/]'));
+    const [line] = await bearerd.waitForOutput(/.*"alarm":"stepped_back".*/, 20_000);
+    assert.match(line, /"manifest":"its match was another: .*bearerd generate istio --stepped-back/);
+    done = true;
+    await loading;
+    assert.equal((await gate.send('/v1/orders')).status, 401, 'Envoy is configured for the new version');
+    assert.match(
+      await command(world, 'status'),
+      /through push version \w+ goes on: its match was another.*--stepped-back/,
+    );
+    assert.match(
+      await command(world, 'doctor', '--envoy', gate.envoy.adminUrl),
+      /policy orders: through push version \w+ goes on[\s\S]*-> "bearerd generate istio --stepped-back"/,
+    );
+
+    const upstreams = join(world.folder, 'upstreams.yaml');
+    writeFileSync(upstreams, JSON.stringify(world.upstreams));
+    const manifest = await command(
+      world,
+      ...['generate', 'envoy', '--door', 'push', '--upstreams', upstreams, '--listen', '127.0.0.1:0'],
+      '--stepped-back',
+    );
+    assert.match(manifest, /always-401/, 'the match of before');
+    const again = await world.startEnvoy('push', () => manifest);
+    await until(async () => (await again.send('/v1/orders')).status === 200);
+  });
 });
+
+/** Standard output of a verb for the world's configuration, whatever its exit code. */
+async function command({ configFile }: World, ...args: readonly string[]): Promise<string> {
+  const line = ['bin/bearerd.js', ...args, '--config', configFile];
+  const failed = (error: { stdout: string }) => error;
+  return (await promisify(execFile)(process.execPath, line).catch(failed)).stdout;
+}
 
 async function until(done: () => Promise<boolean>): Promise<void> {
   const end = performance.now() + 10_000;

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import { parseAllDocuments, stringify } from 'yaml';
+import { parse, parseAllDocuments, stringify } from 'yaml';
+import { KEPT_STATISTICS } from '../../src/doors/push/envoy-statistics.ts';
 import type { Container, Pod } from '../../src/kubernetes/pod.ts';
 import { otherCrds } from '../../tools/parts/crds.ts';
 import { builtHelm } from '../../tools/parts/helm.ts';
@@ -110,6 +111,12 @@ describe('the validators', { skip }, () => {
       assert.equal(proxies.length, 1);
       assert.ok((native ? initContainers : containers).includes(proxies[0]!));
       assert.ok(proxies[0]!['image'], 'it is the one of Istio');
+      // What `generate istio` prints for the guard reaches the agent that writes Envoy's bootstrap.
+      const env = proxies[0]!['env'] as { name: string; value?: string }[];
+      const { proxyStatsMatcher } = JSON.parse(env.find(({ name }) => name === 'PROXY_CONFIG')!.value!) as {
+        proxyStatsMatcher?: { inclusionSuffixes: string[] };
+      };
+      assert.deepEqual(proxyStatsMatcher?.inclusionSuffixes, KEPT_STATISTICS);
       const mounts = (container: Container) => (container.volumeMounts ?? []).map(({ name }) => name);
       assert.ok(mounts(proxies[0]!).includes('bearerd-sockets'));
       for (const app of [...initContainers, ...containers].filter(({ name }) =>
@@ -148,7 +155,7 @@ describe('the validators', { skip }, () => {
       return path;
     };
     const deployment = join(folder, 'deployment.yaml');
-    writeFileSync(deployment, stringify(theApp(native)));
+    writeFileSync(deployment, stringify(theApp(native, await guardAnnotation())));
     const out = await istioctl(
       ...['kube-inject', '--revision', 'default', '--filename', deployment],
       ...['--injectConfigFile', file('istio-sidecar-injector', 'config')],
@@ -156,6 +163,17 @@ describe('the validators', { skip }, () => {
       ...['--meshConfigFile', file('istio', 'mesh')],
     );
     return (parseAllDocuments(out)[0]!.toJS() as { spec: { template: Pod } }).spec.template;
+  }
+
+  async function guardAnnotation(): Promise<Record<string, string>> {
+    const config = join(folder, 'guarded.yaml');
+    writeFileSync(config, GUARDED);
+    const printed = (await generate('istio', '--config', config, '--namespace', 'shop')).split('\n');
+    const at = printed.findIndex((line) => line.includes('proxy.istio.io/config'));
+    const lines = printed
+      .slice(at, at + 3 + KEPT_STATISTICS.length)
+      .map((line) => line.replace(/^# {3}/, ''));
+    return parse(lines.join('\n')) as Record<string, string>;
   }
 
   /** Both outputs. It waits for a cluster that is not there where it is given none. */
@@ -182,7 +200,14 @@ function assertFine(output: string): void {
   assert.doesNotMatch(output, /can't unmarshal Any|Error \[/);
 }
 
-function theApp(native: boolean): object {
+const GUARDED = `version: 1
+listen: { check: "unix:///run/bearerd/check.sock", xds: "unix:///run/bearerd/xds.sock" }
+sources: { key: { static: { value: { env: KEY } } } }
+outbound: [{ name: orders, match: { services: [orders.shop] }, inject: { source: key }, guard: {} }]
+envoy_admin: 127.0.0.1:15000
+`;
+
+function theApp(native: boolean, annotations: Readonly<Record<string, string>>): object {
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -195,6 +220,7 @@ function theApp(native: boolean): object {
           annotations: {
             'inject.istio.io/templates': 'sidecar,bearerd',
             'sidecar.istio.io/nativeSidecar': String(native),
+            ...annotations,
           },
         },
         spec: {

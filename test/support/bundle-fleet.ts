@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createAuthority } from '../../demo/certificates.ts';
 import { createPolicyBundle } from '../../src/bundle/policy-bundle.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { nullObserver } from '../../src/telemetry/observer.ts';
+import { nullObserver, type Observer } from '../../src/telemetry/observer.ts';
 import { BUNDLE_NAME, createBundleSigner, startBundleServer } from './policy-bundles.ts';
 
 export interface BundleFleet {
@@ -29,6 +29,8 @@ export interface BundleFleetFigures {
   readonly rollout: { readonly halfMs: number; readonly mostMs: number; readonly allMs: number };
   /** On the wire from then on until all have it. */
   readonly rolloutBytes: number;
+  /** Polls without an answer that could be used, by reason: where the machine is too busy for the fleet. */
+  readonly refused: Readonly<Record<string, number>>;
 }
 
 export async function runBundleFleet(
@@ -46,11 +48,16 @@ export async function runBundleFleet(
   const bundleBytes = server.content.length;
 
   const takenAt: number[] = [];
+  const refusals = new Map<string, number>();
+  const observer: Observer = {
+    ...nullObserver,
+    inputRefused: (_, reason) => void refusals.set(reason, (refusals.get(reason) ?? 0) + 1),
+  };
   const fleet = Array.from({ length: pods }, () =>
     createPolicyBundle(
       { url: server.url, name: BUNDLE_NAME, keys, caFile: authority.ca, pollMs },
       {
-        ...{ clock: systemClock, env: {}, observer: nullObserver, random: Math.random, stateDir: undefined },
+        ...{ clock: systemClock, env: {}, observer, random: Math.random, stateDir: undefined },
         take: async ({ serial }) => {
           if (serial === 2) takenAt.push(performance.now());
         },
@@ -63,7 +70,11 @@ export async function runBundleFleet(
       pod.start();
       if (i % 20 === 19) await sleep((20 * pollMs) / pods);
     }
-    while (fleet.some(({ current }) => current === undefined)) await sleep(50);
+    for (let i = 1, without = pods; without > 0; i++) {
+      without = fleet.filter(({ current }) => current === undefined).length;
+      if (i % 100 === 0) progress(`${without} have none yet; refused: ${JSON.stringify([...refusals])}`);
+      await sleep(50);
+    }
     progress(`all have the first; a poll without a change is measured`);
 
     const before = { ...server.counts };
@@ -85,7 +96,8 @@ export async function runBundleFleet(
     progress('a second one is published');
     for (let i = 1; takenAt.length < pods; i++) {
       await sleep(20);
-      if (i % 500 === 0) progress(`${takenAt.length} of ${pods} have it`);
+      if (i % 500 === 0)
+        progress(`${takenAt.length} of ${pods} have it; refused: ${JSON.stringify([...refusals])}`);
     }
     const after = (share: number) => takenAt[Math.ceil(share * pods) - 1]! - published;
     return {
@@ -97,6 +109,7 @@ export async function runBundleFleet(
       bytesPerSecond: bytes / seconds,
       rollout: { halfMs: after(0.5), mostMs: after(0.99), allMs: after(1) },
       rolloutBytes: server.bytes() - bytesThen,
+      refused: Object.fromEntries(refusals),
     };
   } finally {
     await Promise.all(fleet.map((pod) => pod.stop()));

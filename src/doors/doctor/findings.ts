@@ -5,6 +5,7 @@ import { json, list } from '../envoy-json.ts';
 import { isWatching } from '../generate/plan.ts';
 import { durationMs, type EnvoyState, ofType } from './envoy-state.ts';
 import { plaintext } from './plaintext.ts';
+import { statistics } from './statistics.ts';
 
 export interface Finding {
   /** error: requests fail or a credential is in danger. warning: something is lost when it matters. */
@@ -28,6 +29,7 @@ export function findings(config: Config, state: EnvoyState): readonly Finding[] 
     ...rewrites(state),
     ...credentialsInLogs(state),
     ...plaintext(config, state),
+    ...statistics(config, state),
   ];
 }
 

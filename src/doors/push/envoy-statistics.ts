@@ -15,6 +15,17 @@ export interface PushedRequests {
 /** Of `/stats?format=json`: what is read here. */
 export const STATISTICS = '(upstream_rq_completed|upstream_rq_401|credential_injector\\.[a-z]+)$';
 
+/** What Envoy has to keep of its clusters for it: ends of names, for a stats_matcher. */
+export const KEPT_STATISTICS = [
+  'upstream_rq_completed',
+  'upstream_rq_401',
+  'credential_injector.injected',
+  'credential_injector.failed',
+];
+
+/** Injected so many times, some request has been answered. */
+const SOME_ANSWERED = 10;
+
 // Istio ends the name of a cluster with a semicolon.
 const STATISTIC =
   /^cluster\.(.+?);?\.((?:retry\.)?(?:upstream_rq_completed|upstream_rq_401)|credential_injector\.[a-z]+)$/;
@@ -45,7 +56,7 @@ export function policyOfCluster(config: Config): PolicyOfCluster {
   };
 }
 
-/** By policy. Clusters without an injector are other doors'. */
+/** By policy; without those whose statistics Envoy does not keep. Clusters without an injector are other doors'. */
 export function readPushedRequests(
   stats: unknown,
   policyOf: PolicyOfCluster,
@@ -60,7 +71,10 @@ export function readPushedRequests(
   const policies = new Map<string, PushedRequests>();
   for (const [cluster, counts] of clusters) {
     const policy = policyOf(cluster);
-    if (policy === undefined || !counts.has('credential_injector.injected')) continue;
+    const injected = counts.get('credential_injector.injected');
+    if (policy === undefined || injected === undefined) continue;
+    const isCounted = ['upstream_rq_completed', 'retry.upstream_rq_completed'].some((one) => counts.has(one));
+    if (injected >= SOME_ANSWERED && !isCounted) continue;
     const of = (statistic: string): number => counts.get(statistic) ?? 0;
     const before = policies.get(policy) ?? { enforced: 0, missing: 0, refused: 0 };
     // What the injector ends for want of a credential is no response of the cluster's.

@@ -53,6 +53,8 @@ export interface PushedSecrets extends Acknowledgements {
    * names becomes empty.
    */
   usePolicies(policies: Pick<PolicyTable, 'policies'>, swapped?: ReadonlyMap<string, MadeOf>): void;
+  /** Whether an Envoy asks for this name now. */
+  isFollowed(name: string): boolean;
   /** For people who look. */
   status(): { readonly subscribers: readonly SubscriberStatus[]; readonly leftOut: number };
   /** Stops following the store. */
@@ -213,6 +215,7 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
         else entry.made = made;
       }
     },
+    isFollowed: (name) => (entries.get(name)?.followers.size ?? 0) > 0,
     status: () =>
       subscriberStatus(
         [...entries.values()].flatMap(({ name, made, current, followers }) =>

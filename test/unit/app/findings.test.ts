@@ -36,6 +36,27 @@ test('a healthy bearerd needs nobody', () => {
   assert.deepEqual(told({ sources: [source] }), []);
 });
 
+test('what the guard did, what push cannot take back and what it does not see are told, each with the way on', () => {
+  const one = { policy: 'orders', version: 'v2', good: 'v1', proven: false, watched: true };
+  const nothing = { alarm: undefined, manifest: undefined, blind: undefined };
+  const guarded = (part: Partial<Status['guard'][number]>) =>
+    told({ guard: [{ ...one, ...nothing, ...part }] });
+  assert.deepEqual(guarded({}), []);
+  assert.deepEqual(guarded({ alarm: 'stepped_back', manifest: 'its match was another' }), [
+    'warning policy orders: guard: version v2 was stepped back to its last good version, v1; change the policy: one with another hash is tried anew',
+    'warning policy orders: guard: through push version v2 goes on: its match was another; "bearerd generate istio --stepped-back" (or "generate envoy") prints the manifest of the good version, to apply until the policy is changed',
+  ]);
+  assert.match(guarded({ alarm: 'withdrawn' })[0]!, /withdrawn from its share; change the policy/);
+  assert.match(
+    guarded({ alarm: 'nothing_to_step_back_to' })[0]!,
+    /stays in force; put the configuration of before/,
+  );
+  assert.match(
+    guarded({ blind: 'envoy_admin is missing' })[0]!,
+    /sees no request of it: envoy_admin is missing; set/,
+  );
+});
+
 test('the worst is first: a source without a credential before an open breaker before what mends itself', () => {
   assert.deepEqual(
     told({

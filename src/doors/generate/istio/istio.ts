@@ -12,6 +12,7 @@ import { type InboundForm, inboundDocuments, inboundHeading, inboundRefusals } f
 import { type IstioHost, istioHosts, istioRefusals, policyOfRetries } from './istio-hosts.ts';
 import { meshTlsLines, plaintextRefusals } from './mesh-tls.ts';
 import { type OutsideTls, outsideDocuments } from './outside.ts';
+import { statisticsLines } from './statistics.ts';
 import { uncapturedLines } from './uncaptured.ts';
 
 export interface GenerateIstioOptions {
@@ -102,6 +103,7 @@ function outboundHeading(
     ...destinationRuleLines(plan),
     ...meshTlsLines(config, plan, options.clusterOptions),
     ...fewRetriesLines(plan, options.clusterOptions),
+    ...statisticsLines(plan),
   ];
 }
 

@@ -5,6 +5,7 @@ import { parseConfig } from '../../../../src/config/parse.ts';
 import { readClusterDump } from '../../../../src/doors/generate/istio/cluster-dump.ts';
 import { type GenerateIstioOptions, generateIstio } from '../../../../src/doors/generate/istio/istio.ts';
 import { GenerateError } from '../../../../src/doors/generate/problems.ts';
+import { KEPT_STATISTICS } from '../../../../src/doors/push/envoy-statistics.ts';
 
 const OPTIONS: GenerateIstioOptions = {
   door: 'best',
@@ -62,6 +63,26 @@ function problems(outbound: string, options: Partial<GenerateIstioOptions> = {})
 }
 
 describe('generate istio', () => {
+  test('prints what a sidecar has to count for the guard of a policy by push, and for no other', () => {
+    const annotation = (outbound: string, door: 'best' | 'check') => {
+      const lines = generateIstio(config(outbound), { ...OPTIONS, door }).split('\n');
+      const at = lines.findIndex((line) => /^# +proxy\.istio\.io\/config: \|$/.test(line));
+      if (at === -1) return undefined;
+      const text = lines.slice(at, at + 7).map((line) => line.replace(/^# {3}/, ''));
+      const [first] = parseAllDocuments(text.join('\n'));
+      return parseAllDocuments(
+        (first!.toJS() as Record<string, string>)['proxy.istio.io/config']!,
+      )[0]!.toJS();
+    };
+    const guarded = ORDERS.replace(' }\n', ', guard: {} }\n');
+    const byPush = `${guarded.replace('source: a', 'source: b')}envoy_admin: 127.0.0.1:15000\n`;
+    assert.deepEqual(annotation(byPush, 'best'), {
+      proxyStatsMatcher: { inclusionSuffixes: [...KEPT_STATISTICS] },
+    });
+    assert.equal(annotation(byPush, 'check'), undefined);
+    assert.equal(annotation(ORDERS, 'best'), undefined);
+  });
+
   test('writes the same text for the same input', () => {
     const once = generateIstio(config(ORDERS), OPTIONS);
     assert.equal(generateIstio(config(ORDERS), OPTIONS), once);

@@ -32,6 +32,16 @@ test('requests of a policy are the attempts that the clusters with its injector 
   assert.deepEqual(told, new Map([['orders', { enforced: 125, missing: 2, refused: 19 }]]));
 });
 
+test('what Envoy injects and does not count is known of nobody', () => {
+  const injected = 'cluster.orders.orders.example.com.credential_injector.injected';
+  assert.equal(read({ [injected]: 9 }).size, 1, 'their answers may be to come');
+  assert.equal(read({ [injected]: 10 }).size, 0);
+  assert.equal(
+    read({ [injected]: 10, 'cluster.orders.orders.example.com.retry.upstream_rq_completed': 1 }).size,
+    1,
+  );
+});
+
 test('clusters without an injector, of others, or of several policies in a mesh count for nobody', () => {
   assert.equal(read({ 'cluster.orders.orders.example.com.upstream_rq_completed': 8 }).size, 0);
   assert.equal(
