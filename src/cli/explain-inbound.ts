@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts';
 import { durationText } from '../config/duration.ts';
 import type { ClaimConditionConfig, InboundConfig, InboundPolicyConfig } from '../config/inbound/config.ts';
 import { createRouteTable } from '../policy/route-table.ts';
+import { bodyLimitText, bucketText } from './rate-limit-text.ts';
 
 export function inboundExplanation(
   config: Config,
@@ -63,8 +64,9 @@ function demands(policy: InboundPolicyConfig, inbound: InboundConfig): [string, 
   add('max_auth_age', policy.maxAuthAgeMs !== undefined && durationText(policy.maxAuthAgeMs));
   add('bound', policy.bound && (policy.bound === 'either' ? 'mtls or dpop' : policy.bound));
   add('signature', policy.signature && `covers ${policy.signature.components.join(', ')}`);
-  const { rateLimit } = policy;
-  add('rate_limit', rateLimit && `${rateLimit.requests} in ${durationText(rateLimit.perMs)}`);
+  const { rateLimit, bodyLimit } = policy;
+  add('rate_limit', rateLimit && bucketText(rateLimit));
+  add('rate_limit', bodyLimit && bodyLimitText(bodyLimit));
   for (const [header, path] of Object.entries(policy.forward)) {
     add('forwards', `${header}: [claim ${path.join('/')}]; the caller's own is removed`);
   }

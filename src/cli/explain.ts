@@ -13,6 +13,7 @@ import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
 import { type Command, UsageError } from './command.ts';
 import { inboundExplanation } from './explain-inbound.ts';
 import { sharingText } from './explain-sharing.ts';
+import { bodyLimitText, bucketText } from './rate-limit-text.ts';
 
 export const explain: Command = {
   help: `Usage: bearerd explain --config FILE [--side outbound|inbound] [--bundle BUNDLE] METHOD URL
@@ -96,6 +97,8 @@ function explanation(config: Config, method: string, scheme: string, host: strin
         `${policy.resilience.retries} more attempts of idempotent requests after a reset, 429, 500, 502, 503 or 504`,
       ]);
     }
+    if (policy.rateLimit !== undefined) lines.push(['rate_limit', bucketText(policy.rateLimit)]);
+    if (policy.bodyLimit !== undefined) lines.push(['rate_limit', bodyLimitText(policy.bodyLimit)]);
     lines.push(...doors(config, policy, found));
     lines.push(['heal_on', healing(found.healOn)]);
     lines.push([

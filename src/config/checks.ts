@@ -10,6 +10,7 @@ import { listenAddressText } from './listen-address.ts';
 import type { MergedDocument } from './merged-document.ts';
 import { policySourceProblems } from './policy-sources.ts';
 import { problemAt } from './problems.ts';
+import { bodyLimitProblems } from './rate-limit.ts';
 import type { ConfigFile } from './schema.ts';
 import { isBoundByDpop } from './schema-proof.ts';
 import { isReadOnTheWay } from './schema-shared-cache.ts';
@@ -37,6 +38,7 @@ export function crossProblems(file: ConfigFile, document: MergedDocument, folder
   policySourceProblems(file, report);
   policies(file, report);
   denialProblems(file, report);
+  bodyLimitProblems(file, report);
   guards(file, report);
   regexes(file, report);
   bundleProblems(file, document, folder, report);

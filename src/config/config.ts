@@ -4,6 +4,7 @@ import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
 import type { BucketSize } from '../lib/token-bucket.ts';
 import type { DenyConfig } from './deny.ts';
 import type { InboundConfig } from './inbound/config.ts';
+import type { BodyLimitConfig } from './rate-limit.ts';
 import type { AuditConfig } from './schema-audit.ts';
 import type { PolicyBundleConfig } from './schema-bundle.ts';
 import type { GuardConfig } from './schema-guard.ts';
@@ -25,6 +26,7 @@ import type { StaticConfig } from './source/static.ts';
 import type { SubjectHeaders, TokenExchangeConfig } from './source/token-exchange.ts';
 
 export type { DenyConfig } from './deny.ts';
+export type { BodyLimitConfig } from './rate-limit.ts';
 export type { AuditConfig } from './schema-audit.ts';
 export type { PolicyBundleConfig } from './schema-bundle.ts';
 export type { GuardConfig } from './schema-guard.ts';
@@ -220,6 +222,8 @@ export interface OutboundConfig {
   readonly neverStale: boolean;
   /** One bucket for all requests of the policy; undefined = no limit. */
   readonly rateLimit: BucketSize | undefined;
+  /** Counted by Envoy; only the generator reads it. */
+  readonly bodyLimit?: BodyLimitConfig | undefined;
   /** undefined = no version of it is watched. */
   readonly guard: GuardConfig | undefined;
   /** What a generated configuration does about an upstream that fails; undefined = nothing. */

@@ -231,7 +231,8 @@ function toOutbound(
           }
         : undefined,
     neverStale: never_stale,
-    rateLimit: policy.rate_limit,
+    rateLimit: policy.rate_limit?.rateLimit,
+    bodyLimit: policy.rate_limit?.bodyLimit,
     guard: policy.guard,
     resilience: policy.resilience,
     allowPlaintext: policy.allow_plaintext,

@@ -29,7 +29,7 @@ export interface InboundEnvoy {
   /** Requests that reached the app. */
   arrived(): number;
   write(file: string, text: string): void;
-  send(path: string, headers?: SentHeaders, method?: string): Promise<Seen>;
+  send(path: string, headers?: SentHeaders, method?: string, body?: string): Promise<Seen>;
   metrics(): Promise<string>;
 }
 
@@ -117,12 +117,12 @@ inbound:${options.inbound}`;
     port,
     arrived: () => arrived,
     write,
-    send: (path, headers = {}, method = 'GET') => send(port, path, headers, method),
+    send: (path, headers = {}, method = 'GET', body = '') => send(port, path, headers, method, body),
     metrics: async () => (await fetch(`http://${health}/metrics`)).text(),
   };
 }
 
-function send(port: number, path: string, headers: SentHeaders, method: string): Promise<Seen> {
+function send(port: number, path: string, headers: SentHeaders, method: string, body: string): Promise<Seen> {
   return new Promise((resolve, reject) => {
     const outgoing = request(
       { host: '127.0.0.1', port, path, method, headers: { host: 'api.example.com', ...headers } },
@@ -136,7 +136,7 @@ function send(port: number, path: string, headers: SentHeaders, method: string):
     );
     outgoing.setTimeout(10_000, () => outgoing.destroy(new Error('no answer within 10 s')));
     outgoing.on('error', reject);
-    outgoing.end();
+    outgoing.end(body);
   });
 }
 

@@ -1,6 +1,7 @@
 // The inbound side of the configuration as the program sees it. schema.ts beside it is the file's shape.
 import type { BucketSize } from '../../lib/token-bucket.ts';
 import type { HostPattern, PathRule } from '../config.ts';
+import type { BodyLimitConfig } from '../rate-limit.ts';
 import type { SecretRef } from '../source/secret-ref.ts';
 
 export interface InboundConfig {
@@ -108,6 +109,8 @@ export interface InboundPolicyConfig {
   readonly publicUrl: string | undefined;
   readonly signature: SignatureConfig | undefined;
   readonly rateLimit: RateLimitConfig | undefined;
+  /** Counted by Envoy; only the generator reads it. */
+  readonly bodyLimit?: BodyLimitConfig | undefined;
   readonly cors: CorsConfig | undefined;
   /** Header → claim. */
   readonly forward: Readonly<Record<string, ClaimPath>>;

@@ -6,10 +6,10 @@ import { parseHostPattern } from '../host-pattern.ts';
 import { refuse } from '../invalid.ts';
 import { parseUriPattern } from '../listen-address.ts';
 import { parseScope } from '../oauth-values.ts';
-import { bucketShape, toBucketSize } from '../rate-limit.ts';
+import { bodyKey, bucketShape, type Counted, toBodyLimit, toBucketSize } from '../rate-limit.ts';
 import { method, path } from '../schema-outbound.ts';
 import { duration, filePath, nameText, parsed, textOrList } from '../schema-values.ts';
-import type { ClaimConditionConfig } from './config.ts';
+import type { ClaimConditionConfig, RateLimitConfig } from './config.ts';
 import { claimPath } from './schema-issuers.ts';
 
 const match = z
@@ -89,15 +89,23 @@ const rateLimit = z
   .strictObject({
     ...bucketShape,
     key: z
-      .union([z.enum(['policy', 'caller']), z.strictObject({ header: parsed(z.string(), parseHeaderName) })])
+      .union([
+        z.enum(['policy', 'caller']),
+        z.strictObject({ header: parsed(z.string(), parseHeaderName) }),
+        bodyKey,
+      ])
       .default('caller')
       .describe(
-        'Whose bucket: caller is the verified client or key (else subject), policy is one for all, { header } its value. Default caller.',
+        'Whose bucket: caller is the verified client or key (else subject), policy is one for all, { header } its value, { body } a value in the JSON body, for all callers. Default caller.',
       ),
   })
-
-  .transform(({ key, ...size }) => ({ ...toBucketSize(size), key }))
-  .describe('Answers 429 with Retry-After above it. Counted in this process.');
+  .transform(({ key, ...file }): Counted<RateLimitConfig> => {
+    const size = toBucketSize(file);
+    return typeof key === 'object' && 'body' in key
+      ? { rateLimit: undefined, bodyLimit: toBodyLimit(key, size) }
+      : { rateLimit: { ...size, key }, bodyLimit: undefined };
+  })
+  .describe('Answers 429 with Retry-After above it. Counted in this process; with { body } by Envoy.');
 
 const cors = z
   .strictObject({

@@ -3,6 +3,7 @@ import type { Config } from '../../config/config.ts';
 import type { TcpAddress } from '../../lib/address.ts';
 import { because } from '../../lib/commented-yaml.ts';
 import { accessLog, requestLog } from './access-log.ts';
+import { outboundBodyLimits } from './body-limits.ts';
 import { CHECK_CLUSTER, checkFilter } from './check-filter.ts';
 import { bearerdCluster, DNS_CACHE, isDynamic, passthroughCluster, upstreamCluster } from './clusters.ts';
 import { unboundFilters } from './leak-guard.ts';
@@ -50,6 +51,7 @@ export function buildParts({ config, plan, listen, upstreams, checkUpstream }: P
     (passthrough && upstreams['*'] === undefined) ||
     routing.clusters.some((c) => isDynamic(upstreams, c.endpoint));
 
+  const limits = outboundBodyLimits(config);
   const connectionManager = {
     '@type': HCM,
     stat_prefix: 'outbound',
@@ -63,6 +65,8 @@ export function buildParts({ config, plan, listen, upstreams, checkUpstream }: P
       virtual_hosts: routing.virtualHosts,
     },
     http_filters: [
+      ...limits.hold,
+      ...limits.count,
       ...(check ? [checkFilter(config)] : []),
       ...(dynamic ? [dynamicForwardProxy()] : []),
       ...unboundFilters(config, plan),

@@ -1,17 +1,24 @@
 // Hosts, ports, paths and methods in Envoy's words, for routes and for the push door's matcher: compared as strings where
 // that says the same, as RE2 expressions elsewhere. They say what policy/ says; a test runs one table through both.
 import type { PathRule } from '../../config/config.ts';
-import type { PlannedEndpoint } from './plan.ts';
+
+/** A host under some names, and on a port; undefined = on every one. */
+export interface Authority {
+  readonly names: readonly string[];
+  /** Every name below these. */
+  readonly wildcard: boolean;
+  readonly port: number | undefined;
+}
 
 /** `:authority` of requests to this endpoint, any case, one trailing dot allowed, as the whole value. */
-export function authorityExpression(endpoint: PlannedEndpoint): string {
+export function authorityExpression(endpoint: Authority): string {
   const names = endpoint.names.map(literal).join('|');
   const labels = endpoint.wildcard ? '([a-z0-9_-]+\\.)+' : '';
   return `(?i)${labels}(${names})\\.?${portExpression(endpoint.port)}`;
 }
 
 /** The ways in which nearly every client writes `:authority` of this endpoint; none for a wildcard. */
-export function plainAuthorities({ names, wildcard, port }: PlannedEndpoint): string[] {
+export function plainAuthorities({ names, wildcard, port }: Authority): string[] {
   if (wildcard) return [];
   return port === undefined || port === 80 ? [...names] : names.map((name) => `${name}:${port}`);
 }

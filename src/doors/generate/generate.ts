@@ -3,6 +3,7 @@ import type { Config } from '../../config/config.ts';
 import type { TcpAddress } from '../../lib/address.ts';
 import { toYaml } from '../../lib/commented-yaml.ts';
 import { attemptRefusals } from './attempt-refusals.ts';
+import { outboundBodyRefusals } from './body-limits.ts';
 import { buildBootstrap, buildParts, type Parts } from './bootstrap.ts';
 import { checkRefusals } from './check-refusals.ts';
 import { plaintextRefusals } from './leak-guard.ts';
@@ -36,6 +37,7 @@ export function generateEnvoy(config: Config, options: GenerateOptions): string 
     ...(door === 'push' ? pushOnlyRefusals(config) : []),
     ...(door === 'attempt' ? attemptRefusals(config) : []),
     ...resilienceRefusals(plan),
+    ...outboundBodyRefusals(config),
     ...plaintextRefusals(config, plan, upstreams),
     ...checkRefusals(plan.policies.filter((p) => p.door === 'check').map((p) => p.config)),
   ];

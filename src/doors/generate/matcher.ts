@@ -4,22 +4,25 @@ import type { OutboundConfig, PathRule } from '../../config/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
 import {
   AMBIGUOUS_PATH,
+  type Authority,
   authorityExpression,
   mayReachQuery,
   PLAIN_PATH,
   plainAuthorities,
   withoutSlash,
 } from './expressions.ts';
-import type { PlannedEndpoint } from './plan.ts';
 
-export interface InjectionRules {
-  readonly endpoint: PlannedEndpoint;
+/** undefined = each. */
+export interface RequestRules {
+  readonly hosts: readonly Authority[] | undefined;
   readonly methods: readonly string[] | undefined;
-  /** undefined = every path. */
   readonly paths: readonly PathRule[] | undefined;
+}
+
+export interface InjectionRules extends RequestRules {
   readonly refuseAmbiguousPath: boolean;
-  /** Other policies, of which no request may come here. */
-  readonly except: readonly Pick<OutboundConfig, 'match'>[];
+  /** Of other policies, of which no request may come here. Each has some rule. */
+  readonly except: readonly RequestRules[];
   /** Only where the mark of the policy's share stands. */
   readonly inShare: boolean;
 }
@@ -32,22 +35,24 @@ export function isShared({ rollout }: OutboundConfig): boolean {
   return rollout.mode === 'enforce' && rollout.percent !== undefined;
 }
 
-interface Filter {
+export interface Filter {
   readonly name: string;
   readonly typed_config: unknown;
 }
 
 /** `filter` applies to requests that fulfil the rules and to no other. */
 export function onlyWhen(rules: InjectionRules, filter: Filter, name = 'bearerd.inject'): object {
+  const wanted = predicates(rules);
+  if (wanted.length === 0) return { ...filter, name };
   const predicate = because(
     'Skipped unless all of these hold: a header that is missing can so never lead to an injection.',
-    { not_matcher: predicates(rules) },
+    { not_matcher: all(wanted) },
   );
   return skippedWhen(predicate, filter, name);
 }
 
 /** `filter` applies to requests for any other host than these. */
-export function unlessHost(endpoints: readonly PlannedEndpoint[], filter: Filter, name: string): object {
+export function unlessHost(endpoints: readonly Authority[], filter: Filter, name: string): object {
   return skippedWhen(any(endpoints.flatMap(authorityPredicates)), filter, name);
 }
 
@@ -80,15 +85,8 @@ function skippedWhen(predicate: unknown, filter: Filter, name: string): object {
 }
 
 /** What is compared byte by byte comes before any expression, and what is not asked for is not looked at. */
-function predicates({
-  endpoint,
-  methods,
-  paths,
-  refuseAmbiguousPath,
-  except,
-  inShare,
-}: InjectionRules): object {
-  const rules = [any(authorityPredicates(endpoint))];
+function predicates({ refuseAmbiguousPath, except, inShare, ...own }: InjectionRules): object[] {
+  const rules = hostPredicates(own);
   if (inShare) {
     rules.push(
       because(
@@ -97,14 +95,12 @@ function predicates({
       ) as object,
     );
   }
-  rules.push(...matchPredicates({ methods, paths }));
-  for (const { match } of except) {
+  rules.push(...matchPredicates(own));
+  for (const other of except) {
     // Path and query are one value here: what could match into the query would take requests that are none of its own.
-    const told = match.paths?.filter(({ kind, value }) => kind !== 'regex' || !mayReachQuery(value));
-    if (told?.length === 0) continue;
-    const own = matchPredicates({ methods: match.methods, paths: told });
-    // One without path and method leaves nothing for those behind it.
-    rules.push({ not_matcher: all(own.length === 0 ? [any(authorityPredicates(endpoint))] : own) });
+    const paths = other.paths?.filter(({ kind, value }) => kind !== 'regex' || !mayReachQuery(value));
+    if (paths?.length === 0) continue;
+    rules.push({ not_matcher: all([...hostPredicates(other), ...matchPredicates({ ...other, paths })]) });
   }
   if (refuseAmbiguousPath) {
     rules.push(
@@ -114,20 +110,24 @@ function predicates({
       }) as object,
     );
   }
-  return all(rules);
+  return rules;
 }
 
-function matchPredicates({ methods, paths }: Pick<OutboundConfig['match'], 'methods' | 'paths'>): object[] {
+function hostPredicates({ hosts }: Pick<RequestRules, 'hosts'>): object[] {
+  return hosts === undefined ? [] : [any(hosts.flatMap(authorityPredicates))];
+}
+
+function matchPredicates({ methods, paths }: Pick<RequestRules, 'methods' | 'paths'>): object[] {
   return [
     ...(methods === undefined ? [] : [any(methods.map((exact) => header(':method', { exact })))]),
     ...(paths === undefined ? [] : [any(paths.flatMap(pathPredicates))]),
   ];
 }
 
-function authorityPredicates(endpoint: PlannedEndpoint): object[] {
+function authorityPredicates(host: Authority): object[] {
   return [
-    ...plainAuthorities(endpoint).map((exact) => header(':authority', { exact })),
-    header(':authority', expression(authorityExpression(endpoint))),
+    ...plainAuthorities(host).map((exact) => header(':authority', { exact })),
+    header(':authority', expression(authorityExpression(host))),
   ];
 }
 

@@ -73,7 +73,7 @@ export function retryHints(config: Config, { hosts }: Plan): object[] {
       const { num_retries } = plain(healingPolicy(policy)) as { readonly num_retries: number };
       const refuseAmbiguousPath = afterPathRule && config.ambiguousPath !== 'exact_bytes';
       return onlyWhen(
-        { endpoint, methods, paths: match.paths, refuseAmbiguousPath, except: [], inShare: false },
+        { hosts: [endpoint], methods, paths: match.paths, refuseAmbiguousPath, except: [], inShare: false },
         hints(num_retries + resilience.retries),
         name,
       );

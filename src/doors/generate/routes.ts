@@ -161,7 +161,7 @@ function plainCluster(context: Context, endpoint: PlannedEndpoint): string {
 function policyCluster(context: Context, rule: PlannedRule): string {
   const { policy, endpoint } = rule;
   const rules = {
-    endpoint,
+    hosts: [endpoint],
     methods: policy.config.match.methods,
     paths: policy.config.match.paths,
     refuseAmbiguousPath: rule.afterPathRule && context.config.ambiguousPath !== 'exact_bytes',

@@ -16,6 +16,12 @@ export const SIDE_OF_ROUTE = {
   },
 };
 
+/** The last one. */
+export const ROUTER = {
+  name: 'envoy.filters.http.router',
+  typed_config: { '@type': `${FILTERS}.router.v3.Router` },
+};
+
 export function inboundFilters(config: Config, inbound: InboundConfig, cluster: string): unknown[] {
   const forwarded = [...new Set(inbound.policies.flatMap(({ forward }) => Object.keys(forward)))];
   return [
@@ -57,6 +63,5 @@ export function inboundFilters(config: Config, inbound: InboundConfig, cluster: 
         clear_route_cache: false,
       },
     },
-    { name: 'envoy.filters.http.router', typed_config: { '@type': `${FILTERS}.router.v3.Router` } },
   ];
 }

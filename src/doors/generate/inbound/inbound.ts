@@ -3,10 +3,11 @@ import type { Config } from '../../../config/config.ts';
 import type { InboundConfig } from '../../../config/inbound/config.ts';
 import type { TcpAddress } from '../../../lib/address.ts';
 import { because, toYaml } from '../../../lib/commented-yaml.ts';
+import { inboundBodyLimits, inboundBodyRefusals } from '../body-limits.ts';
 import { bearerdCluster } from '../clusters.ts';
 import { GenerateError } from '../problems.ts';
 import type { Upstream } from '../upstreams.ts';
-import { inboundFilters, SIDE_OF_ROUTE } from './filters.ts';
+import { inboundFilters, ROUTER, SIDE_OF_ROUTE } from './filters.ts';
 
 export interface InboundTls {
   readonly certificate: string;
@@ -64,7 +65,7 @@ function problemsOf({ inbound, listen }: Config, { checkUpstream, tls }: Generat
   if (inbound === undefined || listen.checkInbound === undefined) {
     return ['inbound and listen.check_inbound are missing: there is nothing to generate'];
   }
-  const problems: string[] = [];
+  const problems = [...inboundBodyRefusals(inbound)];
   const { listener, tls: checkTls } = listen.checkInbound;
   if (checkUpstream === undefined && listener.kind === 'tcp' && listener.port === 0) {
     problems.push('listen.check_inbound has port 0: Envoy has to be told a fixed one');
@@ -86,6 +87,7 @@ function problemsOf({ inbound, listen }: Config, { checkUpstream, tls }: Generat
 }
 
 function connectionManager(config: Config, inbound: InboundConfig): object {
+  const limits = inboundBodyLimits(inbound);
   return {
     '@type': HCM,
     stat_prefix: 'inbound',
@@ -120,7 +122,12 @@ function connectionManager(config: Config, inbound: InboundConfig): object {
         },
       ],
     },
-    http_filters: inboundFilters(config, inbound, INBOUND_CHECK_CLUSTER),
+    http_filters: [
+      ...limits.hold,
+      ...inboundFilters(config, inbound, INBOUND_CHECK_CLUSTER),
+      ...limits.count,
+      ROUTER,
+    ],
   };
 }
 

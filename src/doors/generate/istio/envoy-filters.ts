@@ -4,6 +4,7 @@ import type { Config } from '../../../config/config.ts';
 import { because, plain } from '../../../lib/commented-yaml.ts';
 import { METADATA_KEY } from '../access-log.ts';
 import { attemptFilters } from '../attempt-filter.ts';
+import { outboundBodyLimits } from '../body-limits.ts';
 import { managerLogs, router } from '../bootstrap.ts';
 import { CHECK_CLUSTER, checkFilter, checkMark } from '../check-filter.ts';
 import { bearerdCluster } from '../clusters.ts';
@@ -19,6 +20,7 @@ import {
   addCluster,
   atRouter,
   envoyFilter,
+  insertFirst,
   mergeManager,
   type PatchContext,
   type Placed,
@@ -41,6 +43,7 @@ export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {
   const check = doors.has('check') || config.unmatched === 'deny';
   const logs = managerLogs(config, plan);
   const hosts = istioHosts(plan);
+  const limits = outboundBodyLimits(config);
   const healed = hosts.filter(({ policies }) => policies.some(({ door }) => door !== 'check'));
   const changed = hosts.filter((host) => healed.includes(host) || changesCluster(host.resilience));
   const retried = hosts.filter((host) => healed.includes(host) || host.resilience?.retries !== undefined);
@@ -52,6 +55,10 @@ export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {
         ? [addCluster(options, bearerdCluster(CHECK_CLUSTER, config.listen.check.listener))]
         : []),
       ...config.listen.xds.map((x, i) => addCluster(options, bearerdCluster(xdsCluster(i), x.listener))),
+    ]),
+    ...some('bearerd-body-limits', [
+      ...limits.hold.map((filter) => insertFirst(options, filter)),
+      ...limits.count.map((filter) => atRouter(options, 'INSERT_BEFORE', filter)),
     ]),
     ...(check ? [envoyFilter(options, 'bearerd-check', checkPatches(options, hosts))] : []),
     ...(logs === undefined
@@ -133,14 +140,18 @@ function clusterPatch({ config, context, clusterOptions }: EnvoyFilterOptions, h
       : policies.flatMap((policy, i) => {
           const rule = rulesOf(policy.name);
           const chain = pushFilters(config, policy, {
-            endpoint: rule.endpoint,
+            hosts: [rule.endpoint],
             methods: policy.config.match.methods,
             paths: policy.config.match.paths,
             refuseAmbiguousPath: rule.afterPathRule && config.ambiguousPath !== 'exact_bytes',
             // The cluster serves the whole host: what check puts on an earlier policy's requests stays. Denials end before.
-            except: policiesBefore(host.rules, rule).filter(
-              (one) => one.deny === undefined && !policies.some(({ config }) => config === one),
-            ),
+            except: policiesBefore(host.rules, rule)
+              .filter((one) => one.deny === undefined && !policies.some(({ config }) => config === one))
+              .map(({ match: { methods, paths } }) => ({
+                hosts: methods === undefined && paths === undefined ? [rule.endpoint] : undefined,
+                methods,
+                paths,
+              })),
           });
           // The codec ends the chain, once.
           return i === policies.length - 1 ? chain : chain.slice(0, -1);

@@ -2,7 +2,8 @@
 // by an AuthorizationPolicy CUSTOM, which can tell bearerd less.
 import type { Config } from '../../../config/config.ts';
 import type { InboundConfig } from '../../../config/inbound/config.ts';
-import { because, Commented, plain, toYaml } from '../../../lib/commented-yaml.ts';
+import { because, Commented, toYaml } from '../../../lib/commented-yaml.ts';
+import { inboundBodyLimits, inboundBodyRefusals } from '../body-limits.ts';
 import { bearerdTimeout } from '../check-filter.ts';
 import { bearerdCluster } from '../clusters.ts';
 import { inboundFilters } from '../inbound/filters.ts';
@@ -18,10 +19,9 @@ const PROVIDER_HOST = 'bearerd-inbound.internal';
 
 export function inboundDocuments(config: Config, placed: Placed, form: InboundForm): readonly object[] {
   const inbound = config.inbound!;
-  const filters = inboundFilters(config, inbound, INBOUND_CHECK_CLUSTER)
-    .filter((filter) => (plain(filter) as { name: string }).name !== 'envoy.filters.http.router')
-    .map(renamed);
+  const filters = inboundFilters(config, inbound, INBOUND_CHECK_CLUSTER).map(renamed);
   const own = form === 'filter';
+  const limits = inboundBodyLimits(inbound);
   const clean = filters.slice(0, -1);
   return [
     envoyFilter(placed, 'bearerd-inbound', [
@@ -32,6 +32,8 @@ export function inboundDocuments(config: Config, placed: Placed, form: InboundFo
         ? filters.map((filter) => atRouter(placed, 'INSERT_BEFORE', filter))
         : // Istio asks bearerd early, and what bearerd then adds has to stay.
           clean.map((filter) => insertFirst(placed, filter))),
+      ...limits.count.map((filter) => atRouter(placed, 'INSERT_BEFORE', filter)),
+      ...limits.hold.map((filter) => insertFirst(placed, filter)),
       mergeManager(placed, connectionManager(inbound)),
     ]),
     ...(own ? [] : customAuthorization(config, placed)),
@@ -70,7 +72,7 @@ export function inboundHeading(config: Config, form: InboundForm): string[] {
 export function inboundRefusals({ inbound, listen }: Config, form: InboundForm): readonly string[] {
   if (inbound === undefined) return [];
   const check = listen.checkInbound!;
-  const problems: string[] = [];
+  const problems = [...inboundBodyRefusals(inbound)];
   if (check.tls !== undefined) {
     problems.push('listen.check_inbound has tls: beside the app use a Unix socket, or loopback without it');
   }

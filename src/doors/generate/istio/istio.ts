@@ -2,6 +2,7 @@
 // the order in which it is applied, the same for the same input.
 import type { Config } from '../../../config/config.ts';
 import { plain, toYaml } from '../../../lib/commented-yaml.ts';
+import { outboundBodyRefusals } from '../body-limits.ts';
 import { type Door, type Plan, planDoors } from '../plan.ts';
 import { GenerateError } from '../problems.ts';
 import { pushOnlyRefusals } from '../push-refusals.ts';
@@ -70,6 +71,7 @@ function outboundRefusals(config: Config, plan: Plan, options: GenerateIstioOpti
   return [
     ...(door === 'push' ? pushOnlyRefusals(config) : []),
     ...istioRefusals(plan),
+    ...outboundBodyRefusals(config),
     ...plaintextRefusals(config, plan, clusterOptions),
     ...(config.listen.xds.length === 0
       ? ['listen.xds is missing: refused credentials are reported there']
