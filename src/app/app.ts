@@ -89,7 +89,7 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
     tracer: tracing,
     around: shared?.around ?? ((source) => source),
     sharedRecord: shared?.record,
-    createInbound: createInboundSide({ clock, env, observer, random }, shared?.marks),
+    createInbound: createInboundSide({ clock, env, observer, random, tracer: tracing }, shared?.marks),
     requestsOf: metrics.requestsOf,
     remembered: await rememberedStates(config, observer),
     exchanged: watchInjections,

@@ -3,6 +3,7 @@
 import type { InboundConfig, IssuerConfig, RevocationConfig } from '../config/inbound/config.ts';
 import type { Clock } from '../lib/clock.ts';
 import { createSecretReader } from '../lib/secret-ref.ts';
+import type { Tracer } from '../lib/trace.ts';
 import { watchFile } from '../lib/watch.ts';
 import { createProviderHttp } from '../provider-http/http.ts';
 import type { Observer } from '../telemetry/observer.ts';
@@ -32,6 +33,8 @@ export interface InboundDeps {
   readonly observer: Observer;
   readonly random: () => number;
   readonly lasting: Lasting;
+  /** undefined = no spans. */
+  readonly tracer?: Tracer | undefined;
   /** The list of revocations that the fleet shares; undefined without a shared cache. */
   readonly sharedRevocations?: SharedRevocationsDeps['read'] | undefined;
 }
@@ -148,7 +151,7 @@ function createIssuer(
   time: TokenTime,
   deps: InboundDeps,
 ): TokenVerifier {
-  const { clock, env, observer, random } = deps;
+  const { clock, env, observer, random, tracer } = deps;
   const http = createProviderHttp({ caFile: config.caFile, env, now: () => clock.now() });
   if (config.kind === 'introspection') {
     const reader = createSecretReader(config.clientSecret, env);
@@ -164,9 +167,7 @@ function createIssuer(
     load: createLoader(config, http),
     close: () => void http.close(),
     ...(file === undefined ? {} : { watch: (changed) => watchFile(file, clock, changed) }),
-    clock,
-    observer,
-    random,
+    ...{ clock, observer, random, tracer },
   });
   return createJwtIssuer(config, { index, time, keys, secret: undefined });
 }

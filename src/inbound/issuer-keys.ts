@@ -2,6 +2,7 @@
 // again at most once in 30 s, whoever sends it, so that callers cannot make this process a flood.
 import { fullJitterMs } from '../lib/backoff.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
+import { currentSpan, type Tracer, within } from '../lib/trace.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import { KeySet, type VerificationKey } from './key-set.ts';
 
@@ -38,10 +39,12 @@ export interface IssuerKeysDeps {
   readonly clock: Clock;
   readonly observer: Observer;
   readonly random: () => number;
+  /** undefined = no spans. */
+  readonly tracer?: Tracer | undefined;
 }
 
 export function createIssuerKeys(deps: IssuerKeysDeps): IssuerKeys {
-  const { issuer, load, close, watch, clock, observer, random } = deps;
+  const { issuer, load, close, watch, clock, observer, random, tracer } = deps;
   const set = new KeySet();
   const unknown = new Map<string, number>();
   let inFlight: Promise<void> | undefined;
@@ -64,13 +67,19 @@ export function createIssuerKeys(deps: IssuerKeysDeps): IssuerKeys {
     timer?.cancel();
     const controller = new AbortController();
     const deadline = clock.setTimer(() => controller.abort(), CALL_MS);
+    // Of the request that an unknown key id came with, or a trace of its own.
+    const attributes = { 'bearerd.issuer': issuer };
+    const span =
+      currentSpan()?.child('bearerd.keys', 'internal', attributes) ??
+      tracer?.start('bearerd.keys', attributes);
     let problem: string | undefined;
     try {
-      problem = set.replace(await load(controller.signal));
+      problem = set.replace(await within(span, () => load(controller.signal)));
     } catch (error) {
       problem = (error as Error).message;
     } finally {
       deadline.cancel();
+      span?.end(problem === undefined ? undefined : 'keys_unavailable');
     }
     if (stopped) return;
     if (problem === undefined) {

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ReceivedSpan, startCollector } from '../support/collector.ts';
+import { startExchangeProvider } from '../support/exchange-provider.ts';
 import { startGateway } from '../support/gateway.ts';
+import { startInboundEnvoy } from '../support/inbound-envoy.ts';
 import { startTokenEndpoint } from '../support/token-endpoint.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
@@ -108,6 +110,75 @@ for (const door of ['check', 'attempt'] as const) {
     assert.doesNotMatch(wire, /s3cret|Bearer/, 'no secret');
   });
 }
+
+test('inbound: what a caller waits for belongs to its trace, key sets read in the background to their own, warm requests to none', async (t) => {
+  const collector = await startCollector(t);
+  const provider = await startExchangeProvider({ clientId: 'gateway', clientSecret: 's3cret' });
+  t.after(() => provider.stop());
+  const client = 'client_id: gateway, client_secret: { inline: s3cret }';
+  const world = await startInboundEnvoy(t, {
+    settings: `tracing: { otlp_endpoint: "${collector.url}" }
+sources:
+  internal: { token_exchange: { issuer: "${provider.issuer}", ${client}, audience: urn:internal } }
+`,
+    inbound: `
+  issuers:
+    users: { issuer: "${provider.issuer}", audience: orders }
+    opaque: { audience: orders, introspection: { endpoint: "${provider.issuer}/token/introspection", ${client} } }
+  policies:
+    - { name: api, match: {}, token: { exchange: internal } }
+`,
+  });
+  const token = (name: string) => provider.userToken(name, 600, { aud: 'orders' });
+  const ask = async (value: string, trace: string) =>
+    (await world.send('/v1/x?secret=1', { authorization: `Bearer ${value}`, ...traced(trace) })).status;
+  const trace = (digit: number) => String(digit).repeat(32);
+  const zoe = await token('zoe-of-inbound');
+  assert.equal(await ask(zoe, trace(1)), 200);
+  assert.equal(await ask(zoe, trace(2)), 200);
+  assert.equal(await ask(await provider.opaqueToken('bob'), trace(3)), 200);
+  assert.equal(await ask('made-up', trace(4)), 401);
+  provider.status = 503;
+  assert.equal(await ask(await token('cleo'), trace(5)), 503);
+  await world.bearerd.stop();
+
+  const spans = await collector.spans();
+  const tree = (digit: number) => {
+    const members = spans.filter(({ traceId }) => traceId === trace(digit));
+    const nameOf = (id: string) => members.find(({ spanId }) => spanId === id)?.name ?? id;
+    return members.map((span) => `${nameOf(span.parentSpanId)} > ${span.name}`).sort();
+  };
+  const exchange = ['bearerd.inbound > bearerd.issue', 'bearerd.issue > GET', 'bearerd.issue > POST'];
+  const waits = `${PARENT} > bearerd.inbound`;
+  assert.deepEqual(tree(1), [waits, ...exchange].sort(), 'with the metadata of the provider');
+  assert.deepEqual(tree(2), [], 'warm');
+  const introspection = 'bearerd.inbound > POST';
+  assert.deepEqual(tree(3), [waits, introspection, exchange[0], exchange[2]].sort());
+  assert.deepEqual(tree(4), [waits, introspection].sort());
+  const errorOf = (digit: number) =>
+    spans.find(({ name, traceId }) => name === 'bearerd.inbound' && traceId === trace(digit))!.attributes[
+      'error.type'
+    ];
+  assert.deepEqual([1, 3, 4, 5].map(errorOf), [
+    undefined,
+    undefined,
+    'token_inactive',
+    'exchange_unavailable',
+  ]);
+  const keys = spans.find(({ name }) => name === 'bearerd.keys')!;
+  assert.deepEqual([keys.parentSpanId, keys.attributes['bearerd.issuer']], ['', 'users']);
+  const below = spans.filter(({ parentSpanId }) => parentSpanId === keys.spanId);
+  assert.deepEqual(
+    below.map(({ name }) => name),
+    ['GET', 'GET'],
+  );
+  const wire = Buffer.concat(collector.bodies).toString('latin1');
+  assert.doesNotMatch(
+    wire,
+    /s3cret|Bearer|eyJ|secret=|\/v1\/x|zoe-of-inbound|made-up/,
+    'no secret, path or subject',
+  );
+});
 
 test('a renewal in the background begins a trace of its own, and a collector that takes none costs spans and nothing else', async (t) => {
   const collector = await startCollector(t);

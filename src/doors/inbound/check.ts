@@ -11,6 +11,7 @@ import { VerifiedTokens } from '../../inbound/verified-tokens.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { CredentialError } from '../../lib/errors.ts';
 import { TokenBucket } from '../../lib/token-bucket.ts';
+import { currentSpan, type Tracer, within } from '../../lib/trace.ts';
 import { createRouteTable } from '../../policy/route-table.ts';
 import { GrpcError, GrpcStatus, type UnaryHandler } from '../../server/front.ts';
 import type { Observer } from '../../telemetry/observer.ts';
@@ -35,6 +36,8 @@ export interface InboundCheckDeps {
   readonly clock: Clock;
   readonly kept: Kept;
   readonly exchanges: Exchanges;
+  /** undefined = no spans. */
+  readonly tracer: Tracer | undefined;
   /** Longest wait for keys of an issuer and an exchanged token, milliseconds. */
   readonly maxWaitMs: number;
 }
@@ -43,9 +46,9 @@ export interface InboundCheckDeps {
 const RETRY_MS = 2_000;
 
 export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
-  const { inbound, config, observer, clock, kept, exchanges, maxWaitMs } = deps;
+  const { inbound, config, observer, clock, kept, exchanges, tracer, maxWaitMs } = deps;
   const { policies, verifiers, apiKeys } = inbound;
-  const names = headerNames(config);
+  const names = headerNames(config, tracer !== undefined);
   const position = (name: string) => names.indexOf(name);
   const AUTHORIZATION = position('authorization');
   const ORIGIN = position('origin');
@@ -143,7 +146,16 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
       return decide(sender, key.token, key);
     }
     const token = verifiers.peek(sender.key, policy.issuers);
-    return token === undefined ? cold(sender) : decide(sender, token, undefined);
+    return token === undefined ? traced(sender, () => cold(sender)) : decide(sender, token, undefined);
+  }
+
+  /** What is waited for is one span of the caller's trace. */
+  function traced(sender: Sender, work: () => Promise<Uint8Array>): Promise<Uint8Array> {
+    if (tracer === undefined || currentSpan() !== undefined) return work();
+    const { policy, request } = sender;
+    const header = (name: string) => request.values[position(name)];
+    const span = tracer.start('bearerd.inbound', { 'bearerd.policy': policy.name }, header);
+    return within(span, work).finally(() => span.end());
   }
 
   async function cold(sender: Sender): Promise<Uint8Array> {
@@ -203,7 +215,8 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     }
     if (token === undefined || typeof policy.config.token !== 'object') return accept(sender, token);
     const exchanged = exchanges.peek(sender);
-    return exchanged === undefined ? exchange(sender, token) : accept(sender, token, exchanged);
+    if (exchanged !== undefined) return accept(sender, token, exchanged);
+    return traced(sender, () => exchange(sender, token));
   }
 
   async function exchange(sender: Sender, token: VerifiedToken): Promise<Uint8Array> {

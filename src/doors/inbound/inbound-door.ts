@@ -39,6 +39,7 @@ export function createInboundDoor(
       clock: deps.clock,
       kept: deps.lasting.kept,
       exchanges,
+      tracer: deps.tracer,
       maxWaitMs,
     }),
     start: () => inbound.start(),

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { InboundConfig } from '../../config/inbound/config.ts';
 import type { InboundPolicy } from '../../inbound/policy.ts';
 import type { RefusalReason } from '../../inbound/refusal.ts';
+import { currentSpan } from '../../lib/trace.ts';
 import type { Observer } from '../../telemetry/observer.ts';
 import { buildRefusal, statusOf } from './answer.ts';
 import { refusalHeaders } from './cors.ts';
@@ -37,6 +38,7 @@ export function createRefuse({ config, observer, unchanged, origin }: RefuseDeps
 
   return (request, policy, reason, detail = {}) => {
     const decision = nextDecision();
+    currentSpan()?.end(reason);
     // A side that contradicts the listener is a fault of Envoy's configuration and no caller's.
     const shadow = (policy?.config.mode ?? config.mode) === 'shadow' && reason !== 'side';
     const { method, path, address, values } = request;

@@ -55,7 +55,7 @@ export function inboundFilters(config: Config, inbound: InboundConfig, cluster: 
         failure_mode_allow: because('Nobody comes in because bearerd is away.', false),
         status_on_error: { code: 'ServiceUnavailable' },
         allowed_headers: because('Only what rules read.', {
-          patterns: headerNames(inbound).map((exact) => ({ exact })),
+          patterns: headerNames(inbound, config.tracing !== undefined).map((exact) => ({ exact })),
         }),
         encode_raw_headers: because('Two values of one header must not look like one.', true),
         include_peer_certificate: true,
