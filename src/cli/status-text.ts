@@ -10,11 +10,14 @@ type Policy = Status['policies'][number];
 export function statusText(status: ReportedStatus): string {
   const { version, node, missing, configuration, now, findings, policyBundle } = status;
   const { revision, hash, since, refused } = configuration;
+  const ready = missing.length === 0 ? 'ready' : `not ready, missing: ${missing.join(', ')}`;
   const parts = [
-    `bearerd ${version} on ${node}: ${missing.length === 0 ? 'ready' : `not ready, missing: ${missing.join(', ')}`}\n` +
-      `configuration ${revision} (${hash}) since ${since}\n` +
-      (refused === undefined ? '' : `a newer one was refused: ${refused}\n`) +
-      (policyBundle === undefined ? '' : bundleText(policyBundle)),
+    lines(
+      `bearerd ${version} on ${node}: ${ready}`,
+      `configuration ${revision} (${hash}) since ${since}`,
+      refused && `a newer one was refused: ${refused}`,
+      ...(policyBundle === undefined ? [] : bundleTexts(policyBundle)),
+    ),
     table(
       ['SEVERITY', 'ABOUT', 'WHAT'],
       findings.map(({ severity, about, text }) => [severity.toUpperCase(), about, text]),
@@ -120,30 +123,34 @@ export function statusText(status: ReportedStatus): string {
       status.certificates.map((one) => [one.listener, `in ${durationText(one.notAfter - now)}`]),
     ),
   ];
-  return parts
-    .filter((part) => part !== '')
-    .map(printable)
-    .join('\n');
+  return parts.filter((part) => part !== '').join('\n');
 }
 
-function bundleText({
+function bundleTexts({
   name,
   serial,
   expiresAt,
   confirmedAt,
   refused,
-}: NonNullable<Status['policyBundle']>): string {
+}: NonNullable<Status['policyBundle']>): readonly (string | undefined)[] {
   const inForce =
     serial === undefined
       ? 'none yet'
       : `serial ${serial} until ${expiresAt}, confirmed ${confirmedAt ?? 'never'}`;
-  return `policy bundle ${name}: ${inForce}\n${refused === undefined ? '' : `the last answer was refused: ${refused}\n`}`;
+  return [`policy bundle ${name}: ${inForce}`, refused && `the last answer was refused: ${refused}`];
 }
 
-/** Names come from configurations and from the network: no escape sequence reaches the terminal. */
-function printable(text: string): string {
-  return text.replace(/[^\n\P{C}]/gu, '\u{fffd}');
+function lines(...texts: readonly (string | undefined)[]): string {
+  return texts.map((text) => (text ? `${printable(text)}\n` : '')).join('');
 }
+
+/** Names come from configurations and from the network: no escape sequence reaches the terminal, and no line of their own. */
+function printable(text: string): string {
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '\u{fffd}');
+}
+
+/** Enough for each name of a configuration; what a peer calls itself may be longer, and pushes the columns after it away. */
+const CELL = 130;
 
 function leftText({ generation, expiresAt }: Source, now: number): string {
   if (generation === undefined) return 'none';
@@ -172,7 +179,12 @@ function sum(minutes: Source['lastHour'], what: string): number {
 /** Empty without rows. */
 function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return '';
-  const lines = [heads, ...rows];
+  const lines = [heads, ...rows].map((line) =>
+    line.map((cell, at) => {
+      const text = printable(cell);
+      return text.length > CELL && at < heads.length - 1 ? `${text.slice(0, CELL - 1)}…` : text;
+    }),
+  );
   const widths = heads.map((_, at) => Math.max(...lines.map((line) => line[at]!.length)));
   return lines
     .map(

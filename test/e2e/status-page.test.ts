@@ -7,9 +7,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import * as grpc from '@grpc/grpc-js';
 import { chromium, type Page } from 'playwright-core';
 import { createWorld } from '../../demo/world.ts';
+import { SECRET_TYPE_URL } from '../../src/doors/push/secret-resource.ts';
+import { DiscoveryRequest, DiscoveryResponse } from '../../src/gen/envoy/service/discovery/v3/discovery.ts';
 import { chromiumBinary } from '../support/chromium.ts';
+import { startGateway } from '../support/gateway.ts';
+import { openStream } from '../support/grpc-stream.ts';
+import { writeRing } from '../support/key-ring.ts';
+import { startProcess } from '../support/process.ts';
 import { type ScriptedProvider, startScriptedProvider } from '../support/scripted-provider.ts';
 
 const TOKEN = 'canary-token-of-the-page';
@@ -174,4 +181,66 @@ test('healthy, provider down, healed and gone show in a real browser, for everyb
   faults.length = 0;
   await inspect(watched, 'gone');
   t.diagnostic(`pictures in ${folder}`);
+});
+
+test('a secret that Envoy refuses shows, beside several sources, and no name from elsewhere does harm in page or terminal', {
+  skip,
+}, async (t) => {
+  const gateway = await startGateway(t, {
+    sources: [
+      '  orders: { static: { value: { inline: one } } }',
+      '  maps: { api_keys: { ring: ring.yaml } }',
+      '  gone: { file: { path: nowhere } }',
+    ].join('\n'),
+    policy: `on_failure: deny\n${['maps', 'gone'].map((name) => `  - { name: ${name}, match: { hosts: [${name}.example.com] }, inject: { source: ${name} } }`).join('\n')}`,
+    settings: 'access_log: full',
+    prepare: (folder) => writeRing(folder, [{ id: 'a', state: 'in_use', to: 3 }]),
+    status: `{ address: "127.0.0.1:0", token: { inline: ${TOKEN} } }`,
+  });
+  const [, address] = await gateway.bearerd.waitForOutput(
+    /"listener":"status","state":"listening","address":"([^"]+)"/,
+  );
+  const script = '<script>alert(1)</script><img src=x onerror=alert(2)>';
+  const node = `\u202e\u05e9\u05dc\u05d5\u05dd \x1b]0;owned\x07\x1b[31m\nCRITICAL  source orders  is lost\r\n${script}${'w'.repeat(5_000)}`;
+  const client = new grpc.Client(
+    `unix:${join(gateway.folder, 'xds.sock')}`,
+    grpc.credentials.createInsecure(),
+  );
+  t.after(() => client.close());
+  const path = '/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets';
+  const stream = openStream(client, path, DiscoveryRequest, DiscoveryResponse);
+  const ask = (resourceNames: string[], more: object = {}) =>
+    stream.send({
+      ...DiscoveryRequest.decode(new Uint8Array()),
+      node: { id: node, cluster: '' },
+      typeUrl: SECRET_TYPE_URL,
+      resourceNames,
+      ...more,
+    });
+  ask(['orders', script]);
+  const { nonce } = await stream.next();
+  ask(['orders', script], { responseNonce: nonce, errorDetail: { code: 3, message: `no ${script}` } });
+  await gateway.bearerd.waitForOutput(/secret_rejected/);
+
+  const watched = await openPage(t, `http://${address}/`);
+  const { page } = watched;
+  await heading(watched, /needs? you now$/);
+  const envoys = page.getByRole('region', { name: 'Envoys' });
+  await envoys.getByText('refused').first().waitFor();
+  await envoys.getByRole('rowheader', { name: script }).waitFor();
+  for (const name of ['orders static', 'maps .*keys', 'gone file']) {
+    await page.getByRole('row', { name: new RegExp(`^${name}`) }).waitFor();
+  }
+  await inspect(watched, 'refused');
+
+  const config = join(gateway.folder, 'bearerd.yaml');
+  const asked = await startProcess(process.execPath, ['bin/bearerd.js', 'status', '--config', config]);
+  await asked.exited;
+  const said = asked.output();
+  assert.doesNotMatch(said, /[^\n\P{C}]/u, 'nothing that a terminal would obey');
+  assert.match(said, /^CRITICAL +.*refuse/m);
+  assert.doesNotMatch(said, /^CRITICAL +source orders/m, 'no line of a stranger');
+  assert.match(said, /refused \S+ \S+ ago$/m);
+  assert.ok(Math.max(...said.split('\n').map((line) => line.length)) < 400, said);
+  assert.match(await gateway.metrics(), /^bearerd_secret_nacks_total 2$/m);
 });

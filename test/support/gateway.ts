@@ -33,6 +33,8 @@ export interface GatewayOptions {
   /** Where the upstream is instead, a port on loopback. */
   readonly upstreamPort?: number;
   readonly health?: string;
+  /** `listen.status`. Default: none. */
+  readonly status?: string;
 }
 
 export interface EnvoyWish {
@@ -69,7 +71,7 @@ listen:
   xds: unix://${folder}/xds.sock
   health: ${options.health ?? '127.0.0.1:0'}
   admin: unix://${folder}/admin.sock
-sources:
+${options.status === undefined ? '' : `  status: ${options.status}\n`}sources:
 ${options.sources.replaceAll('FOLDER', folder)}
 outbound:
   - name: orders
