@@ -14,6 +14,13 @@ const LISTENS = /"listener":"(health|xds|check_inbound)","state":"listening"/;
 /** What each line of a block wrote, standard error included. */
 export type Said = readonly string[];
 
+export interface RunOptions {
+  /** By line: what it says when it waits for a person. */
+  readonly waiting?: readonly RegExp[];
+  /** Scripts by the name of what they stand for. */
+  readonly programs?: Readonly<Record<string, string>>;
+}
+
 /**
  * Runs the lines of `block` one after the other in `folder`, each of which must end with 0. `serve` stays running until
  * the test ends, and counts as run when it listens; so does a line that waits for a person, when it has said `waiting`.
@@ -22,12 +29,13 @@ export async function runBlock(
   t: TestContext,
   block: DocBlock,
   folder: string,
-  { waiting = [] }: { readonly waiting?: readonly RegExp[] } = {},
+  { waiting = [], programs = {} }: RunOptions = {},
 ): Promise<Said> {
   const bin = join(folder, '.bin');
   mkdirSync(bin, { recursive: true });
   const bearerd = `exec ${process.execPath} ${join(ROOT, 'bin/bearerd.js')} "$@"`;
-  for (const [name, script] of Object.entries({ bearerd, npx: '[ "$1" = bearerd ] && exec "$@"' })) {
+  const scripts = { bearerd, npx: '[ "$1" = bearerd ] && exec "$@"', ...programs };
+  for (const [name, script] of Object.entries(scripts)) {
     writeFileSync(join(bin, name), `#!/bin/sh\n${script}\n`);
     chmodSync(join(bin, name), 0o755);
   }

@@ -90,10 +90,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     'test/integration/docs/kubernetes.test.ts',
     'From nothing to enforced',
   ),
-  'docs/kubernetes.md#From nothing to enforced sh': by(
-    'test/integration/docs/kubernetes.test.ts',
-    'From nothing to enforced',
-  ),
+  'docs/kubernetes.md#From nothing to enforced sh': by('test/kubernetes/docs.test.ts', 'applying'),
   'docs/kubernetes.md#From nothing to enforced sh/2': by('test/kubernetes/chart.test.ts', 'renderChart'),
   'docs/kubernetes.md#Looking after it sh':
     'needs a running pod; what it runs there: test/e2e/doctor.test.ts',

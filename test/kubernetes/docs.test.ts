@@ -1,0 +1,55 @@
+// The commands of docs/kubernetes.md as they stand there, by a real kubectl against a real kube-apiserver. What the chart installs:
+// chart.test.ts, since helm reads no version from this kube-apiserver.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { otherCrds } from '../../tools/parts/crds.ts';
+import { istioParts } from '../../tools/parts/istio.ts';
+import { kubernetesParts } from '../../tools/parts/kubernetes.ts';
+import { blocksBelow } from '../support/doc-blocks.ts';
+import { writeDocExample } from '../support/doc-example.ts';
+import { runBlock } from '../support/doc-shell.ts';
+import { type Kubernetes, startKubernetes } from '../support/kubernetes.ts';
+
+const DOCUMENT = 'docs/kubernetes.md';
+const SECTION = 'From nothing to enforced';
+const parts = { kubernetes: await kubernetesParts(), istio: await istioParts() };
+const skip = parts.kubernetes && parts.istio ? false : 'npm run parts:kubernetes builds the parts';
+const [applying] = blocksBelow(DOCUMENT, SECTION).filter(({ language }) => language === 'sh');
+
+describe(DOCUMENT, { skip }, () => {
+  let cluster: Kubernetes;
+  before(async () => {
+    cluster = await startKubernetes(parts.kubernetes!);
+    for (const file of [...(await otherCrds()), parts.istio!.crds]) {
+      await cluster.kubectl(['apply', '--server-side', '-f', file]);
+    }
+    await cluster.createNamespace('shop');
+    const labels = { app: 'checkout' };
+    const template = {
+      metadata: { labels },
+      spec: { containers: [{ name: 'checkout', image: 'checkout:1' }] },
+    };
+    const deployment = {
+      ...{ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'checkout', namespace: 'shop' } },
+      spec: { selector: { matchLabels: labels }, template },
+    };
+    await cluster.kubectl(['create', '-f', '-'], JSON.stringify(deployment));
+  });
+  after(() => cluster?.stop());
+
+  test('the five commands are taken by the API, and leave a labelled namespace with restarted pods', async (t) => {
+    const { folder } = await writeDocExample(t, DOCUMENT, SECTION, { '/run/bearerd': '/run/bearerd' });
+    const kubectl = `exec ${parts.kubernetes!.kubectl} --kubeconfig ${cluster.kubeconfig} "$@"`;
+    const said = await runBlock(t, applying!, folder, { programs: { kubectl } });
+    t.diagnostic(said.join('').replaceAll('\n', '; '));
+    for (const object of ['mutatingwebhookconfiguration', 'configmap/bearerd', 'envoyfilter']) {
+      assert.ok(
+        said.some((text) => text.includes(object)),
+        object,
+      );
+    }
+    const { metadata } = await cluster.get<{ metadata: { labels: object } }>('namespace', 'shop');
+    assert.equal((metadata.labels as Record<string, string>)['bearerd.io/injection'], 'enabled');
+    assert.match(said.at(-1)!, /deployment\.apps\/checkout restarted/);
+  });
+});
