@@ -135,11 +135,13 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
 
   function watchInjections({ policies }: Serving): void {
     audit?.watch(
-      policies.policies.map(({ name, source }) => ({
-        name,
-        source,
-        injections: metrics.observer.injectionCount(name, source),
-      })),
+      policies.policies
+        .filter(({ denies }) => denies === undefined)
+        .map(({ name, source }) => ({
+          name,
+          source,
+          injections: metrics.observer.injectionCount(name, source),
+        })),
     );
   }
 

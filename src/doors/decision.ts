@@ -113,7 +113,7 @@ export function createDecision(deps: DecisionDeps): Decision {
   const slots = policies.policies.map(
     ({ name, denies, source, rateLimit }): Slot => ({
       peek: denies === undefined ? store.reader(source) : () => undefined,
-      injections: tally.injectionCount(name, source),
+      injections: denies === undefined ? tally.injectionCount(name, source) : { count: 0 },
       limit: rateLimit && new TokenBucket(rateLimit, clock.monotonic()),
       credential: undefined,
       answer: answers.passUntouched,
