@@ -1,8 +1,7 @@
 // bearerd revoke: one line more in the revocation list. Every sidecar that follows the file refuses from then on.
-import { open, readFile } from 'node:fs/promises';
 import type { SharedCacheConfig } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
-import { parseRevocationLines } from '../inbound/revocation-file.ts';
+import { appendRevocation, parseRevocationLines } from '../inbound/revocation-file.ts';
 import { systemClock } from '../lib/clock.ts';
 import { createRedis } from '../shared-cache/redis.ts';
 import { createSharedMarks } from '../shared-cache/shared-marks.ts';
@@ -65,17 +64,23 @@ Exit code 0 = written, 1 = not.
       const value = parsed.flags[flag];
       if (value !== undefined) entry[field] = value === 'now' && flag === 'issued-before' ? now : value;
     }
-    const line = `${JSON.stringify(entry)}\n`;
+    const line = JSON.stringify(entry);
     if (!isRevocation(line)) {
       err('a date is not as expected: write 2026-01-31T12:00:00Z\n');
       return 1;
     }
-    if (list.file !== undefined) await append(list.file, line);
-    else if (!(await appendShared(config.sharedCache!, line, env))) {
+    if (list.file !== undefined) {
+      try {
+        await appendRevocation(list.file, line, systemClock.now());
+      } catch (error) {
+        err(`${list.file}: ${(error as Error).message}\n`);
+        return 1;
+      }
+    } else if (!(await appendShared(config.sharedCache!, line, env))) {
       err('Redis did not take it: no answer, or no right to write\n');
       return 1;
     }
-    out(`${list.file ?? 'shared list'}: ${line}`);
+    out(`${list.file ?? 'shared list'}: ${line}\n`);
     return 0;
   },
 };
@@ -99,19 +104,7 @@ async function appendShared(
     channel: `bearerd:${tenant}:wake`,
     woken() {},
   });
-  const count = await createSharedMarks(redis, tenant).revoke(line.trimEnd());
+  const count = await createSharedMarks(redis, tenant).revoke(line);
   redis.close();
   return count !== undefined;
-}
-
-/** One write in append mode: a reader sees the whole line or none of it. A last line without its end gets one. */
-async function append(path: string, line: string): Promise<void> {
-  const before = await readFile(path, 'utf8').catch(() => '');
-  const file = await open(path, 'a', 0o644);
-  try {
-    await file.write(before === '' || before.endsWith('\n') ? line : `\n${line}`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
 }

@@ -1,9 +1,14 @@
-// The revocation list as a file of JSON lines. `bearerd revoke` appends to it; a line is one revocation.
+// The revocation list as a file of JSON lines, each one revocation. Its first line says how many there are at least, since a
+// list that was cut at the end of a line looks whole: {"entries":12}. Whoever appends by hand need not know of it.
+import { open, readFile } from 'node:fs/promises';
 import type { Clock } from '../lib/clock.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import { createFollowedFile } from './followed-file.ts';
 import type { Revocation, RevocationSource, Revocations } from './revocations.ts';
 
+const ENTRIES = /^\{"entries":(\d+) *\}$/;
+/** Of the number and its blanks: a larger one is written in the place of the one before. */
+const ENTRIES_WIDTH = 10;
 const TEXTS = ['jti', 'sub', 'sid', 'client_id', 'issuer'] as const;
 
 export interface RevocationFileDeps {
@@ -32,16 +37,78 @@ export function createRevocationFile({ path, list, clock, observer }: Revocation
   });
 }
 
-/** Throws with the number of the first bad line. Ended ones (`expires_at` before `now`) are left out. */
+/**
+ * Throws with the number of the first bad line, and where fewer stand there than the list says. Ended ones (`expires_at` before
+ * `now`) are left out.
+ */
 export function parseRevocationLines(text: string, now: number): Revocation[] {
   const found: Revocation[] = [];
+  let entries = 0;
+  let least = 0;
   text.split('\n').forEach((line, i) => {
     if (line.trim() === '') return;
+    const stated = ENTRIES.exec(line)?.[1];
+    if (stated !== undefined) {
+      least = Math.max(least, Number(stated));
+      return;
+    }
     const entry = parseLine(line, now);
     if (entry === undefined) throw new Error(`line ${i + 1} is no revocation`);
+    entries++;
     if (entry !== 'ended') found.push(entry);
   });
-  return found;
+  if (entries >= least) return found;
+  throw new Error(
+    `${entries} revocations stand where {"entries":${least}} says so many: it was cut; if they were taken out, write the number that is right`,
+  );
+}
+
+/**
+ * One write in append mode: a reader sees the whole line or none of it. A last line without its end gets one. A new list begins
+ * with its number of entries, which is then kept current; nobody is hurt where two of these write at a time, since it is the
+ * least number. Rejects for a list that readers refuse, and where it cannot be written.
+ */
+export async function appendRevocation(path: string, line: string, now: number): Promise<void> {
+  const before = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+  parseRevocationLines(before, now);
+  const isNew = before.trim() === '';
+  const start = before === '' || before.endsWith('\n') ? '' : '\n';
+  const file = await open(path, 'a', 0o644);
+  try {
+    await file.write(`${start}${isNew ? `${entriesLine(1)}\n` : ''}${line}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  if (!isNew) await raiseEntries(path);
+}
+
+const entriesLine = (count: number) => `{"entries":${String(count).padEnd(ENTRIES_WIDTH)}}`;
+
+async function raiseEntries(path: string): Promise<void> {
+  const file = await open(path, 'r+');
+  try {
+    const lines = (await file.readFile('utf8')).split('\n');
+    const first = lines.findIndex((line) => ENTRIES.test(line));
+    const count = lines.filter((line) => line.trim() !== '' && !ENTRIES.test(line)).length;
+    const stated = entriesLine(count);
+    // A list without it, and one that somebody wrote without room for another, stay as they are.
+    if (first === -1 || lines[first]!.length !== stated.length) return;
+    if (Number(ENTRIES.exec(lines[first]!)![1]) >= count) return;
+    const at = Buffer.byteLength(
+      lines
+        .slice(0, first)
+        .map((line) => `${line}\n`)
+        .join(''),
+    );
+    await file.write(stated, at);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
 }
 
 function parseLine(line: string, now: number): Revocation | 'ended' | undefined {

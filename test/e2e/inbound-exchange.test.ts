@@ -1,20 +1,34 @@
 // token: { exchange } through real Envoy with the generated configuration, exchanged by a real provider (oidc-provider).
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TESTED_ENVOYS } from '../support/envoy.ts';
 import { startExchangeProvider } from '../support/exchange-provider.ts';
 import { startInboundEnvoy } from '../support/inbound-envoy.ts';
+import { startRedis } from '../support/redis.ts';
 
-async function start(t: TestContext, version?: (typeof TESTED_ENVOYS)[number]) {
+async function startProvider(t: TestContext) {
   const provider = await startExchangeProvider({ clientId: 'gateway', clientSecret: 'gateway-secret' });
   t.after(() => provider.stop());
+  return provider;
+}
+
+interface Options {
+  readonly version?: (typeof TESTED_ENVOYS)[number];
+  readonly provider?: Awaited<ReturnType<typeof startProvider>>;
+  readonly more?: string;
+}
+
+async function start(t: TestContext, { version, more = '', ...given }: Options = {}) {
+  const provider = given.provider ?? (await startProvider(t));
   const world = await startInboundEnvoy(t, {
     ...(version === undefined ? {} : { version }),
     settings: `max_wait: 1s
-sources:
+${more}sources:
   internal:
     token_exchange:
       issuer: ${provider.issuer}
@@ -43,7 +57,7 @@ sources:
 
 for (const version of TESTED_ENVOYS) {
   test(`Envoy ${version}: the app gets a token of its own audience, of each caller, and never the caller’s`, async (t) => {
-    const { provider, world, token, audienceAt } = await start(t, version);
+    const { provider, world, token, audienceAt } = await start(t, { version });
     const callers = ['ann', 'bob', 'eve'];
     for (const name of [...callers, ...callers]) {
       const own = await token(name);
@@ -97,4 +111,28 @@ test('a reload to another audience exchanges anew, although the inbound side sta
   await world.bearerd.waitForOutput(/"revision":2/);
   assert.deepEqual(await audienceAt(await world.send('/', headers)), ['ann', 'urn:other']);
   assert.equal(provider.calls, 2);
+});
+
+test('with Redis another process gives the same token without an exchange of its own, and nothing of it stands there in clear', async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const folder = mkdtempSync(join(tmpdir(), 'bearerd-shared-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(join(folder, 'seal'), randomBytes(32).toString('base64'));
+  const more = `shared_cache: { redis: { address: "127.0.0.1:${redis.port}" }, tenant: shop, keys: [{ file: ${folder}/seal }], per_user_sources: [internal] }\n`;
+  const provider = await startProvider(t);
+  const [one, two] = [await start(t, { provider, more }), await start(t, { provider, more })];
+  const own = await one.token('ann');
+  const tokens: string[] = [];
+  for (const { world } of [one, two]) {
+    const seen = await world.send('/', { authorization: `Bearer ${own}` });
+    assert.deepEqual(await one.audienceAt(seen), ['ann', 'urn:internal']);
+    tokens.push(seen.app!.headers['authorization']!);
+  }
+  assert.equal(tokens[0], tokens[1]);
+  assert.equal(provider.calls, 1);
+  const keys = (await redis.call('KEYS', '*')) as string[];
+  assert.ok(keys.length > 0);
+  const dumps = await Promise.all(keys.map((key) => redis.call('DUMP', key)));
+  assert.doesNotMatch(`${keys} ${dumps.map(String)}`, /eyJ/);
 });

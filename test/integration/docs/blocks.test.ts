@@ -67,10 +67,11 @@ const ROWS: Readonly<Record<string, Row>> = {
     inboundPlace(folder, 'docs/inbound.md#Revocation revocation');
     const list = write(folder, 'revoked.jsonl', '');
     await runBlock(t, block, folder);
-    const [token, user] = readFileSync(list, 'utf8')
+    const [first, token, user] = readFileSync(list, 'utf8')
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as Record<string, unknown>);
+    assert.equal(first!['entries'], 2);
     assert.equal(token!['jti'], '7f3a9c');
     assert.equal(user!['sub'], 'alice');
     assert.ok(user!['issued_before']);

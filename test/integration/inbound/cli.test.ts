@@ -97,7 +97,7 @@ inbound:
   assert.equal((await run('revoke', '--config', configFile)).code, 2);
   assert.equal((await run('revoke', '--config', configFile, '--sub', 'a', '--issuer', 'x')).code, 1);
   assert.equal((await run('revoke', '--config', configFile, '--issued-before', 'yesterday')).code, 1);
-  assert.equal(readFileSync(join(folder, 'revoked.jsonl'), 'utf8').trim().split('\n').length, 1);
+  assert.equal(readFileSync(join(folder, 'revoked.jsonl'), 'utf8').trim().split('\n').length, 2);
 });
 
 test('inspect says in words what a token is and what would be refused', async () => {
@@ -123,4 +123,27 @@ test('inspect says in words what a token is and what would be refused', async ()
     assert.match(bad.out, line);
   assert.match((await run('inspect', 'opaque-token')).out, /one part instead of three: no JWT/);
   assert.match((await run('inspect', 'a.b.c.d.e')).out, /an encrypted token/);
+});
+
+test('explain and check-config know a policy that exchanges its callers’ tokens', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'bearerd-cli-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 'bearerd.yaml');
+  const text = (source: string) => `version: 1
+listen: { check_inbound: "unix://${folder}/in.sock" }
+sources:
+  internal: { token_exchange: { issuer: "https://idp.example.com", client_id: a, client_secret: { file: s } } }
+inbound:
+  issuers:
+    idp: { issuer: "https://idp.example.com", audience: orders }
+  policies:
+    - { name: api, match: {}, token: { exchange: ${source} } }
+`;
+  writeFileSync(file, text('internal'));
+  const explained = await run('explain', '--config', file, '--side', 'inbound', 'GET', 'http://orders/v1/x');
+  assert.match(explained.out, /^token +exchanged at the source internal: the app gets that one$/m);
+  writeFileSync(file, text('interal'));
+  const checked = await run('check-config', file);
+  assert.equal(checked.code, 1);
+  assert.match(checked.out, /:9:\d+: .*exchange: no source named "interal"; did you mean internal\?/);
 });

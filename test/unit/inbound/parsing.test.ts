@@ -97,6 +97,22 @@ test('revocation lines: an unknown word, a wrong type or nothing that narrows is
   }
 });
 
+test('revocation lines: fewer than the list says are refused, more are not, and ended ones count', () => {
+  const list = ['{"entries":3         }', '{"jti":"a"}', '{"jti":"b","expires_at":5}', '{"jti":"c"}', ''];
+  for (const text of [list.join('\n'), `${list.join('\n')}{"jti":"d"}\n`, `\n${list.join('\n\n')}`]) {
+    assert.equal(parseRevocationLines(text, 10_000).at(0)!.jti, 'a');
+  }
+  for (let lines = 1; lines < list.length - 1; lines++) {
+    assert.throws(
+      () => parseRevocationLines(`${list.slice(0, lines).join('\n')}\n`, 0),
+      new RegExp(`^Error: ${lines - 1} revocations stand where \\{"entries":3\\} says so many: it was cut`),
+    );
+  }
+  for (const bad of ['{"entries":-1}', '{"entries":"3"}', '{"entries":1,"jti":"a"}']) {
+    assert.throws(() => parseRevocationLines(`${bad}\n{"jti":"a"}\n`, 0), /line 1 is no revocation/, bad);
+  }
+});
+
 test('a cut or changed CheckRequest is read or refused as malformed, never anything else', () => {
   const parse = createInboundReader(['authorization', 'dpop']);
   const message = Buffer.from(
