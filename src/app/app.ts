@@ -5,7 +5,7 @@ import type { Config } from '../config/config.ts';
 import { textsOfBundle } from '../config/config-texts.ts';
 import { buildJwks } from '../credential/jwks.ts';
 import type { ChangeableStore } from '../credential/store.ts';
-import type { Clock } from '../lib/clock.ts';
+import type { Clock, Timer } from '../lib/clock.ts';
 import type { RuntimeReport } from '../lib/runtime.ts';
 import type { PolicyStates } from '../policy/guard/versions.ts';
 import type { PolicyTable } from '../policy/policy.ts';
@@ -57,6 +57,11 @@ export interface App {
 }
 
 const GRACE_MS = 5_000;
+/**
+ * After the drain, for what is still to be stored: a rotated refresh token that is lost was a login. Its call may take 15 s,
+ * and the whole end less than 10; one that was left is known by its mark.
+ */
+const STORING_MS = 2_000;
 
 export async function createApp(local: Config, deps: AppDeps): Promise<App> {
   const { clock, env, random, version, runtime, load = noLoad } = deps;
@@ -162,12 +167,19 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
     });
   }
 
+  async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
+    let timer: Timer | undefined;
+    const time = new Promise<void>((resolve) => {
+      timer = clock.setTimer(resolve, ms);
+    });
+    await Promise.race([work, time]).finally(() => timer?.cancel());
+  }
+
   async function stop(graceMs = GRACE_MS): Promise<void> {
     stopping = true;
     inForce.close();
     await listeners.drain(graceMs);
-    await bundle?.stop();
-    await inForce.stop();
+    await atMost(STORING_MS, Promise.all([bundle?.stop(), inForce.stop()]));
     shared?.close();
     await pages.stop();
     await tracing?.stop();

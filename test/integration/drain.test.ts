@@ -28,6 +28,7 @@ import { inboundRequest, readInboundAnswer } from '../support/inbound-messages.t
 import { createBundleSigner } from '../support/policy-bundles.ts';
 import { type Exit, type StartedProcess, startProcess } from '../support/process.ts';
 import { createSocketFolder } from '../support/sockets.ts';
+import { storeLogin } from '../support/stored-login.ts';
 
 const ALS_PATH = '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs';
 const SDS_PATH = '/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets';
@@ -80,7 +81,7 @@ interface Running {
 async function startBearerd(
   t: TestContext,
   providerUrl: string,
-  { maxWait = '3s', check = '', status = '', settings = '', wait = true } = {},
+  { maxWait = '3s', check = '', status = '', sources = '', settings = '', login = false, wait = true } = {},
 ): Promise<Running> {
   const sockets = createSocketFolder();
   t.after(() => sockets.remove());
@@ -91,6 +92,7 @@ async function startBearerd(
     ['secret', 'client-secret'],
     ['status-token', STATUS_TOKEN],
     ['audit-key', 'key-of-the-audit-trail'],
+    ['login-key', newKey()],
   ] as const) {
     writeFileSync(path(name), text, { mode: 0o600 });
   }
@@ -113,7 +115,7 @@ sources:
   slow:
     required: false
     client_credentials: { token_endpoint: '${providerUrl}/token', client_id: c, client_secret: { file: secret } }
-outbound:
+${sources}outbound:
   - { name: fast, match: { hosts: [fast.example.com] }, inject: { source: fast } }
   - { name: slow, match: { hosts: [slow.example.com] }, inject: { source: slow } }
 inbound:
@@ -124,6 +126,7 @@ inbound:
   policies: [{ name: all, match: {} }]
 ${settings}`,
   );
+  if (login) await storeLogin(configFile, 'person', 'refresh-token');
   const started = await startProcess(process.execPath, ['bin/bearerd.js', 'serve', '--config', configFile]);
   t.after(() => started.child.kill('SIGKILL'));
   if (wait) await started.waitForOutput(/"listener":"status","state":"listening"/);
@@ -388,6 +391,9 @@ test('peers that never close, and providers, Redis, bundle server and collector 
   writeFileSync(join(folder, 'bundle-keys.pem'), createBundleSigner().publicPem);
   const bearerd = await startBearerd(t, provider.url, {
     maxWait: '60s',
+    // A call that may have rotated the token is waited for, as long as there is time.
+    sources: `  person: { required: false, refresh_token: { token_endpoint: '${provider.url}/token', client_id: c, client_auth: none, store: { file: login, key: { file: login-key } } } }\n`,
+    login: true,
     check: tls,
     status: tls,
     settings: `shared_cache: { redis: { address: '127.0.0.1:${silent}' }, tenant: t, keys: [{ inline: '${newKey()}' }] }
@@ -422,7 +428,8 @@ tracing: { otlp_endpoint: 'http://127.0.0.1:${silent}', sample: 1 }
   open(path('admin.sock')).write('GET /status HTTP/1.1\r\nhost: ');
   const sds = openSds(client('xds.sock'));
   await sds.next();
-  await until('the provider was asked', () => provider.held.length >= 2);
+  // For the source, the login and the introspection.
+  await until('the provider was asked', () => provider.held.length >= 3);
   assertEnded(t, await bearerd.end(), 'everything hangs');
   assert.equal((await sds.status).code, grpc.status.UNAVAILABLE);
   assert.equal(

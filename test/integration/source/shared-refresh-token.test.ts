@@ -94,6 +94,12 @@ async function called({ provider }: Place, count: number): Promise<void> {
   }
 }
 const use = ({ source }: Holder) => source.issue(issueRequest({ signal: AbortSignal.timeout(60_000) }));
+/** However long the others take on a busy machine. */
+const useInTurn = (holder: Holder): Promise<unknown> =>
+  use(holder).catch((error: CredentialError) => {
+    assert.match(error.message, /another process is at it$/);
+    return useInTurn(holder);
+  });
 const fault = (holder: Holder) =>
   use(holder).then(
     () => assert.fail('no failure'),
@@ -104,7 +110,7 @@ test('three processes use one token in turn, and none is ever sent twice', async
   const at = await place(t);
   await at.logIn();
   const holders = await Promise.all([at.holder(), at.holder(), at.holder()]);
-  for (let round = 0; round < 10; round++) await Promise.all(holders.map(use));
+  for (let round = 0; round < 10; round++) await Promise.all(holders.map(useInTurn));
   assert.equal(at.provider.calls.length, 30);
   assert.equal(new Set(sent(at)).size, 30);
   const [name] = (await redis.call('KEYS', `bearerd:${at.tenant}:*:record`)) as [string];
