@@ -41,7 +41,9 @@ Exit code 0 = nothing is wrong, 1 = something is, or Envoy cannot be asked. Warn
       ]);
       found = [...findings(config, readEnvoyState(info, dump, stats)), ...(await bearerdFindings(config))];
     } catch (error) {
-      err(`bearerd doctor: ${url} cannot be asked: ${(error as Error).message}\n`);
+      err(
+        `bearerd doctor: ${url} cannot be asked: ${(error as Error).message}; --envoy names Envoy's admin interface\n`,
+      );
       return 1;
     }
     for (const { severity, what, fix } of found) out(`${severity.padEnd(8)}${what}\n        -> ${fix}\n`);
