@@ -1,7 +1,11 @@
 // rate_limit by a value in the JSON body, through real Envoys: Envoy reads the value and counts, whatever the door.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { type Answer, createWorld, type GatedEnvoy } from '../../demo/world.ts';
+import { parseConfig } from '../../src/config/parse.ts';
+import { bodyLimits } from '../../src/doors/doctor/body-limits.ts';
+import { readEnvoyState } from '../../src/doors/doctor/envoy-state.ts';
 import { DEFAULT_ENVOY, type EnvoyVersion, TESTED_ENVOYS } from '../support/envoy.ts';
 import { startInboundEnvoy } from '../support/inbound-envoy.ts';
 
@@ -84,6 +88,9 @@ for (const { version, door } of runs) {
       (await gate.send('/open', { host: 'open.example.com', method: 'POST', body: of('small') })).status,
       200,
     );
+    const config = parseConfig(readFileSync(world.configFile, 'utf8'), world.configFile);
+    const dump: unknown = JSON.parse(await gate.envoy.admin('/config_dump'));
+    assert.deepEqual(bodyLimits(config, readEnvoyState({}, dump, {})), [], 'the doctor has nothing to tell');
     const stats = await gate.envoy.stats('limit_orders');
     assert.ok((stats.get('limit_orders.http_local_rate_limit.rate_limited') ?? 0) >= 10, `${[...stats]}`);
   });

@@ -3,6 +3,7 @@ import type { Config, OutboundConfig } from '../../config/config.ts';
 import { DEADLINE_SHARE } from '../deadline.ts';
 import { json, list } from '../envoy-json.ts';
 import { isWatching } from '../generate/plan.ts';
+import { bodyLimits } from './body-limits.ts';
 import { durationMs, type EnvoyState, ofType } from './envoy-state.ts';
 import { plaintext } from './plaintext.ts';
 import { statistics } from './statistics.ts';
@@ -30,6 +31,7 @@ export function findings(config: Config, state: EnvoyState): readonly Finding[] 
     ...credentialsInLogs(state),
     ...plaintext(config, state),
     ...statistics(config, state),
+    ...bodyLimits(config, state),
   ];
 }
 

@@ -28,6 +28,9 @@ interface Limited {
   readonly limits: boolean;
 }
 
+/** Of the statistics by which Envoy counts the policy's limit. */
+export const bodyLimitName = (policy: string): string => `limit_${policy}`;
+
 /** HTTP filters of one side. */
 export interface BodyLimits {
   /**
@@ -175,7 +178,7 @@ function counted(policy: string, limit: BodyLimitConfig) {
     name: 'envoy.filters.http.local_ratelimit',
     typed_config: {
       '@type': `${FILTERS}.local_ratelimit.v3.LocalRateLimit`,
-      stat_prefix: `limit_${policy}`,
+      stat_prefix: bodyLimitName(policy),
       filter_enabled: { default_value: { numerator: 100 } },
       filter_enforced: { default_value: { numerator: 100 } },
       token_bucket: because(
