@@ -22,9 +22,9 @@ export interface ExchangeProvider {
   readonly calls: number;
   /** Of the last exchange. */
   readonly lastForm: Readonly<Record<string, unknown>>;
-  /** Added to each token answer, milliseconds. */
+  /** Added to each answer to a token request and an introspection, milliseconds. */
   delayMs: number;
-  /** The answer to every token request instead, while it is stated. */
+  /** The answer to all of these instead, while it is stated. */
   status: number | undefined;
   /** A token of this user, as it would come with a request. Default life 600 s. */
   userToken(
@@ -54,7 +54,7 @@ export async function startExchangeProvider(options: ExchangeProviderOptions): P
   const state = { calls: 0, lastForm: {}, delayMs: 0, status: undefined as number | undefined };
 
   const server = createServer((request, response) => {
-    const isToken = request.url === '/token';
+    const isToken = request.url!.startsWith('/token');
     if (isToken && state.status !== undefined) {
       response.writeHead(state.status).end();
       return;

@@ -13,11 +13,13 @@ interface Options {
   readonly policies?: string;
   readonly inbound?: string;
   readonly audience?: string;
+  /** Beside sources and inbound. */
+  readonly settings?: string;
   readonly files?: Readonly<Record<string, string>>;
 }
 
 async function start(t: TestContext, options: Options = {}) {
-  const { more = '', policies = '', inbound = '', audience = 'urn:internal', files } = options;
+  const { more = '', policies = '', inbound = '', audience = 'urn:internal', settings = '', files } = options;
   const provider = await startExchangeProvider({ clientId: 'gateway', clientSecret: 'gateway-secret' });
   t.after(() => provider.stop());
   const { issuer } = provider;
@@ -34,7 +36,7 @@ ${inbound}  policies:${policies}
 `,
     files,
     {
-      settings: `sources:\n  internal: { token_exchange: { issuer: "${issuer}", ${client}, audience: ${audience} } }\n`,
+      settings: `${settings}sources:\n  internal: { token_exchange: { issuer: "${issuer}", ${client}, audience: ${audience} } }\n`,
     },
   );
   return {
@@ -175,6 +177,31 @@ test('an opaque token is introspected, then exchanged', async (t) => {
     assert.equal((await claimsOf(set['authorization']))['sub'], 'ann');
   }
   assert.equal(provider.calls, 1);
+});
+
+test('introspection and exchange together wait no longer than one call may', async (t) => {
+  const { provider, world } = await start(t);
+  const opaque = await provider.opaqueToken('ann');
+  provider.delayMs = 450;
+  const begun = performance.now();
+  const { status } = await world.ask(bearer(opaque), 1_000);
+  const ms = performance.now() - begun;
+  t.diagnostic(`${ms.toFixed(0)} ms`);
+  assert.ok(ms >= 600 && ms < 1_000, `${ms} ms`);
+  assert.deepEqual([status, world.reasons()], [503, ['exchange_unavailable']]);
+});
+
+test('a flood of new callers is not passed on to the provider, and those who were here notice nothing', async (t) => {
+  const { provider, world, token } = await start(t, {
+    settings: 'limits: { first_fetches_per_second: 5 }\n',
+  });
+  const ann = await token('ann');
+  assert.equal((await world.bearer(ann)).status, 200);
+  const flood = await Promise.all(Array.from({ length: 100 }, (_, i) => token(`user-${i}`)));
+  const answers = await Promise.all([...flood.map((one) => world.bearer(one)), world.bearer(ann)]);
+  assert.equal(answers.at(-1)!.status, 200);
+  assert.ok(provider.calls < 30, `${provider.calls} calls`);
+  assert.deepEqual([...new Set(world.reasons())], ['exchange_unavailable']);
 });
 
 test('in shadow the request goes on at once as it came, and what the exchange would have done is told', async (t) => {
