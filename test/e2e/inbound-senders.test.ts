@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { calculateJwkThumbprint } from 'jose';
+import { parseDocument } from 'yaml';
 import { createAuthority } from '../../demo/certificates.ts';
 import { createDpopProver } from '../../src/proof/dpop.ts';
 import { TESTED_ENVOYS } from '../support/envoy.ts';
@@ -70,6 +71,45 @@ for (const version of TESTED_ENVOYS) {
       assert.equal(await ask('/peers/', free, other, forged), 403, 'a forged header');
     });
   }
+}
+
+for (const version of TESTED_ENVOYS) {
+  test(`Envoy ${version}: require_tls refuses plain text, whatever the caller says of it`, async (t) => {
+    let ca = '';
+    const inbound = `${ISSUERS}
+  policies:
+    - { name: tls, match: {}, anonymous: true, require_tls: true }
+`;
+    const tls = async (folder: string) => {
+      const authority = await createAuthority(folder);
+      ca = authority.ca;
+      const { cert, key } = await authority.issue('api', 'server');
+      return { certificate: cert, private_key: key };
+    };
+    const plain = await startInboundEnvoy(t, { version, inbound, tls, patch: withoutTls });
+    const forged = { 'x-forwarded-proto': 'https', forwarded: 'proto=https' };
+    assert.equal((await plain.send('/', forged)).status, 403);
+    const world = await startInboundEnvoy(t, { version, inbound, tls });
+    const ask = (servername: string) =>
+      new Promise<number>((resolve, reject) => {
+        const agent = new Agent({ ca: readFileSync(ca), servername, checkServerIdentity: () => undefined });
+        request({ host: '127.0.0.1', port: world.port, path: '/', agent }, (answer) => {
+          answer.resume();
+          resolve(answer.statusCode!);
+        })
+          .on('error', reject)
+          .end();
+      });
+    assert.equal(await ask('api'), 200);
+    assert.equal(await ask(''), 403, 'Envoy tells TLS without a name like plain text');
+  });
+}
+
+/** As the plain half of a listener that takes both, which a mesh has until it is made strict. */
+function withoutTls(yaml: string): string {
+  const document = parseDocument(yaml);
+  document.deleteIn(['static_resources', 'listeners', 0, 'filter_chains', 0, 'transport_socket']);
+  return String(document);
 }
 
 test('networks: the connection counts, whatever X-Forwarded-For says', async (t) => {

@@ -59,7 +59,10 @@ export function inboundRequest(sketch: InboundSketch = {}): Uint8Array {
   const attributes = new BinaryWriter().tag(1, 2).bytes(source.finish());
   attributes.tag(4, 2).bytes(new BinaryWriter().tag(2, 2).bytes(http.finish()).finish());
   for (const [key, value] of Object.entries(extensions)) attributes.tag(10, 2).bytes(pair(key, value));
-  if (sketch.tls) attributes.tag(12, 2).bytes(new Uint8Array());
+  // Envoy sends an empty one of plain text.
+  const session = new BinaryWriter();
+  if (sketch.tls) session.tag(1, 2).string('api.example.com');
+  attributes.tag(12, 2).bytes(session.finish());
   return new BinaryWriter().tag(1, 2).bytes(attributes.finish()).finish();
 }
 

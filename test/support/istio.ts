@@ -14,10 +14,17 @@ export interface Istio {
   /** What the Envoys were sent, and what they said of it. */
   sync(): Promise<readonly SyncStatus[]>;
   /** Starts the Envoy of the workload `app` in `namespace`; its requests go to `port`, those for it come in by `inbound`. */
-  joinEnvoy(namespace: string, port: number, inbound?: InboundPorts): Promise<StartedEnvoy>;
+  joinEnvoy(
+    namespace: string,
+    port: number,
+    inbound?: InboundPorts,
+    clusters?: readonly object[],
+  ): Promise<StartedEnvoy>;
   /** Starts an Envoy that gets everything from istiod. */
   startProxy(proxy: MeshProxy): Promise<StartedEnvoy>;
   readonly process: StartedProcess;
+  /** Port of the authority on loopback, with TLS for istiod.istio-system.svc. */
+  readonly authorityPort: number;
   stop(): Promise<void>;
 }
 
@@ -40,7 +47,7 @@ export interface SyncStatus {
 export async function startIstio(parts: IstioParts, cluster: Kubernetes, mesh = ''): Promise<Istio> {
   await cluster.kubectl(['apply', '--server-side', '-f', parts.crds]);
   await cluster.createNamespace('istio-system');
-  const [grpc, http, monitoring] = (await freePorts(3)) as [number, number, number];
+  const [grpc, secure, http, monitoring] = (await freePorts(4)) as [number, number, number, number];
   const meshFile = join(cluster.folder, 'mesh.yaml');
   // Certificates of the mesh come from istio-agent, which a plain Envoy has not beside it: a gateway would wait for them.
   writeFileSync(meshFile, `outboundTrafficPolicy: { mode: REGISTRY_ONLY }\nenableAutoMtls: false\n${mesh}`);
@@ -55,7 +62,7 @@ export async function startIstio(parts: IstioParts, cluster: Kubernetes, mesh = 
       ],
       ...[
         `--grpcAddr=127.0.0.1:${grpc}`,
-        '--secureGRPCAddr=',
+        `--secureGRPCAddr=127.0.0.1:${secure}`,
         `--httpAddr=127.0.0.1:${http}`,
         '--httpsAddr=',
       ],
@@ -68,7 +75,6 @@ export async function startIstio(parts: IstioParts, cluster: Kubernetes, mesh = 
         // What only Istio's own build of Envoy has: a plain one would refuse clusters and listeners.
         PILOT_ENABLE_METADATA_EXCHANGE: 'false',
         PILOT_ENABLE_ALPN_FILTER: 'false',
-        PILOT_ENABLE_CA_SERVER: 'false',
         POD_NAMESPACE: 'istio-system',
         CLUSTER_ID: 'Kubernetes',
       },
@@ -93,6 +99,7 @@ export async function startIstio(parts: IstioParts, cluster: Kubernetes, mesh = 
   }
   return {
     process: pilot,
+    authorityPort: secure,
     async sync() {
       const proxies = (await (await fetch(`${debug}/debug/syncz`)).json()) as {
         resources: Record<string, { sent?: string; acked?: string; lastError?: string; error?: string }>;
@@ -105,7 +112,7 @@ export async function startIstio(parts: IstioParts, cluster: Kubernetes, mesh = 
           error: lastError ?? error,
         }));
     },
-    async joinEnvoy(namespace, port, inbound) {
+    async joinEnvoy(namespace, port, inbound, clusters = []) {
       const sidecar = {
         apiVersion: 'networking.istio.io/v1',
         kind: 'Sidecar',
@@ -142,7 +149,7 @@ export async function startIstio(parts: IstioParts, cluster: Kubernetes, mesh = 
         },
       };
       await cluster.kubectl(['apply', '-f', '-'], JSON.stringify(sidecar));
-      return startProxy({ type: 'sidecar', namespace, labels: { app: 'app' } });
+      return startProxy({ type: 'sidecar', namespace, labels: { app: 'app' }, clusters });
     },
     startProxy,
     async stop() {

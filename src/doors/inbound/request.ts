@@ -7,7 +7,7 @@ export interface InboundRequest {
   path: string;
   host: string;
   scheme: string;
-  /** The connection came by TLS (attribute tls_session). */
+  /** The connection came by TLS: Envoy knows the name that was asked for (SNI), or the caller's certificate. */
   tls: boolean;
   /** IP address of the connection. */
   address: string;
@@ -62,10 +62,8 @@ export function createInboundReader(names: readonly string[]): (bytes: Uint8Arra
       if (reader.field === 1) readPeer(into);
       else if (reader.field === 4) readRequest(into);
       else if (reader.field === 10) readExtension(into);
-      else {
-        if (reader.field === 12) into.tls = true;
-        reader.skip();
-      }
+      else if (reader.field === 12) readTlsSession(into);
+      else reader.skip();
     }
     reader.leave(outer);
   }
@@ -148,6 +146,17 @@ function readPeer(into: InboundRequest): void {
     else if (reader.field === 4) into.principal = reader.string();
     else if (reader.field === 5) into.certificate = reader.string();
     else reader.skip();
+  }
+  if (into.principal !== '' || into.certificate !== '') into.tls = true;
+  reader.leave(outer);
+}
+
+// AttributeContext.TLSSession { sni = 1 }: Envoy 1.36 to 1.40 send it of plain text too, empty.
+function readTlsSession(into: InboundRequest): void {
+  const outer = reader.enter();
+  while (reader.next()) {
+    if (reader.field === 1 && reader.string() !== '') into.tls = true;
+    else if (reader.field !== 1) reader.skip();
   }
   reader.leave(outer);
 }

@@ -86,16 +86,19 @@ export function inboundRefusals({ inbound, listen }: Config, form: InboundForm):
     );
   }
   for (const { name, requireTls, peers, bound } of inbound.policies) {
+    if (requireTls) {
+      problems.push(
+        `inbound policy ${name} has require_tls: Istio's provider does not tell TLS from plaintext; use --inbound filter`,
+      );
+    }
+    if (inbound.clientCertificate === 'xfcc') continue;
     const asks = [
-      ...(requireTls ? ['require_tls'] : []),
-      ...(peers !== undefined && inbound.clientCertificate === 'peer' ? ['peers'] : []),
-      ...((bound === 'mtls' || bound === 'either') && inbound.clientCertificate === 'peer'
-        ? [`bound: ${bound}`]
-        : []),
+      ...(peers === undefined ? [] : ['peers']),
+      ...(bound === 'mtls' || bound === 'either' ? [`bound: ${bound}`] : []),
     ];
     for (const what of asks) {
       problems.push(
-        `inbound policy ${name} has ${what}: Istio's provider tells neither certificate nor TLS; use --inbound filter`,
+        `inbound policy ${name} has ${what}: Istio's provider does not tell the certificate; use client_certificate: xfcc or --inbound filter`,
       );
     }
   }
