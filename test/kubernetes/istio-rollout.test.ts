@@ -198,4 +198,18 @@ describe('a rollout in a mesh with a real istiod', { skip }, () => {
       assert.equal((await send(port, '/open', { host: OPEN })).status, 200, door);
     }
   });
+
+  test('an Envoy that starts while bearerd is dead serves hosts without a policy, through any door', async (t) => {
+    for (const door of ['check', 'push', 'attempt']) {
+      await applyGenerated(door);
+      await sleep(1_000);
+      await envoy.stop();
+      envoy = await istio.startProxy({ type: 'sidecar', namespace: NAMESPACE, labels: { app: 'app' } });
+      t.diagnostic(`${door}: ready after ${envoy.startedInMs.toFixed(0)} ms`);
+      assert.ok(envoy.startedInMs < 8_000, `${door}: ${envoy.startedInMs} ms`);
+      globalAgent.destroy();
+      assert.equal((await send(port, '/open', { host: OPEN })).status, 200, door);
+      assert.equal((await send(port, '/v1/orders', { host: ORDERS })).status === 200, false, door);
+    }
+  });
 });

@@ -125,6 +125,34 @@ describe('a mesh with a real istiod', { skip }, () => {
     });
   }
 
+  test('check: a revocation under 300 requests/s is over within a second, by one fetch', async (t) => {
+    await serveBy('check');
+    const calls = world.provider.tokenCalls;
+    let revokedAt = 0;
+    const revoked = sleep(1_500).then(() => {
+      world.upstream.revoke();
+      revokedAt = performance.now();
+    });
+    const answers = await load(
+      async () => {
+        const begun = performance.now();
+        return { ...(await get('/v1/orders')), begun };
+      },
+      300,
+      4,
+    );
+    await revoked;
+    // The check runs once a request, so no retry can carry another credential: who was asked for before it saw the refusal.
+    const refused = answers.filter(({ status }) => status !== 200);
+    const over = Math.max(...refused.map(({ begun }) => begun)) - revokedAt;
+    t.diagnostic(
+      `${JSON.stringify(statuses(answers))}, the last refused one sent after ${over.toFixed(0)} ms`,
+    );
+    assert.ok(refused.length > 0 && refused.every(({ status }) => status === 401));
+    assert.ok(over < 1_000, `${over} ms`);
+    assert.equal(world.provider.tokenCalls, calls + 1);
+  });
+
   test('what a DestinationRule says of HTTP is kept with --from-cluster', async () => {
     await cluster.kubectl(['delete', 'envoyfilter', '--all', '-n', NAMESPACE]);
     await sleep(2_000);
