@@ -19,7 +19,7 @@ export function createEventLines(log: Logger, linesOf: (log: Logger) => Observer
     const current = typeof source === 'string' ? versions.get(source) : undefined;
     const isOther =
       keyId !== undefined || ('generation' in fields && fields['generation'] !== current?.generation);
-    return { operation, ...(isOther ? undefined : current), ...fields };
+    return { operation, ...fields, ...(isOther ? undefined : current) };
   }
 
   const lines = linesOf({

@@ -42,7 +42,7 @@ export interface InboundEnvoyOptions {
   readonly version?: EnvoyVersion;
   readonly tls?: (folder: string) => Promise<InboundTls>;
   readonly settings?: string;
-  /** Changes the generated document before Envoy starts. */
+  /** Changes the generated document before Envoy starts; FOLDER in it = the test's folder. */
   readonly patch?: (yaml: string) => string;
 }
 
@@ -96,7 +96,7 @@ inbound:${options.inbound}`;
     ...(tls === undefined ? {} : { tls }),
   });
   const envoy = await startEnvoy({
-    config: options.patch?.(yaml) ?? yaml,
+    config: options.patch?.(yaml).replaceAll('FOLDER', folder) ?? yaml,
     ...(options.version === undefined ? {} : { version: options.version }),
   });
   t.after(async () => {
