@@ -1,5 +1,6 @@
 // bearerd doctor: what is wrong between a running Envoy, a running bearerd and a configuration.
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { guardFindings } from '../app/guard-texts.ts';
 import type { GuardStatus } from '../app/rollout-guard.ts';
 import type { Config } from '../config/config.ts';
@@ -39,7 +40,11 @@ Exit code 0 = nothing is wrong, 1 = something is, or Envoy cannot be asked. Warn
         ask(new URL('/config_dump', url)),
         ask(new URL('/stats?format=json&filter=bearerd_', url)),
       ]);
-      found = [...findings(config, readEnvoyState(info, dump, stats)), ...(await bearerdFindings(config))];
+      found = [
+        ...findings(config, readEnvoyState(info, dump, stats)),
+        ...(await bearerdFindings(config)),
+        ...(await statusPage(config)),
+      ];
     } catch (error) {
       err(
         `bearerd doctor: ${url} cannot be asked: ${(error as Error).message}; --envoy names Envoy's admin interface\n`,
@@ -103,6 +108,31 @@ async function bearerdFindings(config: Config): Promise<Finding[]> {
       severity: 'error',
       what: `the last configuration was not taken over: ${refused}`,
       fix: 'bearerd check-config FILE',
+    },
+  ];
+}
+
+/** Whether somebody listens: what it shows is for who has the token or a certificate. */
+async function statusPage({ listen: { status } }: Config): Promise<Finding[]> {
+  if (status === undefined) return [];
+  const { host, port } = status.listener;
+  const here = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  const failure = await new Promise<string | undefined>((resolve) => {
+    const socket = connect({ host: here, port, timeout: TIMEOUT_MS });
+    const end = (why?: string): void => {
+      socket.destroy();
+      resolve(why);
+    };
+    socket.once('connect', () => end());
+    socket.once('timeout', () => end(`no answer within ${TIMEOUT_MS} ms`));
+    socket.once('error', (error: NodeJS.ErrnoException) => end(error.code ?? error.message));
+  });
+  if (failure === undefined) return [];
+  return [
+    {
+      severity: 'warning',
+      what: `the status page does not answer on ${host}:${port}: ${failure}`,
+      fix: 'was bearerd started with this listen.status? A reload opens no new port',
     },
   ];
 }

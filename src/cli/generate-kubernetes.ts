@@ -5,8 +5,10 @@ import { basename } from 'node:path';
 import { readConfigText, readConfigTexts } from '../config/config-texts.ts';
 import { loadConfig } from '../config/load.ts';
 import { parseSidecarFile } from '../config/sidecar-file.ts';
+import { GenerateError } from '../doors/generate/problems.ts';
 import { injectionTemplate } from '../kubernetes/injection-template.ts';
 import { monitoringManifests } from '../kubernetes/monitoring-manifests.ts';
+import { portRefusals, portsAsked, portsListened } from '../kubernetes/ports.ts';
 import { webhookManifests } from '../kubernetes/webhook-manifests.ts';
 import { type WorkloadLabel, workloadManifests } from '../kubernetes/workload-manifests.ts';
 import { toYaml } from '../lib/commented-yaml.ts';
@@ -60,11 +62,12 @@ of webhook:
 of workload:
   --config FILE             configuration of the sidecars, a file or a directory; checked first
   --namespace NAME          of the workloads
-  --network-policy          a NetworkPolicy too, for a namespace that refuses all by default: names, providers, Prometheus
+  --network-policy          a NetworkPolicy too, for a namespace that refuses all by default: names, and the ports
+                            that the configuration listens on and asks at
   --strict-mtls LABELS      a PeerAuthentication each for these workloads, KEY=VALUE[,KEY=VALUE]: from then on who calls them
                             without a certificate of the mesh is refused; never written unless asked for
 `,
-  async run(args, { out }) {
+  async run(args, { out, err }) {
     const what = args.find((arg) => !arg.startsWith('-')) ?? '';
     if (!Object.hasOwn(KINDS, what)) throw new UsageError(`expected ${Object.keys(KINDS).join(', ')} first`);
     const { flags, switches, text: textOf } = KINDS[what]!;
@@ -73,7 +76,14 @@ of workload:
     if (rest.length > 0) throw new UsageError(`unexpected "${rest[0]}"`);
     const file = required(parsed, 'sidecar');
     const text = await readConfigText(file);
-    const manifests = await textOf({ text, options: parseSidecarFile(text, file) }, parsed);
+    let manifests: string;
+    try {
+      manifests = await textOf({ text, options: parseSidecarFile(text, file) }, parsed);
+    } catch (error) {
+      if (!(error instanceof GenerateError)) throw error;
+      err(error.problems.map((problem) => `${problem}\n`).join(''));
+      return 1;
+    }
     const output = parsed.flags['output'];
     if (output === undefined) out(manifests);
     else await writeFile(output, manifests);
@@ -97,7 +107,9 @@ async function webhook({ text, options }: Sidecar, { flags, switches }: Argument
 
 async function workload({ options }: Sidecar, parsed: Arguments): Promise<string> {
   const file = required(parsed, 'config');
-  await loadConfig(file);
+  const loaded = await loadConfig(file);
+  const refusals = portRefusals(loaded, options);
+  if (refusals.length > 0) throw new GenerateError(refusals);
   const texts = await readConfigTexts(file);
   const named = texts.map(({ file: one, text }) => [
     texts.length === 1 ? 'bearerd.yaml' : basename(one),
@@ -108,7 +120,10 @@ async function workload({ options }: Sidecar, parsed: Arguments): Promise<string
       namespace: required(parsed, 'namespace'),
       configMap: options.configMap,
       config: Object.fromEntries(named),
-      networkPolicy: parsed.switches.has('network-policy'),
+      networkPolicy: parsed.switches.has('network-policy')
+        ? { listened: portsListened(loaded), asked: portsAsked(loaded) }
+        : undefined,
+      statusPort: options.statusPort,
       strictMtls: (parsed.flags['strict-mtls']?.split(',') ?? []).map(parseLabel),
     }),
   );

@@ -16,6 +16,8 @@ export interface SidecarOptions {
   readonly tokenAudience: string | undefined;
   /** User to run as. Never 0, and never 1337: that is Envoy's. */
   readonly runAsUser: number;
+  /** Of listen.status, past Istio's Envoy; undefined = looked at from inside the pod only. */
+  readonly statusPort: number | undefined;
   readonly resources: {
     readonly requests: Readonly<Record<string, string>>;
     readonly limits: Readonly<Record<string, string>>;
@@ -62,6 +64,12 @@ export const sidecarFile = z
       .refine((uid) => uid !== 1337, { error: '1337 is the user of istio-proxy: take another' })
       .default(65_532)
       .describe('User to run as. Default 65532.'),
+    status_port: z
+      .int()
+      .min(1)
+      .max(65_535)
+      .optional()
+      .describe('Port of listen.status, reached from outside the pod. Default: none.'),
     resources: z
       .strictObject({ requests: quantities.optional(), limits: quantities.optional() })
       .optional()
@@ -95,6 +103,7 @@ function toSidecarOptions(file: z.output<typeof sidecarFile>): SidecarOptions {
     secret: file.secret,
     tokenAudience: file.token_audience,
     runAsUser: file.run_as_user,
+    statusPort: file.status_port,
     resources: {
       requests: given(file.resources?.requests ?? DEFAULT_RESOURCES.requests),
       limits: given(file.resources?.limits ?? DEFAULT_RESOURCES.limits),

@@ -22,7 +22,7 @@ export const CONFIG_ANNOTATION = 'bearerd.io/config';
 /** What the webhook did, as JSON. */
 export const STATUS_ANNOTATION = 'bearerd.io/status';
 
-/** Of Istio: ports that kubelet and Prometheus reach past Envoy, whatever mTLS the workload asks for. */
+/** Of Istio: ports that are reached past Envoy, whatever mTLS the workload asks for: kubelet and Prometheus have none. */
 const EXCLUDED_ANNOTATION = 'traffic.sidecar.istio.io/excludeInboundPorts';
 
 export const PROXY_NAME = 'istio-proxy';
@@ -42,7 +42,9 @@ export function injectSidecar(pod: Pod, webhookOptions: SidecarOptions): Injecte
   };
   const warnings: string[] = [];
   if (spec['hostNetwork'] === true) {
-    warnings.push('bearerd: with hostNetwork the health port is the node’s; set listen.health to 127.0.0.1');
+    warnings.push(
+      'bearerd: with hostNetwork the health port is the node’s: one such pod a node, and whoever reaches the node reaches it',
+    );
   }
   if ((spec.containers ?? []).some(({ name }) => name === SIDECAR_NAME)) {
     return {
@@ -81,7 +83,10 @@ export function injectSidecar(pod: Pod, webhookOptions: SidecarOptions): Injecte
         ...metadata,
         annotations: {
           ...metadata.annotations,
-          [EXCLUDED_ANNOTATION]: withHealthPort(metadata.annotations?.[EXCLUDED_ANNOTATION]),
+          [EXCLUDED_ANNOTATION]: withPorts(
+            metadata.annotations?.[EXCLUDED_ANNOTATION],
+            [HEALTH_PORT, options.statusPort].filter((port) => port !== undefined),
+          ),
           [STATUS_ANNOTATION]: status,
         },
       },
@@ -91,10 +96,13 @@ export function injectSidecar(pod: Pod, webhookOptions: SidecarOptions): Injecte
   };
 }
 
-function withHealthPort(ports: string | undefined): string {
-  const listed = (ports ?? '').split(',').map((port) => port.trim());
-  const others = listed.filter((port) => port !== '');
-  return listed.includes(String(HEALTH_PORT)) ? ports! : [...others, HEALTH_PORT].join(',');
+function withPorts(excluded: string | undefined, ports: readonly number[]): string {
+  const listed = (excluded ?? '')
+    .split(',')
+    .map((port) => port.trim())
+    .filter((port) => port !== '');
+  const missing = ports.map(String).filter((port) => !listed.includes(port));
+  return missing.length === 0 ? excluded! : [...listed, ...missing].join(',');
 }
 
 /** Envoy sees the sockets; the app never does: whoever opens them may ask for tokens. Nobody else sees the secrets. */

@@ -41,7 +41,12 @@ export function buildSidecar(options: SidecarOptions): Container {
     image: options.image,
     args: ['serve', '--config', CONFIG_PATH],
     restartPolicy: 'Always',
-    ports: [{ name: 'bearerd-health', containerPort: HEALTH_PORT, protocol: 'TCP' }],
+    ports: [
+      { name: 'bearerd-health', containerPort: HEALTH_PORT, protocol: 'TCP' },
+      ...(options.statusPort === undefined
+        ? []
+        : [{ name: 'bearerd-status', containerPort: options.statusPort, protocol: 'TCP' }]),
+    ],
     // By a program inside, since nobody outside can ask yet: Istio captures the kubelet's request, and its injector even turns
     // it to istio-proxy, for Envoys that start only after this one succeeded. Ten seconds of startup_wait and some more: a
     // provider that is down never keeps a pod from starting.

@@ -10,9 +10,18 @@ export interface WorkloadOptions {
   readonly configMap: string;
   /** Texts of the configuration as they are, by file name. */
   readonly config: Readonly<Record<string, string>>;
-  readonly networkPolicy: boolean;
+  /** undefined = none. */
+  readonly networkPolicy: Ports | undefined;
   /** Workloads that take mTLS only, each by a label that its pods have. */
   readonly strictMtls: readonly WorkloadLabel[];
+  /** Where the status page is looked at from elsewhere; undefined = nowhere. */
+  readonly statusPort: number | undefined;
+}
+
+/** TCP ports of the sidecar. */
+export interface Ports {
+  readonly listened: readonly number[];
+  readonly asked: readonly number[];
 }
 
 export interface WorkloadLabel {
@@ -22,7 +31,7 @@ export interface WorkloadLabel {
 
 /** In the order in which they are applied. */
 export function workloadManifests(options: WorkloadOptions): readonly object[] {
-  const { namespace, configMap, config } = options;
+  const { namespace, configMap, config, networkPolicy: ports, statusPort } = options;
   return [
     {
       apiVersion: 'v1',
@@ -31,12 +40,12 @@ export function workloadManifests(options: WorkloadOptions): readonly object[] {
       data: config,
     },
     ...monitoringManifests({ namespace, everywhere: false }),
-    ...(options.networkPolicy ? [networkPolicy(namespace)] : []),
-    ...options.strictMtls.map((label) => peerAuthentication(namespace, label)),
+    ...(ports === undefined ? [] : [networkPolicy(namespace, ports)]),
+    ...options.strictMtls.map((label) => peerAuthentication(namespace, label, statusPort)),
   ];
 }
 
-function networkPolicy(namespace: string): object {
+function networkPolicy(namespace: string, { listened, asked }: Ports): object {
   return {
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
@@ -47,15 +56,29 @@ function networkPolicy(namespace: string): object {
         {},
       ),
       policyTypes: ['Ingress', 'Egress'],
-      ingress: because('Prometheus and the kubelet.', [{ ports: [{ port: HEALTH_PORT, protocol: 'TCP' }] }]),
-      egress: because('Names, and identity providers; add what listens elsewhere, such as Redis.', [
-        { ports: [53, 53, 443].map((port, i) => ({ port, protocol: i === 0 ? 'UDP' : 'TCP' })) },
+      ingress: because('listen.*: Prometheus and the kubelet, and who looks at the status page.', [
+        { ports: listened.map(tcp) },
       ]),
+      egress: because(
+        [
+          'Names, and what the configuration names: providers, Redis, collector. Add what these name in their turn on other ports',
+          '(endpoints that discovery tells, nodes of a Redis cluster), and a proxy.',
+        ].join('\n'),
+        [{ ports: [{ port: 53, protocol: 'UDP' }, ...[53, ...asked].map(tcp)] }],
+      ),
     },
   };
 }
 
-function peerAuthentication(namespace: string, { key, value }: WorkloadLabel): object {
+function tcp(port: number): object {
+  return { port, protocol: 'TCP' };
+}
+
+function peerAuthentication(
+  namespace: string,
+  { key, value }: WorkloadLabel,
+  statusPort: number | undefined,
+): object {
   return {
     apiVersion: 'security.istio.io/v1',
     kind: 'PeerAuthentication',
@@ -65,8 +88,9 @@ function peerAuthentication(namespace: string, { key, value }: WorkloadLabel): o
       mtls: because('Whoever calls without a certificate of the mesh is refused from now on.', {
         mode: 'STRICT',
       }),
-      portLevelMtls: because('Prometheus and the kubelet have none.', {
+      portLevelMtls: because('Prometheus and the kubelet have none, the status page has its own.', {
         [HEALTH_PORT]: { mode: 'PERMISSIVE' },
+        ...(statusPort === undefined ? {} : { [statusPort]: { mode: 'PERMISSIVE' } }),
       }),
     },
   };

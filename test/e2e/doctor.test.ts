@@ -1,6 +1,8 @@
 // bearerd doctor beside real Envoys: silent about what the generator wrote, and loud about each thing that was broken in it.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -127,7 +129,7 @@ test('tells clusters that a credential leaves by in plain text, or to whoever an
       '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
     },
   };
-  for (const door of ['check', 'push', 'attempt'] as const) {
+  for (const door of ['check', 'attempt'] as const) {
     const name = `${door === 'check' ? 'plain' : 'orders'}.orders.example.com`;
     const said = async (transport_socket?: object) => {
       const { envoy } = await gateway.startEnvoy(door, {
@@ -154,4 +156,24 @@ test('tells clusters that a credential leaves by in plain text, or to whoever an
     assert.match(text, new RegExp(`error +cluster ${name}: .* goes to whoever answers there`));
     assert.equal(/warning .* does not tell bearerd/.test(text), door === 'attempt');
   }
+});
+
+test('tells a status page that is configured and not there', async (t) => {
+  const gateway = await startGateway(t, {
+    mode: 'production',
+    sources: '  orders: { static: { value: { file: FOLDER/key } } }',
+    files: { key: 'a-key' },
+    prepare: (folder) => writeFileSync(join(folder, 'token'), 'at-least-16-characters'),
+  });
+  await gateway.ready();
+  const { envoy } = await gateway.startEnvoy('push');
+  const configFile = join(gateway.folder, 'changed.yaml');
+  const text = readFileSync(join(gateway.folder, 'bearerd.yaml'), 'utf8');
+  writeFileSync(
+    configFile,
+    text.replace('  health:', '  status: { address: "127.0.0.1:1", token: { file: token } }\n  health:'),
+  );
+  const { code, text: said } = await doctor({ configFile }, envoy.adminUrl);
+  assert.match(said, /^warning the status page does not answer on 127\.0\.0\.1:1: ECONNREFUSED\n/);
+  assert.equal(code, 0);
 });

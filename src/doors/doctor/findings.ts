@@ -20,19 +20,21 @@ const ENOUGH_RETRIES = 100;
 
 export function findings(config: Config, state: EnvoyState): readonly Finding[] {
   const policies = config.outbound.filter((one) => one.rollout.mode !== 'off' && !isWatching(one));
-  return [
+  const found = [
     ...versions(state),
     ...connections(state),
     ...policies.flatMap((policy) => served(policy, state)),
     ...checkFilter(config, state),
     ...processors(config, state),
-    ...injectors(state),
+    ...injectors(config, state),
     ...rewrites(state),
     ...credentialsInLogs(state),
     ...plaintext(config, state),
     ...statistics(config, state),
     ...bodyLimits(config, state),
   ];
+  // A dump has a static cluster twice: in the bootstrap, and among the clusters.
+  return [...new Map(found.map((one) => [one.what, one])).values()];
 }
 
 function versions({ version }: EnvoyState): Finding[] {
@@ -162,8 +164,9 @@ function processors({ maxWaitMs }: Config, state: EnvoyState): Finding[] {
 }
 
 /** Clusters in whose upstream chain a credential is put on. */
-function injectors(state: EnvoyState): Finding[] {
+function injectors({ outbound }: Config, state: EnvoyState): Finding[] {
   const found: Finding[] = [];
+  let healed = false;
   for (const { object, above } of ofType(state, 'credential_injector.v3.CredentialInjector')) {
     const credential = json(json(json(object['credential'])['typed_config'])['credential']);
     const secret = String(credential['name'] ?? '');
@@ -186,6 +189,10 @@ function injectors(state: EnvoyState): Finding[] {
         fix: 'is bearerd running, and does a policy of its configuration name this secret?',
       });
     }
+    const { policy } = json(json(json(cluster['metadata'])['filter_metadata'])['bearerd']);
+    // Nothing of it is renewed before time.
+    if (outbound.find((one) => one.name === policy)?.healOn === 'off') continue;
+    healed = true;
     const retries = json(list(json(cluster['circuit_breakers'])['thresholds'])[0])['max_retries'];
     if (typeof retries !== 'number' || retries < ENOUGH_RETRIES) {
       found.push({
@@ -208,7 +215,7 @@ function injectors(state: EnvoyState): Finding[] {
       });
     }
   }
-  if (found.length > 0 || ofType(state, 'credential_injector.v3.CredentialInjector').length > 0) {
+  if (healed) {
     const reported = ofType(state, 'router.v3.Router').some(
       ({ object }) => list(object['upstream_log']).length > 0,
     );

@@ -12,6 +12,7 @@ const DOCUMENT = 'docs/kubernetes.md';
 test('the commands of "From nothing to enforced" write manifests', async (t) => {
   const { folder } = await writeDocExample(t, DOCUMENT, 'From nothing to enforced', {
     '/run/bearerd': '/run/bearerd',
+    '0.0.0.0:9193': '0.0.0.0:9193',
   });
   const commands = [...readFileSync(DOCUMENT, 'utf8').matchAll(/^bearerd (generate .*?) \| kubectl apply/gm)];
   assert.equal(commands.length, 3);

@@ -16,7 +16,8 @@ test('monitoring/alerts.yaml and the generated PrometheusRule hold the alerts of
     namespace: 'shop',
     configMap: 'bearerd',
     config: { 'bearerd.yaml': 'version: 1\n' },
-    networkPolicy: false,
+    networkPolicy: undefined,
+    statusPort: undefined,
     strictMtls: [],
   });
   const rule = manifests.map(plain).find((one) => (one as { kind: string }).kind === 'PrometheusRule');
