@@ -28,6 +28,44 @@ interface Conformity {
   readonly resources?: readonly object[];
 }
 
+/** Everything that changes what is written for Istio, in one file each. */
+function everything(unbound: string, inboundAt: string, more = ''): string {
+  return `version: 1
+listen: { check: "unix:///run/check.sock", xds: "unix:///run/xds.sock", health: "0.0.0.0:9193", check_inbound: "${inboundAt}" }
+unbound_authorization: ${unbound}
+ambiguous_path: deny
+access_log: full
+tracing: { otlp_endpoint: "http://collector.observe:4318" }
+sources:
+  a: { client_credentials: { token_endpoint: "https://idp.example.com/token", client_id: a, client_secret: { file: s } } }
+  b: { static: { value: { file: key } } }
+outbound:
+  - name: orders
+    match: { services: ["orders.shop"], methods: [GET, POST], paths: [/v1/, { exact: /x }] }
+    inject: { source: a }
+    resilience: { retries: 2, outlier_detection: {}, connections: { max: 9, max_pending: 9, max_requests: 9, requests_per_connection: 9, idle_timeout: 60s }, header_case: preserve }
+  - { name: part, match: { services: [part.shop] }, inject: { source: a }, mode: { percent: 25 }, heal_on: invalid_token }
+  - { name: keys, match: { hosts: [api.example.com, "api.example.com:8443"] }, inject: { source: b, headers: [{ name: x-key, prefix: "" }, { name: authorization }] } }
+${more}inbound:
+  issuers: { idp: { issuer: "https://idp.example.com", audience: orders } }
+  policies: [{ name: api, match: {}, forward: { x-user: sub } }]
+`;
+}
+const DENIALS = `  - { name: closed, match: { services: ["orders.shop"], paths: [/admin] }, deny: { status: 404 } }
+  - { name: shut, match: { hosts: [shut.example.com] }, deny: true }
+`;
+
+const folder = mkdtempSync(join(tmpdir(), 'bearerd-validators-'));
+const configs: Readonly<Record<string, string>> = {
+  remove: everything('remove', 'unix:///run/in.sock', DENIALS),
+  deny: everything('deny', 'unix:///run/in.sock'),
+  provider: everything('pass', '127.0.0.1:9192'),
+};
+for (const [name, text] of Object.entries(configs)) writeFileSync(join(folder, `${name}-config.yaml`), text);
+const istio = (config: string, ...args: string[]) => [
+  ...['istio', '--config', join(folder, `${config}-config.yaml`), '--namespace', 'shop', ...args],
+];
+
 /** Command lines of everything that is written for kubectl. */
 const WRITTEN: Readonly<Record<string, readonly string[]>> = {
   webhook: ['kubernetes', 'webhook', ...SIDECAR, '--monitoring'],
@@ -39,14 +77,22 @@ const WRITTEN: Readonly<Record<string, readonly string[]>> = {
     ['check', 'push', 'attempt'].map((door) => [`istio ${door}`, ['istio', ...CONFIG, '--door', door]]),
   ),
   'istio egress': ['istio', ...CONFIG, '--context', 'egress'],
+  'istio check, denials': istio('remove', '--door', 'check'),
+  'istio attempt, denials': istio('remove', '--door', 'attempt', '--retries', 'print'),
+  'istio push, unbound denied': istio('deny', '--door', 'push', '--selector', 'app=checkout'),
+  'istio egress, denials': istio('remove', '--context', 'egress'),
+  'istio ingress': istio('deny', '--context', 'ingress'),
+  'istio ingress, authorization policy': istio(
+    ...['provider', '--context', 'ingress', '--inbound', 'authorization-policy'],
+  ),
+  'istio sidecar, authorization policy': istio('provider', '--inbound', 'authorization-policy'),
 };
 
 describe('the validators', { skip }, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'bearerd-validators-'));
   const files: Record<string, string> = {};
   before(async () => {
     for (const [name, args] of Object.entries(WRITTEN)) {
-      files[name] = join(folder, `${name.replace(' ', '-')}.yaml`);
+      files[name] = join(folder, `${name.replaceAll(/[ ,]+/g, '-')}.yaml`);
       writeFileSync(files[name], (await generate(...args)).replaceAll('mode: shadow', 'mode: enforce'));
     }
   });
