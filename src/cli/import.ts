@@ -1,16 +1,19 @@
 // bearerd import: from Envoy's own credential_injector to a configuration of bearerd.
 import { readFile, writeFile } from 'node:fs/promises';
+import { parseHostPattern } from '../config/host-pattern.ts';
+import { parseExtraParamName } from '../config/oauth-values.ts';
 import { parseYaml } from '../config/yaml-document.ts';
 import { bearerdFile } from '../doors/import/bearerd-file.ts';
 import { findInjectors } from '../doors/import/credential-injector.ts';
+import { otherCredentials } from '../doors/import/others.ts';
 import { parseArguments } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
 export const importCommand: Command = {
   help: `Usage: bearerd import FILE [--output FILE]
 
-Reads Envoy's credential_injector (client credentials and static values) out of FILE (a bootstrap, a piece of one, or
-/config_dump, YAML or JSON) and writes the configuration of bearerd that does the same. What is done otherwise, or could not
+Reads Envoy's credential_injector (client credentials and static values) out of FILE (a bootstrap, a piece of one, EnvoyFilters,
+or /config_dump, YAML or JSON) and writes the configuration of bearerd that does the same. What is done otherwise, or could not
 be told, stands there as a comment.
 
 Exit code 0 = written, 1 = there is no credential_injector in FILE.
@@ -22,15 +25,40 @@ Exit code 0 = written, 1 = there is no credential_injector in FILE.
     const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
       throw new UsageError(`${file} cannot be read: ${error.code}`);
     });
-    const injectors = findInjectors(parseYaml(text, file).value);
+    const configuration = documentsOf(text).map((document) => parseYaml(document, file).value);
+    const injectors = findInjectors(configuration);
+    const others = otherCredentials(configuration);
     if (injectors.length === 0) {
       err(`bearerd import: ${file} has no credential_injector\n`);
+      for (const other of others) err(`not carried over: ${other}\n`);
       return 1;
     }
-    const written = bearerdFile(injectors);
+    const written = bearerdFile(injectors, others, {
+      host: (pattern) => isTaken(() => parseHostPattern(pattern)),
+      extraParam: (name) => isTaken(() => parseExtraParamName(name)),
+    });
     const output = parsed.flags['output'];
     if (output === undefined) out(written);
     else await writeFile(output, written);
     return 0;
   },
 };
+
+function isTaken(parse: () => unknown): boolean {
+  try {
+    parse();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Each at its own lines, so that a problem is named where it is. */
+function documentsOf(text: string): string[] {
+  let lines = 0;
+  return text.split(/^---(?: .*)?$/m).map((part) => {
+    const document = '\n'.repeat(lines) + part;
+    lines += part.split('\n').length - 1;
+    return document;
+  });
+}

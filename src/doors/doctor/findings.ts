@@ -1,7 +1,7 @@
 // What is wrong between a running Envoy and a configuration of bearerd, each with its way out. Pure.
 import type { Config, OutboundConfig } from '../../config/config.ts';
 import { DEADLINE_SHARE } from '../deadline.ts';
-import { json, list } from '../envoy-json.ts';
+import { type Json, json, list, objectsIn } from '../envoy-json.ts';
 import { isWatching } from '../generate/plan.ts';
 import { bodyLimits } from './body-limits.ts';
 import { durationMs, type EnvoyState, ofType } from './envoy-state.ts';
@@ -76,12 +76,14 @@ function served(policy: OutboundConfig, state: EnvoyState): Finding[] {
   // A dump hides context_extensions: then every mark reads "[redacted]".
   if (marks.includes(policy.name) || marks.includes('[redacted]') || metadata.includes(policy.name))
     return [];
-  const injected = ofType(state, 'generic.v3.Generic').some(({ object }) =>
-    policy.inject.headers.some(
-      ({ name }) =>
-        String(object['header'] ?? 'authorization').toLowerCase() === name &&
-        String(json(object['credential'])['name'] ?? '').startsWith(policy.inject.source),
-    ),
+  const injected = ofType(state, 'generic.v3.Generic').some(
+    ({ object }) =>
+      isOurs(object) &&
+      policy.inject.headers.some(
+        ({ name }) =>
+          String(object['header'] ?? 'authorization').toLowerCase() === name &&
+          String(json(object['credential'])['name'] ?? '').startsWith(policy.inject.source),
+      ),
   );
   // A denial is served wherever an attempt at its host is asked for.
   if (injected || (policy.deny && clusters.some((one) => one['door'] === 'attempt'))) return [];
@@ -92,6 +94,11 @@ function served(policy: OutboundConfig, state: EnvoyState): Finding[] {
       fix: GENERATE,
     },
   ];
+}
+
+/** Its secret comes from bearerd. */
+function isOurs(credential: Json): boolean {
+  return objectsIn(credential).some(({ object }) => String(object['cluster_name']).startsWith('bearerd_xds'));
 }
 
 function checkFilter({ maxWaitMs, unmatched }: Config, state: EnvoyState): Finding[] {

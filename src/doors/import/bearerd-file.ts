@@ -2,23 +2,63 @@
 import { because, toYaml } from '../../lib/commented-yaml.ts';
 import type { FoundCredential, FoundInjector } from './credential-injector.ts';
 
-/** YAML. `injectors` has at least one. */
-export function bearerdFile(injectors: readonly FoundInjector[]): string {
-  const sources = new Map<string, unknown>();
+/** Whether check-config accepts a value; else it is named and left out. */
+export interface Accepts {
+  host(pattern: string): boolean;
+  extraParam(name: string): boolean;
+}
+
+/** YAML that check-config accepts. `injectors` has at least one; `others` are lines for its head. */
+export function bearerdFile(
+  injectors: readonly FoundInjector[],
+  others: readonly string[],
+  accepts: Accepts,
+): string {
+  const sources = new Map<string, { readonly value: unknown; readonly text: string }>();
+  const names = new Set<string>();
+  const first = new Map<string, string>();
   const outbound = injectors.map((found, i) => {
-    const { where, hosts, credential, remarks } = found;
-    const source = sourceName(credential, i);
-    if (!sources.has(source)) sources.set(source, sourceOf(credential));
-    const names = hosts.filter((host) => host !== '*');
-    const lines = [`From ${where}.`, ...remarks.map((remark) => `Not carried over: ${remark}.`)];
-    if (names.length === 0) lines.push('Its hosts could not be told: name them.');
+    const { where, hosts, credential, leadsTo } = found;
+    const { value, remarks } = sourceOf(credential, accepts);
+    const text = toYaml(value);
+    // Two injectors may use one client for different scopes.
+    const source = unused(
+      sourceName(credential, i),
+      (name) => sources.has(name) && sources.get(name)!.text !== text,
+    );
+    sources.set(source, { value, text });
+    const patterns = hosts.filter((host) => host !== '*').map(hostPattern);
+    const sayable = patterns.filter((pattern) => accepts.host(pattern));
+    const unsayable = patterns.filter((pattern) => !sayable.includes(pattern));
+    const lines = [
+      `From ${where}.`,
+      ...[
+        ...found.remarks,
+        ...remarks,
+        ...(hosts.includes('*') && sayable.length > 0 ? ['the domain *: requests to every other host'] : []),
+        ...unsayable.map((pattern) => `the domain ${pattern}: name the hosts that it stands for`),
+      ].map((remark) => `Not carried over: ${remark}.`),
+    ];
+    if (sayable.length === 0) {
+      const hint = leadsTo.length === 0 ? '' : ` Its upstreams are ${leadsTo.join(', ')}.`;
+      lines.push(`Its hosts could not be told: name them.${hint}`);
+    }
     const inject = { source, ...(credential.kind === 'generic' ? headerOf(credential) : {}) };
-    const hostList = names.length === 0 ? ['TO-BE-NAMED.example.com'] : names.map(hostPattern);
+    const name = unused(policyName(where, i), (taken) => names.has(taken));
+    names.add(name);
+    for (const host of sayable) {
+      const before = first.get(host);
+      if (before === undefined) first.set(host, name);
+      else
+        lines.push(
+          `${host} is of the policy ${before} too, and the first one wins: a request gets one credential.`,
+        );
+    }
     return because(lines.join('\n'), {
-      name: policyName(where, i),
-      match: { hosts: [...new Set(hostList)] },
+      name,
+      match: { hosts: sayable.length === 0 ? ['TO-BE-NAMED.example.com'] : [...new Set(sayable)] },
       inject,
-      ...(remarks.some((remark) => remark.startsWith('allow_request_without_credential'))
+      ...(found.remarks.some((remark) => remark.startsWith('allow_request_without_credential'))
         ? { on_failure: 'pass' }
         : {}),
     });
@@ -31,42 +71,103 @@ export function bearerdFile(injectors: readonly FoundInjector[]): string {
         xds: 'unix:///run/bearerd/xds.sock',
         health: '0.0.0.0:9193',
       },
-      sources: Object.fromEntries(sources),
+      sources: Object.fromEntries([...sources].map(([name, { value }]) => [name, value])),
       outbound,
     },
-    'Made by "bearerd import". Read it through, then: bearerd check-config, bearerd generate envoy.',
+    [
+      'Made by "bearerd import". Read it through, then: bearerd check-config, bearerd generate envoy.',
+      ...others.map((other) => `Not carried over: ${other}.`),
+    ].join('\n'),
   );
 }
 
-function sourceOf(credential: FoundCredential): unknown {
-  const secret = (what: string) =>
-    because(
-      credential.secret.file === undefined
-        ? `${what} came to Envoy as the secret "${credential.secret.name}" by SDS: put it into this file.`
-        : `Envoy read the secret "${credential.secret.name}" from ${credential.secret.file}, which is a file of SDS: put the bare value into this one.`,
-      { file: `/var/run/secrets/bearerd/${credential.secret.name || 'secret'}` },
-    );
-  if (credential.kind === 'generic') return { static: { value: secret('The value') } };
-  const { tokenEndpoint, clientId, clientAuth, scopes, endpointParams } = credential;
+interface WrittenSource {
+  readonly value: unknown;
+  readonly remarks: readonly string[];
+}
+
+function sourceOf(credential: FoundCredential, accepts: Accepts): WrittenSource {
+  const { name, sdsFile, bare } = credential.secret;
+  const secret = (what: string): unknown => {
+    if (bare?.from === 'file') return { file: bare.place };
+    if (bare?.from === 'env') return { env: bare.place };
+    const why =
+      bare?.from === 'hidden'
+        ? `${what} is the static secret "${name}" of Envoy, whose place a dump hides: put it into this file.`
+        : bare?.from === 'inline'
+          ? `${what} stands in Envoy's configuration, as the static secret "${name}": put it into this file.`
+          : sdsFile === undefined
+            ? `${what} came to Envoy as the secret "${name}" by SDS: put it into this file.`
+            : `Envoy read the secret "${name}" from ${sdsFile}, which is a file of SDS: put the bare value into this one.`;
+    return because(why, { file: `/var/run/secrets/bearerd/${plainName(name) || 'secret'}` });
+  };
+  if (credential.kind === 'generic')
+    return { value: { static: { value: secret('The value') } }, remarks: [] };
+  const { clientId, clientAuth, scopes } = credential;
+  const endpoint = endpointOf(credential.tokenEndpoint);
+  const parameters = parametersOf(credential.endpointParams, accepts);
   return {
-    required: true,
-    client_credentials: {
-      token_endpoint: tokenEndpoint,
-      client_id: clientId,
-      client_secret: secret('The client secret'),
-      client_auth: clientAuth,
-      ...(scopes.length === 0 ? {} : { scope: scopes }),
-      ...parametersOf(endpointParams),
+    remarks: [
+      ...endpoint.remarks,
+      ...(clientId === '' ? ['client_id, which is empty: name it'] : []),
+      ...parameters.remarks,
+    ],
+    value: {
+      required: true,
+      client_credentials: {
+        token_endpoint: endpoint.url,
+        client_id: clientId || 'TO-BE-NAMED',
+        client_secret: secret('The client secret'),
+        client_auth: clientAuth,
+        ...(scopes.length === 0 ? {} : { scope: scopes }),
+        ...parameters.keys,
+      },
     },
   };
 }
 
-function parametersOf(params: Readonly<Record<string, string>>): object {
-  const { audience, resource, ...extra } = params;
+function endpointOf(uri: string): { readonly url: string; readonly remarks: readonly string[] } {
+  if (!URL.canParse(uri) || !/^https?:$/.test(new URL(uri).protocol)) {
+    return {
+      url: 'https://TO-BE-NAMED.example.com/token',
+      remarks: [`token_endpoint.uri ${uri || 'is missing'}: name its whole address`],
+    };
+  }
+  if (uri.startsWith('https:')) return { url: uri, remarks: [] };
   return {
-    ...(audience === undefined ? {} : { audience }),
-    ...(resource === undefined ? {} : { resource: [resource] }),
-    ...(Object.keys(extra).length === 0 ? {} : { extra_params: extra }),
+    url: uri.replace(/^http:/, 'https:'),
+    remarks: [`token_endpoint.uri ${uri}: bearerd asks by https; Envoy's cluster decided that by itself`],
+  };
+}
+
+/** `resource` may come several times, the others once. */
+function parametersOf(
+  params: readonly (readonly [name: string, value: string])[],
+  accepts: Accepts,
+): {
+  readonly keys: object;
+  readonly remarks: readonly string[];
+} {
+  const remarks: string[] = [];
+  const resource = params.filter(([name]) => name === 'resource').map(([, value]) => value);
+  const once = new Map<string, string>();
+  for (const [name, value] of params) {
+    if (name === 'resource') continue;
+    const refused = name !== 'audience' && !accepts.extraParam(name);
+    if (refused || once.has(name)) {
+      remarks.push(
+        `endpoint_params ${name}, which ${refused ? 'another key states' : 'comes a second time'}`,
+      );
+    } else once.set(name, value);
+  }
+  const { audience, ...extra } = Object.fromEntries(once);
+  return {
+    remarks,
+    keys: {
+      ...(audience === undefined ? {} : { audience }),
+      ...(resource.length === 0 ? {} : { resource }),
+      ...(Object.keys(extra).length === 0 ? {} : { extra_params: extra }),
+    },
   };
 }
 
@@ -88,10 +189,17 @@ function policyName(where: string, index: number): string {
   return plainName(where.replace(/^(listener|cluster) /, '')) || `policy-${index + 1}`;
 }
 
+/** `name`, or with the first number behind it that makes it one of its own. */
+function unused(name: string, isTaken: (name: string) => boolean): string {
+  let one = name;
+  for (let i = 2; isTaken(one); i++) one = `${name}-${i}`;
+  return one;
+}
+
 function plainName(text: string): string {
   return text
     .toLowerCase()
     .replace(/[^a-z0-9._-]+/g, '-')
     .replace(/^[^a-z0-9]+|-+$/g, '')
-    .slice(0, 128);
+    .slice(0, 120);
 }

@@ -2,6 +2,7 @@
 // hosts. Pure; what cannot be carried over is said in words.
 
 import { isType, type Json, json, list, objectsIn } from '../envoy-json.ts';
+import { type EnvoySecret, secretOf, staticSecrets } from './secret-of-envoy.ts';
 
 /** One injector that was found. */
 export interface FoundInjector {
@@ -10,6 +11,8 @@ export interface FoundInjector {
   /** Domains of the virtual hosts that lead through it; '*' alone = any. */
   readonly hosts: readonly string[];
   readonly credential: FoundCredential;
+  /** Names of the upstreams behind it, where they have some: what hosts may be meant by '*'. */
+  readonly leadsTo: readonly string[];
   /** What our file says otherwise or not at all. */
   readonly remarks: readonly string[];
 }
@@ -19,15 +22,15 @@ export type FoundCredential =
       readonly kind: 'oauth2';
       readonly tokenEndpoint: string;
       readonly clientId: string;
-      /** Name of Envoy's secret, and its file where one is named. */
-      readonly secret: { readonly name: string; readonly file: string | undefined };
+      readonly secret: EnvoySecret;
       readonly clientAuth: 'client_secret_basic' | 'client_secret_post';
       readonly scopes: readonly string[];
-      readonly endpointParams: Readonly<Record<string, string>>;
+      /** Names may come several times. */
+      readonly endpointParams: readonly (readonly [name: string, value: string])[];
     }
   | {
       readonly kind: 'generic';
-      readonly secret: { readonly name: string; readonly file: string | undefined };
+      readonly secret: EnvoySecret;
       readonly header: string;
       readonly prefix: string;
     };
@@ -38,7 +41,8 @@ const GENERIC = 'injected_credentials.generic.v3.Generic';
 
 export function findInjectors(configuration: unknown): readonly FoundInjector[] {
   const routes = virtualHosts(configuration);
-  return objectsIn(configuration).flatMap(({ object, above }) => {
+  const statics = staticSecrets(configuration);
+  const found = objectsIn(configuration).flatMap(({ object, above }): FoundInjector[] => {
     if (!isType(object, INJECTOR)) return [];
     const cluster = above.findLast((a) => isCluster(a));
     const manager = above.findLast((a) => isType(a, 'HttpConnectionManager'));
@@ -49,19 +53,25 @@ export function findInjectors(configuration: unknown): readonly FoundInjector[] 
         : routes
             .filter(({ clusters }) => clusters.includes(text(cluster['name']) ?? ''))
             .flatMap(({ domains }) => domains);
-    const found = credentialOf(object);
+    const { credential, remarks } = credentialOf(object, statics);
     return [
       {
         where: `${cluster === undefined ? 'listener' : 'cluster'} ${text(name) ?? '(without a name)'}`,
         hosts: [...new Set(hosts)],
-        credential: found.credential,
-        remarks: [...found.remarks, ...remarksOf(object)],
+        credential,
+        remarks: [...remarks, ...remarksOf(object), ...placeRemarks(above, configuration)],
+        leadsTo: leadsTo(cluster === undefined ? (manager ?? {}) : cluster, configuration),
       },
     ];
   });
+  // A dump has what is static twice: in the bootstrap, and as it runs.
+  return [...new Map(found.map((injector) => [JSON.stringify(injector), injector])).values()];
 }
 
-function credentialOf(injector: Json): { credential: FoundCredential; remarks: string[] } {
+function credentialOf(
+  injector: Json,
+  statics: ReadonlyMap<string, Json>,
+): { credential: FoundCredential; remarks: string[] } {
   const typed = json(json(injector['credential'])['typed_config']);
   const remarks: string[] = [];
   if (isType(typed, OAUTH2)) {
@@ -86,15 +96,13 @@ function credentialOf(injector: Json): { credential: FoundCredential; remarks: s
         kind: 'oauth2',
         tokenEndpoint: text(endpoint['uri']) ?? '',
         clientId: text(client['client_id']) ?? '',
-        secret: secretOf(client['client_secret']),
+        secret: secretOf(client['client_secret'], statics),
         clientAuth: client['auth_type'] === 'URL_ENCODED_BODY' ? 'client_secret_post' : 'client_secret_basic',
         scopes: list(typed['scopes']).filter((scope): scope is string => typeof scope === 'string'),
-        endpointParams: Object.fromEntries(
-          list(typed['endpoint_params']).map((entry) => [
-            text(json(entry)['name']) ?? '',
-            text(json(entry)['value']) ?? '',
-          ]),
-        ),
+        endpointParams: list(typed['endpoint_params']).map((entry) => [
+          text(json(entry)['name']) ?? '',
+          text(json(entry)['value']) ?? '',
+        ]),
       },
     };
   }
@@ -104,7 +112,7 @@ function credentialOf(injector: Json): { credential: FoundCredential; remarks: s
     remarks,
     credential: {
       kind: 'generic',
-      secret: secretOf(typed['credential']),
+      secret: secretOf(typed['credential'], statics),
       header: (text(typed['header']) ?? 'authorization').toLowerCase(),
       prefix: text(typed['header_value_prefix']) ?? '',
     },
@@ -122,13 +130,35 @@ function remarksOf(injector: Json): string[] {
   return remarks;
 }
 
-function secretOf(value: unknown): { name: string; file: string | undefined } {
-  const secret = json(value);
-  const source = json(json(secret['sds_config'])['path_config_source']);
-  return {
-    name: text(secret['name']) ?? '',
-    file: text(source['path']) ?? text(json(secret['sds_config'])['path']),
-  };
+/** Of where it stands: what decides there whether it acts. */
+function placeRemarks(above: readonly Json[], configuration: unknown): string[] {
+  const remarks: string[] = [];
+  if (above.some((a) => isType(a, 'matching.v3.ExtensionWithMatcher'))) {
+    remarks.push('the matcher around it (match_delegate): say it by match.paths and match.methods');
+  }
+  const filter = above.findLast((a) => typeof a['name'] === 'string' && 'typed_config' in a);
+  if (filter?.['disabled'] === true) remarks.push('disabled: it acted only on routes that switched it on');
+  const name = String(filter?.['name']);
+  if (objectsIn(configuration).some(({ object }) => name in json(object['typed_per_filter_config']))) {
+    remarks.push(
+      `routes that switch it off or on (typed_per_filter_config of ${name}): say it by match.paths`,
+    );
+  }
+  return remarks;
+}
+
+/** DNS names of a cluster, or of those that a connection manager's routes lead to. */
+function leadsTo(from: Json, configuration: unknown): readonly string[] {
+  const clusters = objectsIn(configuration).filter(({ object }) => 'load_assignment' in object);
+  const wanted = new Set(
+    isCluster(from) ? [from['name']] : virtualHosts(from).flatMap(({ clusters: names }) => names),
+  );
+  const names = clusters
+    .filter(({ object }) => wanted.has(object['name'] as string))
+    .flatMap(({ object }) => objectsIn(object['load_assignment']))
+    .map(({ object }) => text(json(object['socket_address'])['address']))
+    .filter((address): address is string => address !== undefined && /[a-z]/i.test(address));
+  return [...new Set(names)];
 }
 
 interface FoundVirtualHost {
