@@ -1,7 +1,7 @@
 // bearerd import: from Envoy's own credential_injector to a configuration of bearerd.
 import { readFile, writeFile } from 'node:fs/promises';
 import { parseHostPattern } from '../config/host-pattern.ts';
-import { parseExtraParamName } from '../config/oauth-values.ts';
+import { parseExtraParamName, parseResource, parseScope } from '../config/oauth-values.ts';
 import { parseYaml } from '../config/yaml-document.ts';
 import { bearerdFile } from '../doors/import/bearerd-file.ts';
 import { findInjectors } from '../doors/import/credential-injector.ts';
@@ -36,6 +36,8 @@ Exit code 0 = written, 1 = there is no credential_injector in FILE.
     const written = bearerdFile(injectors, others, {
       host: (pattern) => isTaken(() => parseHostPattern(pattern)),
       extraParam: (name) => isTaken(() => parseExtraParamName(name)),
+      scope: (scope) => isTaken(() => parseScope([scope])),
+      resource: (uri) => isTaken(() => parseResource(uri)),
     });
     const output = parsed.flags['output'];
     if (output === undefined) out(written);

@@ -6,6 +6,8 @@ import type { FoundCredential, FoundInjector } from './credential-injector.ts';
 export interface Accepts {
   host(pattern: string): boolean;
   extraParam(name: string): boolean;
+  scope(scope: string): boolean;
+  resource(uri: string): boolean;
 }
 
 /** YAML that check-config accepts. `injectors` has at least one; `others` are lines for its head. */
@@ -103,13 +105,18 @@ function sourceOf(credential: FoundCredential, accepts: Accepts): WrittenSource 
   };
   if (credential.kind === 'generic')
     return { value: { static: { value: secret('The value') } }, remarks: [] };
-  const { clientId, clientAuth, scopes } = credential;
+  const { clientId, clientAuth } = credential;
+  // Envoy joins them with spaces.
+  const words = credential.scopes.flatMap((scope) => scope.split(' ')).filter((scope) => scope !== '');
+  const scopes = words.filter((scope) => accepts.scope(scope));
+  const beyond = words.filter((scope) => !scopes.includes(scope));
   const endpoint = endpointOf(credential.tokenEndpoint);
   const parameters = parametersOf(credential.endpointParams, accepts);
   return {
     remarks: [
       ...endpoint.remarks,
       ...(clientId === '' ? ['client_id, which is empty: name it'] : []),
+      ...beyond.map((scope) => `the scope ${scope}, which no provider takes (RFC 6749, section 3.3)`),
       ...parameters.remarks,
     ],
     value: {
@@ -149,10 +156,14 @@ function parametersOf(
   readonly remarks: readonly string[];
 } {
   const remarks: string[] = [];
-  const resource = params.filter(([name]) => name === 'resource').map(([, value]) => value);
+  const resource: string[] = [];
   const once = new Map<string, string>();
   for (const [name, value] of params) {
-    if (name === 'resource') continue;
+    if (name === 'resource') {
+      if (accepts.resource(value)) resource.push(value);
+      else remarks.push(`endpoint_params resource ${value}, which is no absolute URI (RFC 8707)`);
+      continue;
+    }
     const refused = name !== 'audience' && !accepts.extraParam(name);
     if (refused || once.has(name)) {
       remarks.push(

@@ -139,6 +139,43 @@ test('EnvoyFilters are read, too, and what is no injector of ours is named', asy
   );
 });
 
+test('what no policy can say is named, stays a comment, and never spoils the file', async () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'bearerd-import-')), 'envoy.yaml');
+  writeFileSync(
+    file,
+    String.raw`clusters:
+  - name: "c\rmode: development"
+    connect_timeout: 1s
+    typed_extension_protocol_options:
+      http:
+        http_filters:
+          - name: f
+            typed_config:
+              "@type": x.credential_injector.v3.CredentialInjector
+              overwrite: true
+              credential:
+                typed_config:
+                  "@type": x.injected_credentials.oauth2.v3.OAuth2
+                  token_endpoint: { uri: "no uri\r\nevil: yes", cluster: "a\rb: c" }
+                  client_credentials: { client_id: __proto__, client_secret: { name: "../../x\r\ny: z" } }
+                  scopes: ["a b", "c\"d"]
+                  endpoint_params: [{ name: __proto__, value: x }, { name: "", value: y }, { name: resource, value: no-uri }]
+route_config:
+  virtual_hosts: [{ name: v, domains: [a.example.com, "b\rc: d"], routes: [{ route: { cluster: "c\rmode: development" } }] }]
+`,
+  );
+  const text = await bearerd('import', file);
+  const { mode, sources, outbound } = parseConfig(text, 'bearerd.yaml');
+  const [source] = sources;
+  assert.ok(source?.type === 'client_credentials');
+  assert.deepEqual(
+    [mode, source.scope, source.resource, outbound.map(({ name }) => name)],
+    ['production', ['a', 'b'], [], ['c-mode-development']],
+  );
+  assert.match(text, /the scope c"d, which no provider takes/);
+  assert.match(text, /resource no-uri, which is no absolute URI/);
+});
+
 test('what is done otherwise is said beside it', async () => {
   const text = await bearerd('import', FIXTURE);
   assert.match(text, /# Not carried over: token_endpoint\.timeout 3s: bearerd has 3 s to connect/);
