@@ -74,6 +74,7 @@ export async function createInForce(config: Config, deps: InForceDeps): Promise<
     carried: createCarriedRing(),
     attempted: createCarriedRing(),
     outcomes: createAttemptOutcomes(clock),
+    plainClusters: new Set<string>(),
     nonces: createNonces(),
   };
   let serving = createServing(

@@ -32,6 +32,8 @@ export interface ServingDeps {
   readonly attempted: CarriedRing;
   readonly outcomes: AttemptOutcomes;
   readonly nonces: Nonces;
+  /** Clusters of Envoy without TLS, as the attempt door learned. */
+  readonly plainClusters: Set<string>;
   readonly tracer: Tracer | undefined;
 }
 
@@ -42,7 +44,7 @@ export function createServing(
   keys: SigningKeys,
   deps: ServingDeps,
 ): Serving {
-  const { observer, clock, carried, attempted, outcomes, nonces, tracer } = deps;
+  const { observer, clock, carried, attempted, outcomes, nonces, plainClusters, tracer } = deps;
   // A request may be waiting for Envoy's report, or for a first credential, while another configuration takes over.
   const store = deps.store.inForce();
   const common = { policies, store, observer, clock, tracer, maxWaitMs: config.maxWaitMs };
@@ -50,7 +52,7 @@ export function createServing(
     config,
     policies,
     check: createCheck({ ...common, carried }),
-    process: createProcess({ ...common, carried: attempted, outcomes, nonces, keys }),
+    process: createProcess({ ...common, carried: attempted, outcomes, nonces, plainClusters, keys }),
     keys,
   };
 }

@@ -35,6 +35,8 @@ export interface ProcessDeps {
   readonly carried: CarriedRing;
   readonly outcomes: AttemptOutcomes;
   readonly nonces: Nonces;
+  /** Clusters without TLS, as was learned; outlives the configuration. */
+  readonly plainClusters: Set<string>;
   readonly keys: SigningKeys;
   /** undefined = no spans. */
   readonly tracer?: Tracer | undefined;
@@ -68,7 +70,7 @@ export function createProcess(deps: ProcessDeps): ProcessHandler {
   });
   const injected = policies.policies.flatMap(({ injection }) => injection.headers.map(({ name }) => name));
   const signed = policies.policies.flatMap(({ proof }) => signedHeaders(proof));
-  const guard = createUpstreamGuard(policies);
+  const guard = createUpstreamGuard(policies, deps.plainClusters);
   const headers = headersOf([...new Set([...injected, ...policies.readHeaders, ...signed])]);
 
   return (message, call, mark, upstream = UNTOLD) => {

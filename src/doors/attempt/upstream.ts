@@ -41,12 +41,11 @@ export interface UpstreamGuard {
   ): 'plaintext_upstream' | 'unbound_upstream' | undefined;
 }
 
-export function createUpstreamGuard({
-  policies,
-  coversHost,
-}: Pick<PolicyTable, 'policies' | 'coversHost'>): UpstreamGuard {
-  /** Clusters whose last known connection was plain: a new one, of which nothing is known yet, gets no credential either. */
-  const plain = new Set<string>();
+/** `plain`: clusters whose last known connection was plain: a new one, of which nothing is known yet, gets no credential either. */
+export function createUpstreamGuard(
+  { policies, coversHost }: Pick<PolicyTable, 'policies' | 'coversHost'>,
+  plain: Set<string>,
+): UpstreamGuard {
   /** By policy, then cluster. The names are of Envoy's configuration: no app makes new ones. */
   const bound = policies.map(() => new Map<string, boolean>());
 

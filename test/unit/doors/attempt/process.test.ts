@@ -69,6 +69,7 @@ async function door(wish: Partial<PolicyWish> = {}, key?: SigningKey) {
     carried: createCarriedRing(),
     outcomes,
     nonces,
+    plainClusters: new Set(),
     keys: { of: () => key, start: () => Promise.resolve(), stop: () => {} },
   });
   return {

@@ -5,8 +5,12 @@ import { compilePolicies } from '../../../../src/policy/compile.ts';
 import { configOf, type PolicySketch } from '../../../support/generate-config.ts';
 
 function guardOf(...sketches: PolicySketch[]) {
+  return guardWith(new Set(), ...sketches);
+}
+
+function guardWith(plain: Set<string>, ...sketches: PolicySketch[]) {
   const table = compilePolicies(configOf(sketches));
-  const guard = createUpstreamGuard(table);
+  const guard = createUpstreamGuard(table, plain);
   return (told: Record<string, string>, index = 0, host = 'orders.example.com') =>
     guard.refusal(table.policies[index]!, readUpstream(new Map(Object.entries(told))), {
       host,
@@ -37,6 +41,13 @@ test('a new connection is taken for what the last one of its cluster was', () =>
   assert.equal(refusal(told('b')), undefined, 'another cluster');
   assert.equal(refusal(told('a', 'HTTP/1.1', 'TLSv1.3')), undefined);
   assert.equal(refusal(told('a')), undefined);
+});
+
+test('what was learned of a cluster outlives the configuration', () => {
+  const plain = new Set<string>();
+  assert.equal(guardWith(plain, closed)(told('a', 'HTTP/1.1')), 'plaintext_upstream');
+  assert.equal(guardWith(plain, closed)(told('a')), 'plaintext_upstream');
+  assert.equal(guardWith(plain, { ...closed, allowPlaintext: true })(told('a')), undefined);
 });
 
 test('a filter that tells nothing, of an older generator, is not judged', () => {
