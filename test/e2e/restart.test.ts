@@ -47,3 +47,25 @@ test('SIGTERM and the next process under 300 requests/s: push shows nothing, che
   assert.ok(by('check') > 0 && by('attempt') > 0, 'the test saw the gap');
   assert.equal(world.upstream.refused, 0, 'nothing left without our credential');
 });
+
+test('a restart while the provider takes three seconds is not noticed through push', async (t) => {
+  const world = await createWorld();
+  t.after(() => world.stop());
+  const bearerd = await world.startBearerd();
+  await world.ready();
+  const push = await world.startEnvoy('push');
+  assert.equal((await push.send('/v1/orders')).status, 200);
+  const traffic = startTraffic(new Map([['push', push]]), 50);
+  world.provider.delayMs = 3_000;
+  bearerd.child.kill('SIGTERM');
+  await bearerd.exited;
+  const next = await world.startBearerd();
+  await next.waitForOutput(/Envoy subscribed to a secret/, 15_000);
+  assert.equal(await world.readyz(), 503, 'Envoy comes back before there is a credential');
+  await world.ready();
+  await sleep(300);
+  const sent = await traffic.stop();
+  const lost = sent.filter(({ status }) => status !== 200);
+  t.diagnostic(`${lost.length} of ${sent.length} requests lost`);
+  assert.deepEqual(lost.slice(0, 3), []);
+});

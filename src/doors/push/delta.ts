@@ -26,6 +26,7 @@ export function createDelta(deps: StreamDeps): StreamHandler<DeltaDiscoveryReque
     /** Those of `candidates` that the peer has not been sent yet. */
     function send(candidates: readonly Subscription[]): void {
       const secrets: Sent = candidates
+        .filter((subscription) => !subscription.held())
         .map((s) => [s, s.current()] as const)
         .filter(([subscription, { sequence }]) => known.get(subscription) !== sequence);
       if (secrets.length === 0) return;
@@ -46,12 +47,13 @@ export function createDelta(deps: StreamDeps): StreamHandler<DeltaDiscoveryReque
       const sent = unanswered.get(request.responseNonce);
       if (!sent) return;
       unanswered.delete(request.responseNonce);
-      for (const [subscription, { sequence, version }] of sent) {
+      for (const [subscription, secret] of sent) {
+        const { version } = secret;
         if (request.errorDetail) {
           subscription.reject(version);
           observer.secretRejected(subscription.name, version, request.errorDetail.message);
         } else {
-          subscription.acknowledge(sequence);
+          subscription.acknowledge(secret);
           observer.secretAcknowledged(subscription.name, version);
         }
       }
@@ -72,13 +74,14 @@ export function createDelta(deps: StreamDeps): StreamHandler<DeltaDiscoveryReque
       for (const name of new Set(request.resourceNamesSubscribe)) {
         // Asked again means wanted again, even if nothing changed.
         drop(name);
-        const subscription = names.add(name);
-        if (!subscription) return;
-        const { version, sequence } = subscription.current();
         // Only a reconnecting peer states versions, and only of what it uses.
-        if (request.initialResourceVersions.get(name) === version) {
-          known.set(subscription, sequence);
-          subscription.acknowledge(sequence);
+        const before = request.initialResourceVersions.get(name);
+        const subscription = names.add(name, before);
+        if (!subscription) return;
+        const secret = subscription.current();
+        if (before === secret.version) {
+          known.set(subscription, secret.sequence);
+          subscription.acknowledge(secret);
         }
         asked.push(subscription);
       }

@@ -2,7 +2,7 @@
 // A secret is encoded once a generation and shared by all its subscriptions.
 import type { Credential, CredentialStore } from '../../credential/credential.ts';
 import type { Any } from '../../gen/google/protobuf/any.ts';
-import type { Clock } from '../../lib/clock.ts';
+import type { Clock, Timer } from '../../lib/clock.ts';
 import type { InjectedHeader } from '../../policy/injection.ts';
 import type { PolicyTable } from '../../policy/policy.ts';
 import { shareSecretName } from '../../policy/rollout.ts';
@@ -12,7 +12,10 @@ import { type Peer, type SubscriberStatus, subscriberStatus, type Verdicts } fro
 export interface PushedSecret {
   /** Counts up with each change of any secret; 0 for a name that no policy has. */
   readonly sequence: number;
-  /** `<process>.<sequence>`: a version of an earlier process is never taken for one of this. Never from the token. */
+  /**
+   * `<process>.<sequence>`: a version of an earlier process is never taken for one of this. Never from the token. With a
+   * credential also `.<its last use>` in seconds, or `.never`, for the process after this one.
+   */
   readonly version: string;
   /** Of the credential in it; undefined = the empty secret. */
   readonly generation: number | undefined;
@@ -25,8 +28,13 @@ export interface Subscription {
   /** Whether a policy names it and this listener may serve it. */
   readonly known: boolean;
   current(): PushedSecret;
-  /** The peer said that it uses the secret of this sequence now. */
-  acknowledge(sequence: number): void;
+  /**
+   * Nothing is to be sent yet: a secret of the process before is still good, and this one has had none. `changed` is called
+   * when that is over.
+   */
+  held(): boolean;
+  /** The peer said that it uses this secret now. */
+  acknowledge(secret: Pick<PushedSecret, 'sequence' | 'version'>): void;
   /** It keeps the one before. */
   reject(version: string): void;
   close(): void;
@@ -41,12 +49,16 @@ export interface Acknowledgements {
 }
 
 export interface PushedSecrets extends Acknowledgements {
-  /** `changed` is called after each change of `current()`, never during this call. */
+  /**
+   * `changed` is called after each change of `current()`, never during this call. `before`: the version that the peer says it
+   * has of this name, alone.
+   */
   subscribe(
     name: string,
     sources: ReadonlySet<string> | undefined,
     peer: Peer,
     changed: () => void,
+    before?: string,
   ): Subscription;
   /**
    * Serves the names of these policies from now on, and `swapped` ones with another content than their own; what nothing
@@ -89,9 +101,14 @@ interface Entry {
   /** undefined = no policy names it (any more). */
   made: MadeOf | undefined;
   current: PushedSecret;
+  /** Whether this process ever had a credential for it. */
+  filled: boolean;
   readonly followers: Set<Follower>;
   unfollowStore: () => void;
 }
+
+/** The wall clock may jump. */
+const HELD_LOOK_MS = 1_000;
 
 export function createPushedSecrets({ store, policies, clock }: PushedSecretsDeps): PushedSecrets {
   const epoch = clock.now();
@@ -99,11 +116,15 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
   const entries = new Map<string, Entry>();
   let sequence = 0;
 
-  const versionOf = (number: number): string => `${epoch}.${number}`;
-  const secretOf = (name: string, number: number, value: string, generation?: number): PushedSecret => ({
+  const secretOf = (
+    name: string,
+    number: number,
+    value: string,
+    credential?: Pick<Credential, 'generation' | 'usableUntil'>,
+  ): PushedSecret => ({
     sequence: number,
-    version: versionOf(number),
-    generation,
+    version: `${epoch}.${number}${credential === undefined ? '' : `.${endText(credential.usableUntil)}`}`,
+    generation: credential?.generation,
     resource: buildSecretResource(name, value),
   });
 
@@ -114,6 +135,7 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
       name,
       made: undefined,
       current: secretOf(name, 0, ''),
+      filled: false,
       followers: new Set(),
       unfollowStore: () => {},
     };
@@ -138,12 +160,13 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
       if (!first && credential?.generation === entry.current.generation) return;
       first = false;
       const value = credential === undefined ? '' : header.valueOf(credential.value.reveal());
-      publish(entry, value, credential?.generation);
+      publish(entry, value, credential);
     });
   }
 
-  function publish(entry: Entry, value: string, generation: number | undefined): void {
-    entry.current = secretOf(entry.name, ++sequence, value, generation);
+  function publish(entry: Entry, value: string, credential: Credential | undefined): void {
+    entry.current = secretOf(entry.name, ++sequence, value, credential);
+    entry.filled ||= credential !== undefined;
     for (const follower of entry.followers) {
       if (isServed(entry.made, follower)) follower.changed();
     }
@@ -158,8 +181,10 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
   }
 
   return {
-    subscribe(name, sources, peer, changed) {
+    subscribe(name, sources, peer, changed, before) {
       const entry = entryOf(name);
+      const heldUntil = endOf(before);
+      let looking: Timer | undefined;
       const empty = secretOf(name, 0, '');
       const follower: Follower = {
         ...{ sources, changed, peer, verdicts: {} },
@@ -167,21 +192,32 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
         acknowledgedAt: 0,
       };
       entry.followers.add(follower);
+      const held = (): boolean => {
+        const { made, filled } = entry;
+        return !filled && isServed(made, follower) && !('share' in made!) && clock.now() < heldUntil;
+      };
+      function look(): void {
+        looking = held() ? clock.setTimer(look, HELD_LOOK_MS) : undefined;
+        if (looking === undefined) changed();
+      }
+      if (held()) look();
       return {
         name,
+        held,
         known: isServed(entry.made, follower),
         current: () => (entry.made === undefined || isServed(entry.made, follower) ? entry.current : empty),
-        acknowledge(acknowledged) {
+        acknowledge({ sequence: acknowledged, version }) {
           if (acknowledged <= follower.acknowledged) return;
           follower.acknowledged = acknowledged;
           follower.acknowledgedAt = clock.now();
-          follower.verdicts.acknowledged = { version: versionOf(acknowledged), at: clock.now() };
+          follower.verdicts.acknowledged = { version, at: clock.now() };
           delete follower.verdicts.rejected;
         },
         reject(version) {
           follower.verdicts.rejected = { version, at: clock.now() };
         },
         close() {
+          looking?.cancel();
           entry.followers.delete(follower);
           // A peer may ask for any name: what no policy has is not kept.
           if (entry.followers.size === 0 && entry.made === undefined) entries.delete(name);
@@ -222,7 +258,7 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
           [...followers].map((follower) => {
             const { peer, verdicts } = follower;
             const served = made === undefined || isServed(made, follower);
-            const version = served ? current.version : versionOf(0);
+            const version = served ? current.version : `${epoch}.0`;
             return { peer, name, version, filled: served && current.generation !== undefined, verdicts };
           }),
         ),
@@ -232,6 +268,16 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
       entries.clear();
     },
   };
+}
+
+function endText(usableUntil: number): string {
+  return Number.isFinite(usableUntil) ? String(Math.floor(usableUntil / 1_000)) : 'never';
+}
+
+/** Epoch ms of the last use of what has this version; 0 = nothing is known to be good. */
+function endOf(version = ''): number {
+  const end = /^\d+\.\d+\.(\d+|never)$/.exec(version)?.[1];
+  return end === 'never' ? Number.POSITIVE_INFINITY : Number(end ?? 0) * 1_000;
 }
 
 function isServed(made: MadeOf | undefined, { sources }: Follower): boolean {

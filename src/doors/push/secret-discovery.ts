@@ -1,5 +1,6 @@
 // Envoy's SecretDiscoveryService for one listener. Every subscribed name is answered at once, with the credential or
-// with an empty secret: a silent SDS server holds every listener of a starting Envoy.
+// with an empty secret: a silent SDS server holds every listener of a starting Envoy. One that comes back with a secret of the
+// process before keeps it until there is another, or until its end.
 import {
   DeltaDiscoveryRequest,
   DeltaDiscoveryResponse,

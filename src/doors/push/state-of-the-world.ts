@@ -19,7 +19,7 @@ export function createStateOfTheWorld(deps: StreamDeps): StreamHandler<Discovery
     let last: Sent | undefined;
 
     function sendAll(): void {
-      const secrets = [...names.all.values()].map((s) => [s, s.current()] as const);
+      const secrets = [...names.all.values()].filter((s) => !s.held()).map((s) => [s, s.current()] as const);
       if (secrets.length === 0) return;
       const newest = secrets.reduce((a, [, b]) => (b.sequence > a.sequence ? b : a), secrets[0]![1]);
       last = { nonce: String(++nonces), secrets };
@@ -32,13 +32,14 @@ export function createStateOfTheWorld(deps: StreamDeps): StreamHandler<Discovery
     }
 
     function takeVerdict({ secrets }: Sent, request: DiscoveryRequest): void {
-      for (const [subscription, { sequence, version }] of secrets) {
+      for (const [subscription, secret] of secrets) {
+        const { version } = secret;
         if (request.errorDetail) {
           // Nothing is sent again: the same secret would be refused again, in a hot loop. The next one is.
           subscription.reject(version);
           observer.secretRejected(subscription.name, version, request.errorDetail.message);
         } else {
-          subscription.acknowledge(sequence);
+          subscription.acknowledge(secret);
           observer.secretAcknowledged(subscription.name, version);
         }
       }
@@ -60,7 +61,9 @@ export function createStateOfTheWorld(deps: StreamDeps): StreamHandler<Discovery
       }
       for (const name of wanted) {
         if (names.all.has(name)) continue;
-        if (!names.add(name)) return;
+        // Of a new connection; the one version of several names would say nothing of each.
+        const before = last === undefined && wanted.size === 1 ? request.versionInfo : undefined;
+        if (!names.add(name, before)) return;
         changed = true;
       }
       if (changed) sendAll();

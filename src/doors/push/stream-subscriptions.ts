@@ -22,8 +22,8 @@ export interface StreamSubscriptions {
   readonly peer: Peer;
   /** Ends the stream and returns false when another type than secrets is asked for. */
   admitType(typeUrl: string): boolean;
-  /** Adds a name that is not there yet. Ends the stream and returns undefined above the limits. */
-  add(name: string): Subscription | undefined;
+  /** Adds a name that is not there yet; `before`: the version that the peer has of it. Ends the stream and returns undefined above the limits. */
+  add(name: string, before?: string): Subscription | undefined;
   remove(name: string): void;
 }
 
@@ -72,13 +72,13 @@ export function createStreamSubscriptions(
       stream.end(GrpcStatus.INVALID_ARGUMENT, 'only secrets are served here');
       return false;
     },
-    add(name) {
+    add(name, before) {
       if (all.size >= MAX_NAMES || name.length > MAX_NAME_LENGTH) {
         observer.peerFault(listener, 'too_many_names');
         stream.end(GrpcStatus.RESOURCE_EXHAUSTED, 'too many or too long resource names');
         return undefined;
       }
-      const subscription = secrets.subscribe(name, sources, peer, queue);
+      const subscription = secrets.subscribe(name, sources, peer, queue, before);
       all.set(name, subscription);
       observer.secretSubscribed(name, subscription.known);
       return subscription;

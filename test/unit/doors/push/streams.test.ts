@@ -109,7 +109,7 @@ test('a new credential is pushed with its prefix, a new version and a new nonce;
   );
   assert.equal(new Set([first, second, third].map((r) => r.versionInfo)).size, 3);
   assert.equal(new Set([first, second, third].map((r) => r.nonce)).size, 3);
-  for (const { versionInfo } of [first, second, third]) assert.match(versionInfo, /^\d+\.\d+$/);
+  for (const { versionInfo } of [first, second, third]) assert.match(versionInfo, /^\d+\.\d+(\.never)?$/);
 });
 
 test('a share is a secret of its own: told at once, moved by a new configuration, and no credential is it', async () => {
@@ -383,6 +383,60 @@ test('delta: a reconnecting Envoy gets what it has not, and what it has counts a
   const older = openDelta();
   older.receive(deltaRequest({ resourceNamesSubscribe: ['orders'], initialResourceVersions }));
   assert.deepEqual(deltaValues(only(older.take())), [['orders', 'Bearer two']]);
+});
+
+/** As after a restart: another process, with no credential yet, and an Envoy that has one of the process before. */
+async function afterRestart(usableUntil: number): Promise<string> {
+  store.publish('orders', 'one');
+  const stream = openSotw();
+  stream.receive(sotwRequest({ resourceNames: ['orders'] }));
+  const version = only(stream.take()).versionInfo.replace(/never$/, String(usableUntil / 1_000));
+  stream.end();
+  store = new FakeStore();
+  await clock.advance(1_000);
+  secrets = createPushedSecrets({ store, policies, clock });
+  return version;
+}
+
+test('a reconnecting Envoy keeps the secret of the process before until this one has a credential', async () => {
+  const version = await afterRestart(clock.now() + 60_000);
+  const sotw = openSotw();
+  sotw.receive(sotwRequest({ resourceNames: ['orders'], versionInfo: version }));
+  const delta = openDelta();
+  const initialResourceVersions = new Map([['orders', version]]);
+  delta.receive(deltaRequest({ resourceNamesSubscribe: ['orders'], initialResourceVersions }));
+  await settle();
+  assert.deepEqual([sotw.take(), delta.take()], [[], []]);
+  store.publish('orders', 'two');
+  await settle();
+  assert.deepEqual(valuesOf(only(sotw.take())), [['orders', 'Bearer two']]);
+  assert.deepEqual(deltaValues(only(delta.take())), [['orders', 'Bearer two']]);
+  store.publish('orders', undefined);
+  await settle();
+  assert.deepEqual(valuesOf(only(sotw.take())), [['orders', '']], 'what this process had and lost is empty');
+});
+
+test('… and not past its end, not when no policy names it any more, and not where nothing was in it', async () => {
+  const version = await afterRestart(clock.now() + 60_000);
+  const open = (versionInfo: string, resourceNames = ['orders']) => {
+    const stream = openSotw();
+    stream.receive(sotwRequest({ resourceNames, versionInfo }));
+    return stream;
+  };
+  const held = open(version);
+  for (const other of ['', 'garbage', version.replace(/\.\d+$/, ''), version.replace(/\d+$/, '1')])
+    assert.deepEqual(valuesOf(only(open(other).take())), [['orders', '']], other);
+  assert.equal(open(version, ['orders', 'legacy']).take().length, 1, 'one version says nothing of two names');
+  await clock.advance(58_000);
+  await settle();
+  assert.deepEqual(held.take(), []);
+  await clock.advance(3_000);
+  await settle();
+  assert.deepEqual(valuesOf(only(held.take())), [['orders', '']]);
+  const again = open(await afterRestart(clock.now() + 60_000));
+  secrets.usePolicies(fakePolicies([]));
+  await settle();
+  assert.deepEqual(valuesOf(only(again.take())), [['orders', '']]);
 });
 
 // --- other policies while streams are open
