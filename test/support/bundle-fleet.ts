@@ -1,4 +1,5 @@
-// Many pods that follow one bundle, in one process, each with a connection and a pace of its own, against one static server.
+// Many pods that follow one bundle, in one thread, each with a connection and a pace of its own, against one static server in
+// another.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +8,8 @@ import { createAuthority } from '../../demo/certificates.ts';
 import { createPolicyBundle } from '../../src/bundle/policy-bundle.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { nullObserver, type Observer } from '../../src/telemetry/observer.ts';
-import { BUNDLE_NAME, createBundleSigner, startBundleServer } from './policy-bundles.ts';
+import { startBundleServerThread } from './bundle-server-thread.ts';
+import { BUNDLE_NAME, createBundleSigner } from './policy-bundles.ts';
 
 export interface BundleFleet {
   readonly pods: number;
@@ -29,7 +31,7 @@ export interface BundleFleetFigures {
   readonly rollout: { readonly halfMs: number; readonly mostMs: number; readonly allMs: number };
   /** On the wire from then on until all have it. */
   readonly rolloutBytes: number;
-  /** Polls without an answer that could be used, by reason: where the machine is too busy for the fleet. */
+  /** From then on: polls without an answer that could be used, by reason. More than a few, and the machine is too busy for the fleet. */
   readonly refused: Readonly<Record<string, number>>;
 }
 
@@ -39,13 +41,13 @@ export async function runBundleFleet(
 ): Promise<BundleFleetFigures> {
   const folder = await mkdtemp(join(tmpdir(), 'bearerd-bundle-fleet-'));
   const authority = await createAuthority(folder);
-  const server = await startBundleServer(authority);
+  const server = await startBundleServerThread(authority);
   const signer = createBundleSigner();
   const keys = join(folder, 'keys.pem');
   await writeFile(keys, signer.publicPem);
   const files = { 'policies.yaml': policyText(policies) };
-  server.content = await signer.sign(1, files);
-  const bundleBytes = server.content.length;
+  const first = await signer.sign(1, files);
+  await server.serve(first);
 
   const takenAt: number[] = [];
   const refusals = new Map<string, number>();
@@ -76,23 +78,24 @@ export async function runBundleFleet(
       await sleep(50);
     }
     progress(`all have the first; a poll without a change is measured`);
+    refusals.clear();
 
-    const before = { ...server.counts };
-    const bytesBefore = server.bytes();
+    const before = await server.figures();
     const perSecond: number[] = [];
     const begun = performance.now();
-    for (let last = before.requests; performance.now() - begun < pollMs; last = server.counts.requests) {
+    for (let last = before.requests; performance.now() - begun < pollMs; ) {
       await sleep(1_000);
-      perSecond.push(server.counts.requests - last);
+      const { requests } = await server.figures();
+      perSecond.push(requests - last);
+      last = requests;
     }
     const seconds = (performance.now() - begun) / 1_000;
-    const requests = server.counts.requests - before.requests;
-    const unchanged = server.counts.unchanged - before.unchanged;
-    const bytes = server.bytes() - bytesBefore;
-
-    server.content = await signer.sign(2, files);
+    const second = await signer.sign(2, files);
+    const then = await server.serve(second);
+    const requests = then.requests - before.requests;
+    const unchanged = then.unchanged - before.unchanged;
+    const bytes = then.bytes - before.bytes;
     const published = performance.now();
-    const bytesThen = server.bytes();
     progress('a second one is published');
     for (let i = 1; takenAt.length < pods; i++) {
       await sleep(20);
@@ -101,14 +104,14 @@ export async function runBundleFleet(
     }
     const after = (share: number) => takenAt[Math.ceil(share * pods) - 1]! - published;
     return {
-      bundleBytes,
+      bundleBytes: first.length,
       requestsPerSecond: requests / seconds,
       peakRequestsPerSecond: Math.max(...perSecond),
       unchangedShare: unchanged / requests,
       bytesPerPoll: bytes / requests,
       bytesPerSecond: bytes / seconds,
       rollout: { halfMs: after(0.5), mostMs: after(0.99), allMs: after(1) },
-      rolloutBytes: server.bytes() - bytesThen,
+      rolloutBytes: (await server.figures()).bytes - then.bytes,
       refused: Object.fromEntries(refusals),
     };
   } finally {

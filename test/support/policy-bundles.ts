@@ -44,7 +44,7 @@ export interface BundleServer {
   stop(): Promise<void>;
 }
 
-export async function startBundleServer(authority: Authority): Promise<BundleServer> {
+export async function startBundleServer(authority: Pick<Authority, 'issue'>): Promise<BundleServer> {
   const { cert, key } = await authority.issue('localhost', 'server');
   const counts = { requests: 0, unchanged: 0 };
   const sockets = new Set<Socket>();
