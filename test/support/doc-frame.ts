@@ -34,8 +34,8 @@ export function completed(text: string): string {
   });
 }
 
-/** An Envoy with this HTTP filter, and a cluster `checkout` that it may name. */
-export function withHttpFilter(name: string, filter: object): object {
+/** An Envoy with this HTTP filter and these access logs, and a cluster `checkout` that it may name. */
+export function withHttpFilter(name: string, filter: object, access_log: readonly object[] = []): object {
   const api = 'type.googleapis.com/envoy.extensions.filters';
   const router = {
     name: 'envoy.filters.http.router',
@@ -44,6 +44,7 @@ export function withHttpFilter(name: string, filter: object): object {
   const manager = {
     '@type': `${api}.network.http_connection_manager.v3.HttpConnectionManager`,
     stat_prefix: 'snippet',
+    access_log,
     route_config: { virtual_hosts: [{ name: 'all', domains: ['*'] }] },
     http_filters: [{ name, typed_config: filter }, router],
   };

@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { parse, stringify } from 'yaml';
 import { loadConfig } from '../../../src/config/load.ts';
 import { generateEnvoy } from '../../../src/doors/generate/generate.ts';
-import { type DocBlock, docBlocks } from '../../support/doc-blocks.ts';
+import { DOCUMENTS, type DocBlock, docBlocks } from '../../support/doc-blocks.ts';
 import { inFolder, writeDocExample } from '../../support/doc-example.ts';
 import { completed, withHttpFilter } from '../../support/doc-frame.ts';
 import { runBlock } from '../../support/doc-shell.ts';
@@ -162,6 +162,21 @@ for (const block of blocks) {
     });
   }
 }
+
+test('Envoy loads the fields of its access log that the documents name', async () => {
+  const spans = DOCUMENTS.flatMap((file) => [...readFileSync(file, 'utf8').matchAll(/`(%[^`]+%)`/g)]);
+  assert.ok(spans.length >= 3);
+  const log = {
+    '@type': 'type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog',
+    path: '/dev/null',
+    log_format: { json_format: Object.fromEntries(spans.map(([, field], i) => [`field${i}`, field])) },
+  };
+  const buffer = 'type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer';
+  const envoy = withHttpFilter('envoy.filters.http.buffer', { '@type': buffer, max_request_bytes: 1 }, [
+    { name: 'envoy.access_loggers.file', typed_config: log },
+  ]);
+  await assertLoads(envoy);
+});
 
 test('every row is for a block that is there', () => {
   const there = new Set(blocks.map(({ key }) => key));

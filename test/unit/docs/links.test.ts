@@ -67,6 +67,20 @@ test('every metric that a document names is one', () => {
   );
 });
 
+test('every label that a document gives a metric is one of its labels', () => {
+  const metrics = new Map(
+    createMetrics(new FakeClock())
+      .list()
+      .map(({ name, labels }) => [name, labels]),
+  );
+  assert.deepEqual(
+    wrongOnes(/\b(bearerd_\w+?)(?:_count|_bucket)?\{([^}]*)\}/g, ([, name, labels]) =>
+      labels!.split(',').some((label) => !metrics.get(name!)?.includes(label.split('=')[0]!.trim())),
+    ),
+    [],
+  );
+});
+
 test('every command that a document names is one, with these options', async () => {
   const help = async (...args: string[]) => {
     const said: string[] = [];
