@@ -98,9 +98,10 @@ function bodyLimits(policies: readonly Limited[], refuseAmbiguous: boolean): Bod
   const count: object[] = [];
   policies.forEach((policy, i) => {
     const { name, bodyLimit, limits } = policy;
+    if (bodyLimit === undefined || !limits) return;
     // The first match wins: what an earlier policy covers is not counted here.
     const earlier = policies.slice(0, i).filter((one) => one.takes && overlap(one, policy));
-    if (bodyLimit === undefined || !limits || earlier.some(isEverything)) return;
+    if (earlier.some(isEverything)) return;
     const rules = {
       ...rulesOf(policy),
       except: earlier.map(rulesOf),
