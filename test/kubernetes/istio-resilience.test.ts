@@ -231,6 +231,12 @@ describe('resilience in a mesh with a real istiod', { skip: skipMesh }, () => {
       /# TOO FEW RETRIES: .* orders\.example\.com lets 3 run at once/,
     );
     await serveBy('push', '--from-cluster', dump);
+    await mesh.apply([raisedRetries()]);
+    // A MERGE appends, and Envoy counts by the first.
+    await mesh.until(
+      async () => (await ordersCluster())['circuit_breakers']!['thresholds']!.length === 2,
+      'patched',
+    );
     assert.deepEqual(await limits('max_retries'), [3]);
     await rule({ http: { maxRetries: 4096 } });
     await mesh.until(async () => (await limits('max_retries'))[0] === 4096, 'as it is told');
@@ -239,6 +245,26 @@ describe('resilience in a mesh with a real istiod', { skip: skipMesh }, () => {
       /TOO FEW RETRIES/,
     );
   });
+
+  function raisedRetries(): object {
+    return {
+      apiVersion: 'networking.istio.io/v1alpha3',
+      kind: 'EnvoyFilter',
+      metadata: { name: 'raised', namespace: NAMESPACE },
+      spec: {
+        configPatches: [
+          {
+            applyTo: 'CLUSTER',
+            match: { context: 'SIDECAR_OUTBOUND', cluster: { service: ORDERS } },
+            patch: {
+              operation: 'MERGE',
+              value: { circuit_breakers: { thresholds: [{ max_retries: 4_096 }] } },
+            },
+          },
+        ],
+      },
+    };
+  }
 
   /** What Envoy itself goes by. */
   async function limits(...what: readonly string[]): Promise<(number | undefined)[]> {

@@ -26,7 +26,7 @@ export interface MeshIdentity {
 
 const string = (id: number) => ({ type: 'string', id });
 const strings = (id: number) => ({ rule: 'repeated', type: 'string', id });
-const bytes = (type: string, id: number) => ({ type, id });
+const message = (type: string, id: number) => ({ type, id });
 
 /** security/v1alpha1/ca.proto of Istio's API. */
 const CA = fromJSON({
@@ -58,17 +58,17 @@ const SDS = fromJSON({
   nested: {
     DataSource: { fields: { inlineString: string(3) } },
     TlsCertificate: {
-      fields: { certificateChain: bytes('DataSource', 1), privateKey: bytes('DataSource', 2) },
+      fields: { certificateChain: message('DataSource', 1), privateKey: message('DataSource', 2) },
     },
-    ValidationContext: { fields: { trustedCa: bytes('DataSource', 1) } },
+    ValidationContext: { fields: { trustedCa: message('DataSource', 1) } },
     Secret: {
       fields: {
         name: string(1),
-        tlsCertificate: bytes('TlsCertificate', 2),
-        validationContext: bytes('ValidationContext', 4),
+        tlsCertificate: message('TlsCertificate', 2),
+        validationContext: message('ValidationContext', 4),
       },
     },
-    AnySecret: { fields: { typeUrl: string(1), value: bytes('Secret', 2) } },
+    AnySecret: { fields: { typeUrl: string(1), value: message('Secret', 2) } },
     Request: { fields: { versionInfo: string(1), resourceNames: strings(3), typeUrl: string(4) } },
     Response: {
       fields: {
