@@ -5,7 +5,7 @@ import { fingerprint } from '../../lib/fingerprint.ts';
 import type { Instead } from '../../policy/guard/versions.ts';
 import { compileInjection } from '../../policy/injection.ts';
 import type { Policy } from '../../policy/policy.ts';
-import type { MadeOf } from './pushed-secrets.ts';
+import type { MadeOf } from './served-secrets.ts';
 
 export interface SwappedSecrets {
   readonly secrets: ReadonlyMap<string, MadeOf>;
