@@ -228,7 +228,7 @@ export interface OutboundConfig {
   readonly guard: GuardConfig | undefined;
   /** What a generated configuration does about an upstream that fails; undefined = nothing. */
   readonly resilience?: ResilienceConfig | undefined;
-  /** Its credential may leave Envoy without TLS. Only the generator and the doctor read it. */
+  /** Its credential may leave Envoy without TLS: for the generator, the doctor and the attempt door. */
   readonly allowPlaintext?: boolean;
 }
 

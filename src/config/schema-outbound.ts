@@ -139,7 +139,7 @@ export const outbound = z
       .boolean()
       .default(false)
       .describe(
-        'The credential may leave Envoy without TLS, since something else encrypts or the network is trusted. Default false: generate envoy refuses it beyond loopback, doctor tells it.',
+        'The credential may leave Envoy without TLS, since something else encrypts or the network is trusted. Default false: generate refuses it beyond loopback, doctor tells it, the attempt door holds the credential back.',
       ),
     never_stale: z
       .boolean()
