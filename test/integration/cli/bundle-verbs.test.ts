@@ -176,6 +176,34 @@ test('simulate tells what another bundle would change for a fleet', async () => 
   assert.match(out, /^3 requests, 1 decided as before$/m);
 });
 
+test('--stepped-back answers only by what a guard wrote, and tells when that is nothing', async () => {
+  const generate = (config: string) =>
+    bearerd(
+      'generate',
+      'istio',
+      '--config',
+      config,
+      '--namespace',
+      'shop',
+      '--bundle',
+      'none',
+      '--stepped-back',
+    );
+  const rules = policies('a.prod').replace('version: 1\n', '');
+  const without = await generate(file('plain.yaml', `${LOCAL}${rules}`));
+  assert.deepEqual([without.code, without.out], [1, '']);
+  assert.match(without.err, /plain\.yaml: state_dir: expected the folder of a running bearerd/);
+
+  const kept = file('kept.yaml', `${LOCAL}state_dir: state\n${rules}`);
+  mkdirSync(join(folder, 'state'), { recursive: true });
+  const nothing = await generate(kept);
+  assert.deepEqual([nothing.code, /stepped back from nothing/.test(nothing.err)], [0, true]);
+  file('state/guard.json', '{ "format": 1, "poli');
+  const damaged = await generate(kept);
+  assert.deepEqual([damaged.code, damaged.out], [1, '']);
+  assert.match(damaged.err, /state_dir: .*JSON/);
+});
+
 test('a configuration without policy_bundle has nobody whose signature would count', async () => {
   const plain = file('plain.yaml', `${LOCAL}${policies('a.prod').replace('version: 1\n', '')}`);
   const asked = ['explain', '--config', plain, 'GET', 'http://a.prod/'];
