@@ -324,9 +324,10 @@ for (const [name, createFront] of FRONTS)
       const sockets = createSocketFolder();
       const entered = Promise.withResolvers<void>();
       const echoLater = async (message: Uint8Array) => {
+        const kept = Buffer.from(message);
         entered.resolve();
         await sleep(20);
-        return message;
+        return kept;
       };
       const front = createFront(new Map([['/t.T/EchoLater', echoLater]]), {
         observer: createRecordingObserver().observer,

@@ -48,6 +48,11 @@ export interface InboundEnvoyOptions {
 
 export async function startInboundEnvoy(t: TestContext, options: InboundEnvoyOptions): Promise<InboundEnvoy> {
   const folder = mkdtempSync(join(tmpdir(), 'bearerd-inbound-'));
+  // What was started ends also when the next part does not start.
+  const ends: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })];
+  t.after(async () => {
+    for (const end of ends.reverse()) await end();
+  });
   const key = createTestKey('one');
   const write = (file: string, text: string) => writeFileSync(join(folder, file), text);
   write('jwks.json', jwkSet(key));
@@ -79,6 +84,10 @@ inbound:${options.inbound}`;
     outgoing.end(JSON.stringify({ path: incoming.url, headers }));
   });
   await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve));
+  ends.push(() => {
+    app.closeAllConnections();
+    return new Promise((resolve) => app.close(resolve));
+  });
   const appPort = (app.address() as { port: number }).port;
 
   const bearerd = await startProcess(
@@ -86,6 +95,7 @@ inbound:${options.inbound}`;
     [join(import.meta.dirname, '../../bin/bearerd.js'), 'serve', '--config', configFile],
     { name: 'bearerd' },
   );
+  ends.push(() => bearerd.stop());
   const [, health] = await bearerd.waitForOutput(
     /"listener":"health","state":"listening","address":"([^"]+)"/,
   );
@@ -99,13 +109,7 @@ inbound:${options.inbound}`;
     config: options.patch?.(yaml).replaceAll('FOLDER', folder) ?? yaml,
     ...(options.version === undefined ? {} : { version: options.version }),
   });
-  t.after(async () => {
-    await envoy.stop();
-    await bearerd.stop();
-    app.closeAllConnections();
-    await new Promise((resolve) => app.close(resolve));
-    rmSync(folder, { recursive: true, force: true });
-  });
+  ends.push(() => envoy.stop());
   for (let i = 0; (await fetch(`http://${health}/readyz`)).status !== 200 && i < 500; i++) await sleep(20);
   const port = await envoy.listenerPort('inbound');
 
