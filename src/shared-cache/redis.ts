@@ -46,21 +46,21 @@ export function createRedis(config: RedisConfig, deps: RedisDeps): Redis {
   let state: 'up' | 'down' | undefined;
 
   function connect(): Promise<void> {
-    connecting ??= connectRedis(config, deps)
-      .then(
-        (connected) => {
-          attempts = 0;
-          if (closed) return connected.destroy();
-          client = connected;
-          deps.woken();
-        },
-        () => {
-          if (!closed) clock.setTimer(() => void connect(), 100 + fullJitterMs(attempts++, PAUSE, random));
-        },
-      )
-      .finally(() => {
+    // A retry that was planned may come when another attempt has succeeded: a second client would never be ended.
+    if (closed || client !== undefined) return Promise.resolve();
+    connecting ??= connectRedis(config, deps).then(
+      (connected) => {
         connecting = undefined;
-      });
+        attempts = 0;
+        if (closed) return connected.destroy();
+        client = connected;
+        deps.woken();
+      },
+      () => {
+        connecting = undefined;
+        if (!closed) clock.setTimer(() => void connect(), 100 + fullJitterMs(attempts++, PAUSE, random));
+      },
+    );
     return connecting;
   }
 

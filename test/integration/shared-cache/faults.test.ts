@@ -2,7 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { RedisConfig } from '../../../src/config/config.ts';
+import { systemClock } from '../../../src/lib/clock.ts';
 import { Secret } from '../../../src/lib/secret.ts';
+import { createRedis } from '../../../src/shared-cache/redis.ts';
+import { nullObserver } from '../../../src/telemetry/observer.ts';
 import { startFaultyRedis } from '../../support/faulty-redis.ts';
 import {
   type CountingProvider,
@@ -305,4 +309,35 @@ test('an invalidation that was missed over a lost connection is heard after it, 
   }
   t.diagnostic(`heard ${(heardAt - back).toFixed(0)} ms after Redis was to be had again`);
   assert.equal(await far.issue(), 'token-2');
+});
+
+test('a retry that was planned before another attempt succeeded makes no second connection', async (t) => {
+  t.after(() => way.reset());
+  const connections = async () =>
+    String(await redis.call('CLIENT', 'LIST'))
+      .trim()
+      .split('\n').length;
+  const before = await connections();
+  await way.down();
+  const begun = performance.now();
+  const at = (ms: number) => sleep(begun + ms - performance.now());
+  const config = { kind: 'single', nodes: [{ host: '127.0.0.1', port: way.port }], masterName: undefined };
+  const own = createRedis(
+    { ...config, tls: undefined, username: undefined, password: undefined } as RedisConfig,
+    {
+      ...{ clock: systemClock, env: {}, observer: nullObserver, channel: 'c', woken: () => {} },
+      // Retries 0.6, 1.7 and 3.8 s after the start.
+      random: () => 0.999,
+    },
+  );
+  t.after(() => own.close());
+  await at(2_000);
+  await way.up();
+  // Three failures, told apart, lead to an attempt at once.
+  for (const ms of [2_050, 2_600, 3_150]) {
+    await at(ms);
+    await own.run('return 1', [], [], 1_000);
+  }
+  await at(4_500);
+  assert.equal(await connections(), before + 1);
 });
