@@ -1,5 +1,5 @@
 // The server's side of one HTTP/2 connection, over any duplex stream. RFC 9113.
-// Everything that one read brings is worked off in the same turn, and all answers to it go out in one write.
+// Everything that one read brings is worked off in the same turn, and the answers to it go out in one write or two.
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../lib/clock.ts';
 import { ConnectionEnd } from './connection-end.ts';
@@ -157,6 +157,7 @@ class ServerConnection implements Connection, FrameSink {
     if (this.over) return;
     this.#heard = true;
     this.#reading = true;
+    this.#writer.begin();
     try {
       this.#reader.read(chunk, this);
     } catch (error) {

@@ -5,6 +5,12 @@ import { TLSSocket } from 'node:tls';
 import { Flag, FRAME_HEADER_BYTES, FrameType } from './frames.ts';
 
 const SCRATCH_BYTES = 64 << 10;
+/**
+ * The first answers of a read go out alone once there is so much of them, and the peer works on these while the rest is
+ * made. All in one write left Envoy idle meanwhile: 28,500 requests a second against 33,400 (bench: envoy). A write for
+ * every 4 KB brings no more, and costs us more.
+ */
+const EARLY_BYTES = 4_000;
 
 // One scratch for all connections: a turn belongs to one of them, and whoever comes while another's frames stand in it
 // writes those out first.
@@ -15,10 +21,16 @@ let owner: FrameWriter | undefined;
 export class FrameWriter {
   readonly #socket: Duplex;
   readonly #plain: boolean;
+  #early = false;
 
   constructor(socket: Duplex) {
     this.#socket = socket;
     this.#plain = socket instanceof Socket && !(socket instanceof TLSSocket);
+  }
+
+  /** The frames of one read follow. */
+  begin(): void {
+    this.#early = true;
   }
 
   /** Head, body in two parts and trailers of a whole answer; each must fit into one frame. */
@@ -74,7 +86,10 @@ export class FrameWriter {
       owner?.flush();
       owner = this;
     }
-    if (used + bytes > SCRATCH_BYTES) this.flush();
+    if (used + bytes > SCRATCH_BYTES || (this.#early && used > EARLY_BYTES)) {
+      this.#early = false;
+      this.flush();
+    }
   }
 }
 
