@@ -6,10 +6,11 @@ import type { TcpAddress } from '../lib/address.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import { type CertificatePaths, readCertificateFiles } from './certificate-files.ts';
-import { listenOn } from './listen.ts';
+import { acceptedSockets, listenOn } from './listen.ts';
 
 /** The API server's own limit of a request. */
 const MAX_BODY_BYTES = 3 << 20;
+const GRACE_MS = 5_000;
 const NAME = 'webhook';
 
 export interface AdmissionServerOptions {
@@ -22,7 +23,8 @@ export interface AdmissionServerOptions {
 export interface AdmissionServer {
   /** Resolves with the bound address. */
   start(): Promise<string>;
-  stop(): Promise<void>;
+  /** Lets requests in flight end, for `graceMs` (default 5000) at most. */
+  stop(graceMs?: number): Promise<void>;
 }
 
 export interface AdmissionAnswer {
@@ -44,6 +46,7 @@ export async function createAdmissionServer(
     maxHeaderSize: 16 << 10,
   });
   server.maxConnections = 256;
+  const accepted = acceptedSockets(server);
   const stopFollowing = pair.follow((context) => server.setSecureContext(context));
   server.on('request', (request, response) => {
     serve(request, response, answer).catch((error: unknown) => {
@@ -59,10 +62,13 @@ export async function createAdmissionServer(
       observer.listenerChanged(NAME, 'listening', boundTo);
       return boundTo;
     },
-    stop() {
+    stop(graceMs = GRACE_MS) {
       stopFollowing();
       return new Promise((resolve) => {
+        // Whoever is silent in the middle of a request or a handshake would hold it for as long as it likes.
+        const cut = clock.setTimer(() => accepted.destroy(), graceMs);
         server.close(() => {
+          cut.cancel();
           observer.listenerChanged(NAME, 'closed', boundTo);
           resolve();
         });
