@@ -38,7 +38,10 @@ describe(DOCUMENT, { skip }, () => {
   after(() => cluster?.stop());
 
   test('the five commands are taken by the API, and leave a labelled namespace with restarted pods', async (t) => {
-    const { folder } = await writeDocExample(t, DOCUMENT, SECTION, { '/run/bearerd': '/run/bearerd' });
+    const { folder } = await writeDocExample(t, DOCUMENT, SECTION, {
+      '/run/bearerd': '/run/bearerd',
+      '0.0.0.0:9193': '0.0.0.0:9193',
+    });
     const kubectl = `exec ${parts.kubernetes!.kubectl} --kubeconfig ${cluster.kubeconfig} "$@"`;
     const said = await runBlock(t, applying!, folder, { programs: { kubectl } });
     t.diagnostic(said.join('').replaceAll('\n', '; '));
