@@ -41,22 +41,30 @@ export interface UpstreamGuard {
   ): 'plaintext_upstream' | 'unbound_upstream' | undefined;
 }
 
+/** On a cluster, for requests with this host. */
+interface Verdict {
+  readonly host: string;
+  readonly scheme: string;
+  readonly isBound: boolean;
+}
+
 /** `plain`: clusters whose last known connection was plain: a new one, of which nothing is known yet, gets no credential either. */
 export function createUpstreamGuard(
   { policies, coversHost }: Pick<PolicyTable, 'policies' | 'coversHost'>,
   plain: Set<string>,
 ): UpstreamGuard {
-  /** By policy, then cluster. The names are of Envoy's configuration: no app makes new ones. */
-  const bound = policies.map(() => new Map<string, boolean>());
+  /** By policy, then cluster: the last verdict. The names are of Envoy's configuration, no app makes new ones; hosts it may. */
+  const verdicts = policies.map(() => new Map<string, Verdict>());
 
   return {
     refusal(policy, { cluster, transport }, { host, scheme }) {
-      let isBound = bound[policy.index]!.get(cluster);
-      if (isBound === undefined) {
+      const known = verdicts[policy.index]!.get(cluster);
+      let isBound = known?.isBound;
+      if (known === undefined || known.host !== host || known.scheme !== scheme) {
         const name = istioHostOf(cluster);
         // The port is the app's: that of Istio's service may be another (80 for what leaves by TLS to 443).
         isBound = name === undefined || coversHost(policy, name + portOf(host), scheme);
-        bound[policy.index]!.set(cluster, isBound);
+        verdicts[policy.index]!.set(cluster, { host, scheme, isBound });
       }
       if (!isBound) return 'unbound_upstream';
       if (policy.plaintext) return undefined;

@@ -1,6 +1,13 @@
 // The hosts of the policies as Istio knows them: one entry a service, with the one cluster that a door can change.
 import type { ResilienceConfig } from '../../../config/config.ts';
-import type { Plan, PlannedHost, PlannedPolicy, PlannedRule } from '../plan.ts';
+import { mayReachQuery } from '../expressions.ts';
+import {
+  type Plan,
+  type PlannedHost,
+  type PlannedPolicy,
+  type PlannedRule,
+  policiesBefore,
+} from '../plan.ts';
 import { resilienceRefusals } from '../resilience.ts';
 
 export interface IstioHost {
@@ -50,7 +57,7 @@ export function istioRefusals(plan: Plan): readonly string[] {
   return [
     ...resilienceRefusals(plan),
     ...plan.hosts.filter(({ wildcard }) => wildcard).map(({ name }) => wildcardRefusal(name)),
-    ...istioHosts(plan).flatMap(clusterRefusals),
+    ...istioHosts(plan).flatMap((host) => [...clusterRefusals(host), ...earlierRefusals(host)]),
     ...plan.hosts.filter((host) => !host.wildcard && isShort(host)).map(shortRefusal),
   ];
 }
@@ -86,4 +93,22 @@ function clusterRefusals({ name, policies }: IstioHost): readonly string[] {
     );
   }
   return reasons;
+}
+
+/**
+ * The injector of a cluster has to leave an earlier policy's requests alone, and sees path and query as one value: it would put
+ * its own credential in place of what check gave them.
+ */
+function earlierRefusals({ name, rules, policies }: IstioHost): readonly string[] {
+  return policies.flatMap((policy) => {
+    if (policy.door !== 'push') return [];
+    return policiesBefore(rules, rules.find((rule) => rule.policy === policy)!).flatMap((earlier) =>
+      (earlier.deny === undefined ? (earlier.match.paths ?? []) : [])
+        .filter(({ kind, value }) => kind === 'regex' && mayReachQuery(value))
+        .map(
+          ({ value }) =>
+            `host ${name}: regex ${value} of ${earlier.name} could match into the query, so that ${policy.name} by push would take its requests; write [^?/] for . or serve ${policy.name} by check`,
+        ),
+    );
+  });
 }

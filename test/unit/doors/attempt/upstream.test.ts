@@ -74,3 +74,13 @@ test('a cluster of Istio draws a credential only for hosts of the policy', () =>
     assert.equal(refusal(tls, 0, app), expected, `${cluster}, remembered`);
   }
 });
+
+test('what one request was told of a cluster of Istio is no verdict on requests for another host or port', () => {
+  const hosts = ['a.shop.svc.cluster.local:8080', 'b.shop.svc.cluster.local:9090'];
+  const b = told('outbound|9090||b.shop.svc.cluster.local', 'HTTP/1.1', 'TLSv1.3');
+  const refusal = guardOf({ ...closed, hosts });
+  for (const round of ['first', 'again']) {
+    assert.equal(refusal(b, 0, hosts[0]), 'unbound_upstream', round);
+    assert.equal(refusal(b, 0, hosts[1]), undefined, round);
+  }
+});

@@ -147,6 +147,17 @@ describe('generate istio', () => {
     );
   });
 
+  test('refuses an injector that could not tell an earlier policy’s requests from its own', () => {
+    const first = (regex: string) =>
+      `  - { name: first, match: { services: [orders.shop], paths: [{ regex: "${regex}" }] }, inject: { source: b }, never_stale: true }\n${ORDERS}`;
+    assert.match(
+      problems(first('/v1/.*'), { door: 'both' }),
+      /regex \/v1\/\.\* of first could match into the query, so that orders by push would take its requests/,
+    );
+    assert.equal(problems(first('/v1/.*'), { door: 'check' }), '');
+    assert.equal(problems(first('/v1/[^?/]+'), { door: 'both' }), '');
+  });
+
   test('takes all ports of a host for one at a gateway, which has a port of its own', () => {
     const ports =
       '  - { name: one, match: { hosts: ["api.example.com:8443"] }, inject: { source: a } }\n' +
