@@ -8,9 +8,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { calculateJwkThumbprint } from 'jose';
-import { runCommandLine } from '../../src/cli/run.ts';
-import { parseRuntime } from '../../src/lib/runtime.ts';
 import { createDpopProver } from '../../src/proof/dpop.ts';
+import { bearerd } from '../support/command-line.ts';
 import { startInboundEnvoy } from '../support/inbound-envoy.ts';
 import { goodClaims } from '../support/inbound-world.ts';
 import { type StartedRedis, startRedis } from '../support/redis.ts';
@@ -37,17 +36,8 @@ async function startTwo(t: TestContext, redis: StartedRedis, more = '') {
   return { one, two, good };
 }
 
-const revoke = (configFile: string, ...args: string[]) =>
-  runCommandLine(['revoke', '--config', configFile, ...args], {
-    env: {},
-    version: 'test',
-    runtime: parseRuntime({}, process.versions.node, true),
-    terminal: false,
-    onReload: () => {},
-    out() {},
-    err: (text) => process.stderr.write(text),
-    ended: new AbortController().signal,
-  });
+const revoke = async (configFile: string, ...args: string[]) =>
+  (await bearerd('revoke', '--config', configFile, ...args)).code;
 
 test('a revocation in Redis is in force in both within a second, also after Redis was away, and a flush takes nothing back', async (t) => {
   const redis = await startRedis();

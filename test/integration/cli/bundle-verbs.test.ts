@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { createAuthority } from '../../../demo/certificates.ts';
-import { runCommandLine } from '../../../src/cli/run.ts';
+import { bearerd } from '../../support/command-line.ts';
 import {
   BUNDLE_NAME,
   type BundleServer,
@@ -58,21 +58,6 @@ function keep(jws: string): void {
   file('state/policy-bundle.jws', `${jws}\n`);
 }
 
-async function bearerd(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const said = { out: '', err: '' };
-  const code = await runCommandLine(args, {
-    env: {},
-    version: '0',
-    out: (text) => {
-      said.out += text;
-    },
-    err: (text) => {
-      said.err += text;
-    },
-    ended: new AbortController().signal,
-  } as Parameters<typeof runCommandLine>[1]);
-  return { code, ...said };
-}
 const explain = (host: string, ...flags: string[]) =>
   bearerd('explain', '--config', local, ...flags, 'GET', `http://${host}/`);
 

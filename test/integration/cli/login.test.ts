@@ -94,6 +94,19 @@ async function signIn(page: Awaited<ReturnType<typeof newPage>>): Promise<void> 
   await page.click('button[type=submit]');
 }
 
+/** The device flow, with its code entered elsewhere. */
+async function loginByCode(t: TestContext, at: Place): Promise<StartedProcess> {
+  const process_ = await login(t, at, '--flow', 'device');
+  const [, code] = await process_.waitForOutput(/enter the code ([A-Z]{4}-[A-Z]{4})/);
+  const page = await newPage(t, chromium!);
+  await page.goto((await addressIn(process_)).href);
+  await page.fill('input[name=user_code]', code!);
+  await page.click('button[type=submit]');
+  await page.click('button[type=submit]');
+  await signIn(page);
+  return process_;
+}
+
 describe('the code flow', () => {
   for (const [kind, client] of [
     ['confidential', CONFIDENTIAL],
@@ -172,14 +185,7 @@ describe('the device flow', () => {
     skip: needsChromium,
   }, async (t) => {
     const at = await place(t);
-    const process_ = await login(t, at, '--flow', 'device');
-    const [, code] = await process_.waitForOutput(/enter the code ([A-Z]{4}-[A-Z]{4})/);
-    const page = await newPage(t, chromium!);
-    await page.goto((await addressIn(process_)).href);
-    await page.fill('input[name=user_code]', code!);
-    await page.click('button[type=submit]');
-    await page.click('button[type=submit]');
-    await signIn(page);
+    const process_ = await loginByCode(t, at);
     await assertLoggedIn(t, at, process_);
     const polls = at.provider.calls.filter(({ grantType }) => grantType?.endsWith('device_code'));
     assert.ok(polls.length >= 1);
@@ -194,14 +200,7 @@ describe('the device flow', () => {
     const at = await place(t, CONFIDENTIAL, cache);
     const serving = await bearerd(t, 'serve', '--config', at.configFile);
     await serving.waitForOutput(/login required: nobody has logged in yet/);
-    const process_ = await login(t, at, '--flow', 'device');
-    const [, code] = await process_.waitForOutput(/enter the code ([A-Z]{4}-[A-Z]{4})/);
-    const page = await newPage(t, chromium!);
-    await page.goto((await addressIn(process_)).href);
-    await page.fill('input[name=user_code]', code!);
-    await page.click('button[type=submit]');
-    await page.click('button[type=submit]');
-    await signIn(page);
+    const process_ = await loginByCode(t, at);
     assert.equal((await process_.exited).code, 0, process_.output());
     const begun = performance.now();
     assert.match(process_.output(), /Stored for the source orders: bearerd:fleet:\{[\w-]{43}\}:record/);

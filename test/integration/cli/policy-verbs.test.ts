@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { runCommandLine } from '../../../src/cli/run.ts';
+import { bearerd } from '../../support/command-line.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bearerd-verbs-'));
 
@@ -20,22 +20,6 @@ outbound:
   - { name: orders, match: { hosts: [orders.prod], paths: [${paths}] }, inject: { source: key } }
 unmatched: ${unmatched}
 `;
-
-async function bearerd(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const said = { out: '', err: '' };
-  const code = await runCommandLine(args, {
-    env: {},
-    version: '0',
-    out: (text) => {
-      said.out += text;
-    },
-    err: (text) => {
-      said.err += text;
-    },
-    ended: new AbortController().signal,
-  } as Parameters<typeof runCommandLine>[1]);
-  return { code, ...said };
-}
 
 const config = file('bearerd.yaml', configuration('/v1/'));
 

@@ -6,32 +6,16 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createApp } from '../../../src/app/app.ts';
-import { runCommandLine } from '../../../src/cli/run.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { parseRuntime } from '../../../src/lib/runtime.ts';
+import { bearerd } from '../../support/command-line.ts';
 import { goodClaims } from '../../support/inbound-world.ts';
 import { createTestKey, jwkSet, part, signToken } from '../../support/token-issuer.ts';
 
-const runtime = parseRuntime({}, process.versions.node, true);
-
 async function run(...args: string[]) {
-  let out = '';
-  const code = await runCommandLine(args, {
-    env: {},
-    version: 'test',
-    runtime,
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      out += text;
-    },
-    ended: new AbortController().signal,
-    terminal: false,
-    onReload: () => {},
-  });
-  return { code, out };
+  const { code, all } = await bearerd(...args);
+  return { code, out: all };
 }
 
 test('verify asks the running bearerd, and revoke takes a token away within a second', async (t) => {
@@ -61,7 +45,7 @@ inbound:
     random: Math.random,
     log: { write() {} },
     version: 'test',
-    runtime,
+    runtime: parseRuntime({}, process.versions.node, true),
   });
   await app.start();
   t.after(() => app.stop(0));

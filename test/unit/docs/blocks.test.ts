@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { runCommandLine } from '../../../src/cli/run.ts';
+import { bearerd } from '../../support/command-line.ts';
 import { docBlocks } from '../../support/doc-blocks.ts';
 import { completed, isConfiguration } from '../../support/doc-frame.ts';
 
@@ -29,9 +29,7 @@ for (const block of docBlocks()) {
     t.after(() => rmSync(folder, { recursive: true, force: true }));
     const file = join(folder, 'bearerd.yaml');
     writeFileSync(file, completed(text));
-    const said: string[] = [];
-    const take = (part: string) => void said.push(part);
-    const context = { out: take, err: take } as unknown as Parameters<typeof runCommandLine>[1];
-    assert.equal(await runCommandLine(['check-config', file], context), 0, said.join(''));
+    const { code, all } = await bearerd('check-config', file);
+    assert.equal(code, 0, all);
   });
 }
