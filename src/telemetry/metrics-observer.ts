@@ -7,6 +7,7 @@ import { createBundleMetrics } from './metrics/bundle-metrics.ts';
 import { createCredentialMetrics } from './metrics/credential-metrics.ts';
 import { createDecisionMetrics, type DecisionMetrics } from './metrics/decision-metrics.ts';
 import { createEndpointMetrics } from './metrics/endpoint-metrics.ts';
+import { expose } from './metrics/exposition.ts';
 import { createFeedbackMetrics } from './metrics/feedback-metrics.ts';
 import { createGuardMetrics } from './metrics/guard-metrics.ts';
 import { createInboundMetrics } from './metrics/inbound-metrics.ts';
@@ -68,5 +69,5 @@ export function createMetrics(clock: Clock): Metrics {
     return known.map(({ name, type, help, labelNames }) => ({ name, type, help, labels: labelNames }));
   }
 
-  return { observer, requestsOf, decisionsOf, render: () => registry.metrics(), list };
+  return { observer, requestsOf, decisionsOf, render: () => expose(registry), list };
 }

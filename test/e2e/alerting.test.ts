@@ -118,10 +118,10 @@ test('a provider that is stopped calls the owner of its source and nobody else, 
     await run.exited;
     return run.output();
   };
-  let during = '';
-  const broken = new RegExp(`${paying.url} +(open|half_open)`);
   // The alert may come before the failure that opens the breaker.
-  await until('the breaker open', async () => broken.test((during = await status())), 10_000);
+  const broken = new RegExp(`${paying.url} +(open|half_open)`);
+  await until('the breaker open', async () => broken.test(await status()), 10_000);
+  const during = await status();
   assert.match(during, /^orders .*source_unavailable/m);
   assert.doesNotMatch(during, /^carts .*source_/m);
 
