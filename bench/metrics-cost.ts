@@ -9,7 +9,8 @@ import { processorTime } from './servers.ts';
 import { createBenchWorld } from './world.ts';
 
 const POLICIES = 1_000;
-const CALLS = 200_000;
+/** Two seconds, so that no round is without a scrape. */
+const CALLS = 600_000;
 const ROUNDS = 7;
 const WARM_UP = 50_000;
 /** As the launcher gives them to `serve`. */

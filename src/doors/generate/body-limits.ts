@@ -53,15 +53,17 @@ export function inboundBodyLimits(inbound: InboundConfig): BodyLimits {
 
 /** Why a limit cannot be generated, each with the way out. */
 export function outboundBodyRefusals(config: Config): readonly string[] {
-  return outboundLimited(config).flatMap((policy) => queryRefusals(policy, `outbound.${policy.name}`));
+  return outboundLimited(config).flatMap((policy, i, all) =>
+    queryRefusals(policy, all.slice(0, i), `outbound.${policy.name}`),
+  );
 }
 
 export function inboundBodyRefusals(inbound: InboundConfig): readonly string[] {
-  return inboundLimited(inbound).flatMap((policy) => {
+  return inboundLimited(inbound).flatMap((policy, i, all) => {
     const where = `inbound policy ${policy.name}`;
     const port = policy.bodyLimit && policy.match.hosts?.find((host) => host.port !== undefined)?.port;
     return [
-      ...queryRefusals(policy, where),
+      ...queryRefusals(policy, all.slice(0, i), where),
       ...(port === undefined
         ? []
         : [
@@ -71,14 +73,24 @@ export function inboundBodyRefusals(inbound: InboundConfig): readonly string[] {
   });
 }
 
-function queryRefusals({ bodyLimit, match: { paths } }: Limited, where: string): string[] {
-  if (bodyLimit === undefined) return [];
-  return (paths ?? [])
-    .filter(({ kind, value }) => kind === 'regex' && mayReachQuery(value))
-    .map(
-      ({ value }) =>
-        `${where} has rate_limit.key.body: regex ${value} could match into the query in Envoy; write [^?/] for .`,
-    );
+/** A regular expression of its own would limit requests that are none of its own, one before it would be passed over. */
+function queryRefusals(policy: Limited, before: readonly Limited[], where: string): string[] {
+  if (policy.bodyLimit === undefined) return [];
+  const reaching = ({ match: { paths } }: Limited): string[] =>
+    (paths ?? [])
+      .filter(({ kind, value }) => kind === 'regex' && mayReachQuery(value))
+      .map(({ value }) => value);
+  const fix = 'could match into the query in Envoy; write [^?/] for .';
+  return [
+    ...reaching(policy).map((regex) => `${where} has rate_limit.key.body: regex ${regex} ${fix}`),
+    ...before
+      .filter((one) => one.takes && overlap(one, policy))
+      .flatMap((one) => reaching(one).map((regex) => ({ regex, name: one.name })))
+      .map(
+        ({ regex, name }) =>
+          `${where} has rate_limit.key.body, and its host is one of ${name}, before it: regex ${regex} of ${name} ${fix}`,
+      ),
+  ];
 }
 
 function outboundLimited({ outbound }: Config): Limited[] {
@@ -129,13 +141,16 @@ function authorityOf({ name, wildcard, port }: HostPattern): Authority {
   return { names: [name], wildcard, port };
 }
 
-/** Whether they have a host in common; errs on the side of true. */
+/** Whether they have a host in common; ports are not looked at. */
 function overlap(a: Limited, b: Limited): boolean {
-  if (a.match.hosts === undefined || b.match.hosts === undefined) return true;
-  const other = b.match.hosts;
-  return a.match.hosts.some((one) =>
-    other.some((two) => one.name.endsWith(two.name) || two.name.endsWith(one.name)),
-  );
+  const [hosts, others] = [a.match.hosts, b.match.hosts];
+  if (hosts === undefined || others === undefined) return true;
+  return hosts.some((one) => others.some((two) => isWithin(one, two) || isWithin(two, one)));
+}
+
+function isWithin(inner: HostPattern, outer: HostPattern): boolean {
+  if (inner.name === outer.name) return inner.wildcard === outer.wildcard;
+  return outer.wildcard && inner.name.endsWith(`.${outer.name}`);
 }
 
 /** json_to_metadata waits for the end of the body anyway. */

@@ -121,6 +121,13 @@ describe('generate istio', () => {
     );
     const regex = limited.replace('[/v1/]', '[{ regex: "/v1/.*" }]');
     assert.match(problems(regex), /outbound\.orders has rate_limit\.key\.body: regex .* into the query/);
+    const before = first.replace('methods: [PUT]', 'paths: [{ regex: "/v1/.*" }]');
+    assert.match(
+      problems(before + limited),
+      /outbound\.orders has rate_limit\.key\.body, and its host is one of puts, before it: regex \/v1\/\.\* of puts could match into the query/,
+    );
+    const elsewhere = before.replace('services: [orders.shop]', 'hosts: [myorders.shop]');
+    assert.equal(patchesOf(documents(elsewhere + limited), 'bearerd-body-limits').length, 3);
   });
 
   test('a denial asks for its host alone, and not where every attempt is asked for anyway', () => {
