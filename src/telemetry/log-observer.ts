@@ -232,10 +232,13 @@ function linesOf(log: Logger, clock: Clock): Observer {
       }
     },
     secretSubscribed(secretName, known) {
-      if (known) log.info({ secretName }, 'Envoy subscribed to a secret');
+      // A peer may make up any name.
+      const omitted = limit.admit(`subscribed:${known ? secretName : ''}`);
+      if (omitted === undefined) return;
+      if (known) log.info({ secretName, omitted }, 'Envoy subscribed to a secret');
       else
         log.warn(
-          { secretName },
+          { secretName, omitted },
           'Envoy asks for a secret that no policy names: it gets an empty one and answers 503',
         );
     },

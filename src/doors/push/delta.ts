@@ -10,30 +10,22 @@ import { SECRET_TYPE_URL } from './secret-resource.ts';
 import { createStreamSubscriptions, type StreamDeps } from './stream-subscriptions.ts';
 import { identify } from './subscribers.ts';
 
-type Sent = readonly (readonly [Subscription, PushedSecret])[];
-
-/** Answers whose verdict is awaited; a peer that never answers must not fill our memory. */
-const MAX_UNANSWERED = 1_000;
-
 export function createDelta(deps: StreamDeps): StreamHandler<DeltaDiscoveryRequest, DeltaDiscoveryResponse> {
-  const { observer } = deps;
   return (stream) => {
     const names = createStreamSubscriptions(stream, deps, () => send([...names.all.values()]));
-    const known = new Map<Subscription, number>();
-    const unanswered = new Map<string, Sent>();
+    /** The newest of each, and the answer that it went out with; '' once that had its verdict. */
+    const sent = new Map<Subscription, { readonly secret: PushedSecret; readonly nonce: string }>();
     let nonces = 0;
 
     /** Those of `candidates` that the peer has not been sent yet. */
     function send(candidates: readonly Subscription[]): void {
-      const secrets: Sent = candidates
+      const secrets = candidates
         .filter((subscription) => !subscription.held())
         .map((s) => [s, s.current()] as const)
-        .filter(([subscription, { sequence }]) => known.get(subscription) !== sequence);
+        .filter(([subscription, { sequence }]) => sent.get(subscription)?.secret.sequence !== sequence);
       if (secrets.length === 0) return;
       const nonce = String(++nonces);
-      for (const [subscription, { sequence }] of secrets) known.set(subscription, sequence);
-      unanswered.set(nonce, secrets);
-      if (unanswered.size > MAX_UNANSWERED) unanswered.delete(unanswered.keys().next().value!);
+      for (const [subscription, secret] of secrets) sent.set(subscription, { secret, nonce });
       const newest = secrets.reduce((a, [, b]) => (b.sequence > a.sequence ? b : a), secrets[0]![1]);
       stream.send({
         systemVersionInfo: newest.version,
@@ -43,25 +35,18 @@ export function createDelta(deps: StreamDeps): StreamHandler<DeltaDiscoveryReque
       });
     }
 
-    function takeVerdict(request: DeltaDiscoveryRequest): void {
-      const sent = unanswered.get(request.responseNonce);
-      if (!sent) return;
-      unanswered.delete(request.responseNonce);
-      for (const [subscription, secret] of sent) {
-        const { version } = secret;
-        if (request.errorDetail) {
-          subscription.reject(version);
-          observer.secretRejected(subscription.name, version, request.errorDetail.message);
-        } else {
-          subscription.acknowledge(secret);
-          observer.secretAcknowledged(subscription.name, version);
-        }
+    /** Of a secret that was sent again meanwhile the next verdict tells. */
+    function takeVerdict({ responseNonce, errorDetail }: DeltaDiscoveryRequest): void {
+      for (const [subscription, { secret, nonce }] of sent) {
+        if (nonce !== responseNonce) continue;
+        sent.set(subscription, { secret, nonce: '' });
+        names.judge(subscription, secret, errorDetail);
       }
     }
 
     function drop(name: string): void {
       const subscription = names.all.get(name);
-      if (subscription) known.delete(subscription);
+      if (subscription) sent.delete(subscription);
       names.remove(name);
     }
 
@@ -80,7 +65,7 @@ export function createDelta(deps: StreamDeps): StreamHandler<DeltaDiscoveryReque
         if (!subscription) return;
         const secret = subscription.current();
         if (before === secret.version) {
-          known.set(subscription, secret.sequence);
+          sent.set(subscription, { secret, nonce: '' });
           subscription.acknowledge(secret);
         }
         asked.push(subscription);

@@ -50,7 +50,7 @@ export interface Acknowledgements {
 export interface PushedSecrets extends Acknowledgements {
   /**
    * `changed` is called after each change of `current()`, never during this call. `before`: the version that the peer says it
-   * has of this name, alone.
+   * has of this name, alone. undefined = too many are open.
    */
   subscribe(
     name: string,
@@ -58,7 +58,7 @@ export interface PushedSecrets extends Acknowledgements {
     peer: Peer,
     changed: () => void,
     before?: string,
-  ): Subscription;
+  ): Subscription | undefined;
   /**
    * Serves the names of these policies from now on, and `swapped` ones with another content than their own; what nothing
    * names becomes empty.
@@ -85,6 +85,7 @@ interface Follower {
   readonly peer: Peer;
   readonly verdicts: Verdicts;
   acknowledged: number;
+  /** Monotonic ms. */
   acknowledgedAt: number;
 }
 
@@ -102,11 +103,15 @@ interface Entry {
 /** The wall clock may jump. */
 const HELD_LOOK_MS = 1_000;
 
+/** Over all streams: far above one name a source and Envoy, and each costs about 1.5 KB. */
+const MAX_SUBSCRIPTIONS = 10_000;
+
 export function createPushedSecrets({ store, policies, clock }: PushedSecretsDeps): PushedSecrets {
   const epoch = clock.now();
   let madeOf = servedSecrets(policies);
   const entries = new Map<string, Entry>();
   let sequence = 0;
+  let subscriptions = 0;
 
   const secretOf = (
     name: string,
@@ -170,14 +175,23 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
     follow(entry, undefined);
     entry.current = secretOf(entry.name, ++sequence, '');
     for (const follower of had) follower.changed();
+    forget(entry);
+  }
+
+  /** What no policy has is kept only while somebody asks for it: a peer may ask for any name. */
+  function forget({ name, made, followers }: Entry): void {
+    if (followers.size === 0 && made === undefined) entries.delete(name);
   }
 
   return {
     subscribe(name, sources, peer, changed, before) {
+      if (subscriptions >= MAX_SUBSCRIPTIONS) return undefined;
+      subscriptions++;
       const entry = entryOf(name);
+      // By both clocks: one that is set back prolongs nothing.
       const heldUntil = endOf(before);
+      const heldUntilMonotonic = clock.monotonic() + heldUntil - clock.now();
       let looking: Timer | undefined;
-      const empty = secretOf(name, 0, '');
       const follower: Follower = {
         ...{ sources, changed, peer, verdicts: {} },
         acknowledged: 0,
@@ -186,7 +200,8 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
       entry.followers.add(follower);
       const held = (): boolean => {
         const { made, filled } = entry;
-        return !filled && isServed(made, follower) && !('share' in made!) && clock.now() < heldUntil;
+        if (filled || !isServed(made, follower) || 'share' in made!) return false;
+        return clock.now() < heldUntil && clock.monotonic() < heldUntilMonotonic;
       };
       function look(): void {
         looking = held() ? clock.setTimer(look, HELD_LOOK_MS) : undefined;
@@ -197,11 +212,12 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
         name,
         held,
         known: isServed(entry.made, follower),
-        current: () => (entry.made === undefined || isServed(entry.made, follower) ? entry.current : empty),
+        current: () =>
+          entry.made === undefined || isServed(entry.made, follower) ? entry.current : secretOf(name, 0, ''),
         acknowledge({ sequence: acknowledged, version }) {
           if (acknowledged <= follower.acknowledged) return;
           follower.acknowledged = acknowledged;
-          follower.acknowledgedAt = clock.now();
+          follower.acknowledgedAt = clock.monotonic();
           follower.verdicts.acknowledged = { version, at: clock.now() };
           delete follower.verdicts.rejected;
         },
@@ -210,27 +226,29 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
         },
         close() {
           looking?.cancel();
-          entry.followers.delete(follower);
-          // A peer may ask for any name: what no policy has is not kept.
-          if (entry.followers.size === 0 && entry.made === undefined) entries.delete(name);
+          if (entry.followers.delete(follower)) subscriptions--;
+          forget(entry);
         },
       };
     },
     carriedSince(source) {
-      let since: { generation: number; sinceEpochMs: number } | undefined;
+      let since: { generation: number; at: number } | undefined;
       for (const { made, current, followers: all } of entries.values()) {
         if (made?.source !== source || 'share' in made) continue;
         const followers = [...all].filter((follower) => isServed(made, follower));
         if (followers.length === 0) continue;
         if (current.generation === undefined) return undefined;
-        since ??= { generation: current.generation, sinceEpochMs: 0 };
+        since ??= { generation: current.generation, at: 0 };
         if (since.generation !== current.generation) return undefined;
         for (const { acknowledged, acknowledgedAt } of followers) {
           if (acknowledged !== current.sequence) return undefined;
-          since.sinceEpochMs = Math.max(since.sinceEpochMs, acknowledgedAt);
+          since.at = Math.max(since.at, acknowledgedAt);
         }
       }
-      return since;
+      if (since === undefined) return undefined;
+      // By the wall clock of now, as the attempts that are held against it: it may have been set since.
+      const sinceEpochMs = clock.now() - (clock.monotonic() - since.at);
+      return { generation: since.generation, sinceEpochMs };
     },
     usePolicies(next, swapped = new Map()) {
       madeOf = new Map([...servedSecrets(next), ...swapped]);

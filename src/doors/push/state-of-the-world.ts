@@ -12,7 +12,6 @@ interface Sent {
 }
 
 export function createStateOfTheWorld(deps: StreamDeps): StreamHandler<DiscoveryRequest, DiscoveryResponse> {
-  const { observer } = deps;
   return (stream) => {
     const names = createStreamSubscriptions(stream, deps, sendAll);
     let nonces = 0;
@@ -31,26 +30,17 @@ export function createStateOfTheWorld(deps: StreamDeps): StreamHandler<Discovery
       });
     }
 
-    function takeVerdict({ secrets }: Sent, request: DiscoveryRequest): void {
-      for (const [subscription, secret] of secrets) {
-        const { version } = secret;
-        if (request.errorDetail) {
-          // Nothing is sent again: the same secret would be refused again, in a hot loop. The next one is.
-          subscription.reject(version);
-          observer.secretRejected(subscription.name, version, request.errorDetail.message);
-        } else {
-          subscription.acknowledge(secret);
-          observer.secretAcknowledged(subscription.name, version);
-        }
-      }
-    }
-
     stream.onMessage((request) => {
       if (!names.admitType(request.typeUrl)) return;
       identify(names.peer, request.node);
       // An answer to an earlier push: one to the latest follows, with the names as they are then.
       if (last && request.responseNonce !== '' && request.responseNonce !== last.nonce) return;
-      if (last && request.responseNonce === last.nonce) takeVerdict(last, request);
+      if (last && request.responseNonce === last.nonce) {
+        for (const [subscription, secret] of last.secrets)
+          names.judge(subscription, secret, request.errorDetail);
+        // The one verdict: whatever follows with this nonce asks for other names, and a refused secret stays refused.
+        last = { ...last, secrets: [] };
+      }
 
       const wanted = new Set(request.resourceNames);
       let changed = false;

@@ -1,9 +1,10 @@
-// The names that one stream subscribed to, and the rules that both protocols share: type, limits, one answer for many
-// changes of the same moment.
+// The names that one stream subscribed to, and the rules that both protocols share: type, limits, verdicts, one answer for
+// many changes of the same moment.
+import type { Status } from '../../gen/google/rpc/status.ts';
 import { GrpcStatus } from '../../server/front.ts';
 import type { MessageStream } from '../../server/streams.ts';
 import type { Observer } from '../../telemetry/observer.ts';
-import type { PushedSecrets, Subscription } from './pushed-secrets.ts';
+import type { PushedSecret, PushedSecrets, Subscription } from './pushed-secrets.ts';
 import { SECRET_TYPE_URL } from './secret-resource.ts';
 import type { Peer } from './subscribers.ts';
 
@@ -25,10 +26,10 @@ export interface StreamSubscriptions {
   /** Adds a name that is not there yet; `before`: the version that the peer has of it. Ends the stream and returns undefined above the limits. */
   add(name: string, before?: string): Subscription | undefined;
   remove(name: string): void;
+  /** The peer uses this secret now; `refusal`: why it keeps the one before. */
+  judge(subscription: Subscription, secret: PushedSecret, refusal: Status | undefined): void;
 }
 
-// Far above one name a source; each name costs memory.
-const MAX_NAMES = 10_000;
 const MAX_NAME_LENGTH = 512;
 
 /** `changed` is called once for all changes of one moment. */
@@ -73,16 +74,30 @@ export function createStreamSubscriptions(
       return false;
     },
     add(name, before) {
-      if (all.size >= MAX_NAMES || name.length > MAX_NAME_LENGTH) {
+      const subscription =
+        name.length > MAX_NAME_LENGTH ? undefined : secrets.subscribe(name, sources, peer, queue, before);
+      if (subscription === undefined) {
         observer.peerFault(listener, 'too_many_names');
         stream.end(GrpcStatus.RESOURCE_EXHAUSTED, 'too many or too long resource names');
         return undefined;
       }
-      const subscription = secrets.subscribe(name, sources, peer, queue, before);
       all.set(name, subscription);
       observer.secretSubscribed(name, subscription.known);
       return subscription;
     },
     remove,
+    judge(subscription, secret, refusal) {
+      const { sequence, version } = secret;
+      // A peer may ask for any name: what no policy has is nobody's concern.
+      if (sequence === 0) return;
+      if (refusal === undefined) {
+        subscription.acknowledge(secret);
+        observer.secretAcknowledged(subscription.name, version);
+        return;
+      }
+      // Nothing is sent again: the same secret would be refused again, in a hot loop. The next one is.
+      subscription.reject(version);
+      observer.secretRejected(subscription.name, version, refusal.message);
+    },
   };
 }

@@ -129,3 +129,15 @@ test('of why Envoy refused a secret the reason is told and not the content, whic
     [reason, 'cannot take name: '],
   );
 });
+
+test('whatever an Envoy asks for, however often, is one line a minute: for each name of a policy, and for all others', () => {
+  const { lines, observer } = setUp();
+  for (let i = 0; i < 20_000; i++) {
+    observer.secretSubscribed('orders', true);
+    observer.secretSubscribed(`made-up-${i}`, false);
+  }
+  assert.deepEqual(
+    lines.map(({ secretName }) => secretName),
+    ['orders', 'made-up-0'],
+  );
+});

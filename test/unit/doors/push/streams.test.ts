@@ -168,6 +168,29 @@ test('a refused secret is told and not sent again; the next one is sent', async 
   assert.deepEqual(valuesOf(only(stream.take())), [['orders', 'Bearer two']]);
 });
 
+test('what a peer refused it does not use, whatever other names it asks for with the same nonce', async () => {
+  store.publish('orders', 'one');
+  const stream = openSotw();
+  stream.receive(sotwRequest({ resourceNames: ['orders'] }));
+  const refused = only(stream.take());
+  ack(stream, refused, ['orders'], { versionInfo: '', errorDetail: error });
+  ack(stream, refused, ['orders', 'nobody'], { versionInfo: '' });
+  assert.equal(secrets.carriedSince('orders'), undefined);
+  assert.deepEqual(recorded.named('secretAcknowledged'), []);
+  ack(stream, only(stream.take()), ['orders', 'nobody']);
+  assert.equal(secrets.carriedSince('orders')?.generation, 1);
+});
+
+test('verdicts on names that no policy has are told to nobody: a peer makes up as many as it likes', () => {
+  const sotw = openSotw();
+  sotw.receive(sotwRequest({ resourceNames: ['made-up'] }));
+  ack(sotw, only(sotw.take()), ['made-up'], { errorDetail: error });
+  const delta = openDelta();
+  delta.receive(deltaRequest({ resourceNamesSubscribe: ['made-up'] }));
+  delta.receive(deltaRequest({ responseNonce: only(delta.take()).nonce, errorDetail: error }));
+  assert.deepEqual(recorded.named('secretRejected'), []);
+});
+
 test('an answer with an old nonce is neither an ACK nor a change of names', async () => {
   store.publish('orders', 'one');
   const stream = openSotw();
@@ -221,6 +244,19 @@ test('another type, too many names and a too long name end the stream', () => {
   assert.equal(recorded.named('secretSubscribed').length, recorded.named('secretUnsubscribed').length);
 });
 
+test('all streams together have 10,000 names; one that ends gives its own back', () => {
+  const names = (from: number, count: number) => Array.from({ length: count }, (_, i) => `n${from + i}`);
+  const [first, second, third] = [openSotw(), openSotw(), openSotw()] as const;
+  first.receive(sotwRequest({ resourceNames: names(0, 6_000) }));
+  second.receive(sotwRequest({ resourceNames: names(6_000, 6_000) }));
+  assert.ok(second.ended!.code !== 0);
+  assert.equal(first.ended, undefined);
+  third.receive(sotwRequest({ resourceNames: names(6_000, 4_000) }));
+  assert.equal(third.ended, undefined);
+  for (const stream of [first, third]) stream.end();
+  assert.equal(recorded.named('secretSubscribed').length, recorded.named('secretUnsubscribed').length);
+});
+
 test('a listener does not serve what is another listener’s', async () => {
   store.publish('orders', 'one');
   const stream = openSotw(['legacy']);
@@ -255,6 +291,18 @@ test('a secret counts as carried since the last ACK of all streams', async () =>
   assert.equal(secrets.carriedSince('orders')?.generation, generation + 1, 'a closed stream does not count');
   streams[0]!.end();
   assert.equal(secrets.carriedSince('orders'), undefined, 'nobody is left');
+});
+
+test('a clock that was set moves the last ACK with it: attempts are held against it by the clock of now', async () => {
+  const generation = store.publish('orders', 'one');
+  const stream = openSotw();
+  stream.receive(sotwRequest({ resourceNames: ['orders'] }));
+  ack(stream, only(stream.take()), ['orders']);
+  await clock.advance(1_000);
+  for (const hours of [-1, 2]) {
+    clock.setWall(clock.now() + hours * 3_600_000);
+    assert.deepEqual(secrets.carriedSince('orders'), { generation, sinceEpochMs: clock.now() - 1_000 });
+  }
 });
 
 test('the empty secret carries nothing, acknowledged or not', () => {
@@ -437,6 +485,19 @@ test('… and not past its end, not when no policy names it any more, and not wh
   secrets.usePolicies(fakePolicies([]));
   await settle();
   assert.deepEqual(valuesOf(only(again.take())), [['orders', '']]);
+});
+
+test('… and no longer because the clock was set back', async () => {
+  const version = await afterRestart(clock.now() + 60_000);
+  const stream = openSotw();
+  stream.receive(sotwRequest({ resourceNames: ['orders'], versionInfo: version }));
+  clock.setWall(clock.now() - 3_600_000);
+  await clock.advance(58_000);
+  await settle();
+  assert.deepEqual(stream.take(), []);
+  await clock.advance(3_000);
+  await settle();
+  assert.deepEqual(valuesOf(only(stream.take())), [['orders', '']]);
 });
 
 // --- other policies while streams are open

@@ -58,7 +58,7 @@ describe('secrets that the guard swaps', () => {
       seen.push(type!.genericSecret.secret!.specifier!.inlineString);
     };
     const peer = { listener: 'xds', node: '' };
-    const subscription = secrets.subscribe('new', new Set(['new']), peer, look);
+    const subscription = secrets.subscribe('new', new Set(['new']), peer, look)!;
     look();
     secrets.usePolicies(policies, swap({}).secrets);
     store.publish('new', 'n2');
