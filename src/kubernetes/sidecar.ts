@@ -33,6 +33,12 @@ const STARTED = `require('node:http').get('http://127.0.0.1:${HEALTH_PORT}/start
 
 export const socketsMount: VolumeMount = { name: SOCKETS_VOLUME, mountPath: SOCKETS_PATH };
 
+/**
+ * Nobody else mounts them, and the kubelet leaves files to root unless the pod has an fsGroup, which Istio gives none: with less
+ * than this the sidecar could not read them. With an fsGroup a token is narrower by itself.
+ */
+const READABLE = 0o444;
+
 /** A native sidecar (an init container that stays, Kubernetes 1.29): it starts before, and ends after, all others. */
 export function buildSidecar(options: SidecarOptions): Container {
   const get = (path: string) => ({ httpGet: { path, port: HEALTH_PORT } });
@@ -83,19 +89,20 @@ export function buildSidecar(options: SidecarOptions): Container {
 
 export function buildVolumes(options: SidecarOptions): readonly Volume[] {
   return [
-    // In memory: a socket needs no disk, and nothing of it outlives the pod.
-    { name: SOCKETS_VOLUME, emptyDir: { medium: 'Memory', sizeLimit: '1Mi' } },
+    // In memory: a socket needs no disk, and nothing of it outlives the pod. With room for a state_dir there: a policy bundle of
+    // 1 MiB, and the next one beside it.
+    { name: SOCKETS_VOLUME, emptyDir: { medium: 'Memory', sizeLimit: '4Mi' } },
     { name: CONFIG_VOLUME, configMap: { name: options.configMap } },
     ...(options.secret === undefined
       ? []
-      : [{ name: SECRETS_VOLUME, secret: { secretName: options.secret, defaultMode: 0o440 } }]),
+      : [{ name: SECRETS_VOLUME, secret: { secretName: options.secret, defaultMode: READABLE } }]),
     ...(options.tokenAudience === undefined
       ? []
       : [
           {
             name: TOKEN_VOLUME,
             projected: {
-              defaultMode: 0o440,
+              defaultMode: READABLE,
               sources: [
                 {
                   serviceAccountToken: {

@@ -175,13 +175,27 @@ interface SecretRequest {
   readonly typeUrl: string;
 }
 
-export async function startIdentityServer({ certificate, key, root }: MeshIdentity): Promise<IdentityServer> {
+/** `authorities`: PEM by the path that a DestinationRule names. */
+export async function startIdentityServer(
+  { certificate, key, root }: MeshIdentity,
+  authorities: Readonly<Record<string, string>> = {},
+): Promise<IdentityServer> {
+  const trusted = (name: string, inlineString: string) => ({
+    name,
+    validationContext: { trustedCa: { inlineString } },
+  });
   const secrets: Readonly<Record<string, object>> = {
     default: {
       name: 'default',
       tlsCertificate: { certificateChain: { inlineString: certificate }, privateKey: { inlineString: key } },
     },
-    ROOTCA: { name: 'ROOTCA', validationContext: { trustedCa: { inlineString: root } } },
+    ROOTCA: trusted('ROOTCA', root),
+    ...Object.fromEntries(
+      Object.entries(authorities).map(([path, pem]) => [
+        `file-root:${path}`,
+        trusted(`file-root:${path}`, pem),
+      ]),
+    ),
   };
   const server = new Server();
   server.addService(SDS['envoy.service.secret.v3.SecretDiscoveryService'] as unknown as ServiceDefinition, {

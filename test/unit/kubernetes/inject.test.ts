@@ -110,6 +110,20 @@ describe('the sidecar in a pod', () => {
     });
   });
 
+  test('can read its secrets and its token: without an fsGroup the kubelet leaves them to root', () => {
+    const { spec } = inject(pod({ containers: [app, proxy] }));
+    const modes = spec!.volumes!.map(({ name, secret, projected }) => [
+      name,
+      ((secret ?? projected) as { defaultMode?: number } | undefined)?.defaultMode,
+    ]);
+    assert.deepEqual(modes, [
+      ['bearerd-sockets', undefined],
+      ['bearerd-config', undefined],
+      ['bearerd-secrets', 0o444],
+      ['bearerd-token', 0o444],
+    ]);
+  });
+
   test('is the same after a second time: nothing is patched', () => {
     const once = inject(
       pod({ initContainers: [init], containers: [app, proxy], volumes: [{ name: 'data' }] }),

@@ -57,7 +57,11 @@ export function istioRefusals(plan: Plan): readonly string[] {
   return [
     ...resilienceRefusals(plan),
     ...plan.hosts.filter(({ wildcard }) => wildcard).map(({ name }) => wildcardRefusal(name)),
-    ...istioHosts(plan).flatMap((host) => [...clusterRefusals(host), ...earlierRefusals(host)]),
+    ...istioHosts(plan).flatMap((host) => [
+      ...clusterRefusals(host),
+      ...earlierRefusals(host),
+      ...portRefusals(host),
+    ]),
     ...plan.hosts.filter((host) => !host.wildcard && isShort(host)).map(shortRefusal),
   ];
 }
@@ -72,6 +76,14 @@ function isShort({ name }: PlannedHost): boolean {
 
 function shortRefusal({ name }: PlannedHost): string {
   return `host ${name}: Istio knows services by their full name; use services: [${name}.NAMESPACE]`;
+}
+
+/** The app says http://HOST, and TLS to 443 begins behind it: no request names that port. */
+function portRefusals({ name, port, inCluster }: IstioHost): readonly string[] {
+  if (inCluster || port !== 443) return [];
+  return [
+    `host ${name}: apps call http://${name}, whose port is 80, and the sidecar makes TLS to 443 of it; leave :443 out`,
+  ];
 }
 
 /** A cluster of Istio serves a host as a whole, so what changes the cluster must be one thing. */

@@ -52,7 +52,7 @@ export function generateIstio(config: Config, options: GenerateIstioOptions): st
   const documents = [
     ...(outbound ? envoyFilters({ ...options, ...placed('SIDECAR_OUTBOUND'), config, plan }) : []),
     ...(inbound ? inboundDocuments(config, placed('SIDECAR_INBOUND'), options.inbound) : []),
-    ...outsideDocuments(outside, namespace, options.tls),
+    ...outsideDocuments(outside, { namespace, tls: options.tls, exported: context !== 'sidecar' }),
   ];
   const lines = [
     `Made by "bearerd generate istio --context ${context}".`,

@@ -6,28 +6,36 @@ import type { IstioHost } from './istio-hosts.ts';
 /** By host; files as istio-proxy sees them. A host that is missing here is reached with the authorities of the system. */
 export type OutsideTls = Readonly<Record<string, UpstreamTls>>;
 
+export interface Outside {
+  readonly namespace: string;
+  readonly tls: OutsideTls;
+  /** Whether other namespaces see these hosts, as those do that send to a gateway. */
+  readonly exported: boolean;
+}
+
 /** One ServiceEntry and one DestinationRule a host, since Istio takes only the first rule of several. */
-export function outsideDocuments(
-  hosts: readonly IstioHost[],
-  namespace: string,
-  tls: OutsideTls,
-): readonly object[] {
+export function outsideDocuments(hosts: readonly IstioHost[], outside: Outside): readonly object[] {
   const names = [...new Set(hosts.map(({ name }) => name))];
   return names.flatMap((name) => {
     const ports = hosts.filter((host) => host.name === name).map(({ port }) => port);
-    return [serviceEntry(name, ports, namespace), destinationRule(name, namespace, tls[name])];
+    return [serviceEntry(name, ports, outside), destinationRule(name, outside)];
   });
 }
 
-function serviceEntry(name: string, ports: readonly (number | undefined)[], namespace: string): object {
+/** What this namespace makes of a host is no matter of the others: by default Istio shows it to all. */
+const exportTo = ({ exported }: Outside) =>
+  exported ? undefined : because('No other namespace reaches the host another way because of this.', ['.']);
+
+function serviceEntry(name: string, ports: readonly (number | undefined)[], outside: Outside): object {
   const asHttp = ports.some(isWellKnown);
   const others = ports.filter((port) => !isWellKnown(port));
   return {
     apiVersion: 'networking.istio.io/v1',
     kind: 'ServiceEntry',
-    metadata: { name: objectName(name), namespace },
+    metadata: { name: objectName(name), namespace: outside.namespace },
     spec: {
       hosts: [name],
+      exportTo: exportTo(outside),
       location: 'MESH_EXTERNAL',
       resolution: 'DNS',
       ports: [
@@ -51,20 +59,24 @@ function isWellKnown(port: number | undefined): boolean {
   return port === undefined || port === 443 || port === 80;
 }
 
-function destinationRule(name: string, namespace: string, tls: UpstreamTls | undefined): object {
+function destinationRule(name: string, outside: Outside): object {
+  const tls: UpstreamTls | undefined = outside.tls[name];
+  const sni = tls?.sni ?? name;
   return {
     apiVersion: 'networking.istio.io/v1',
     kind: 'DestinationRule',
-    metadata: { name: objectName(name), namespace },
+    metadata: { name: objectName(name), namespace: outside.namespace },
     spec: {
       host: name,
+      exportTo: exportTo(outside),
       trafficPolicy: {
         tls: {
           mode: tls?.cert === undefined ? 'SIMPLE' : 'MUTUAL',
           clientCertificate: tls?.cert,
           privateKey: tls?.key,
           caCertificates: tls?.ca,
-          sni: tls?.sni ?? name,
+          sni,
+          subjectAltNames: because('With an sni Istio checks no name of the certificate by itself.', [sni]),
         },
       },
     },

@@ -299,6 +299,20 @@ outbound:
     );
   });
 
+  test('changes a host outside for its own namespace alone, and at a gateway for who sends there', () => {
+    const outside = '  - { name: api, match: { hosts: [api.example.com] }, inject: { source: a } }\n';
+    for (const [context, seen] of [
+      ['sidecar', ['.']],
+      ['egress', undefined],
+    ] as const) {
+      const made = documents(outside, { context }).filter(({ kind }) => kind !== 'EnvoyFilter');
+      assert.deepEqual(
+        made.map(({ spec }) => spec['exportTo']),
+        [seen, seen],
+      );
+    }
+  });
+
   test('names a host outside once, with all its ports, and shows a client certificate where one is stated', () => {
     const outside =
       '  - { name: api, match: { hosts: [api.example.com, "api.example.com:8443"] }, inject: { source: a } }\n';
@@ -315,6 +329,7 @@ outbound:
         privateKey: '/key',
         caCertificates: '/ca',
         sni: 'api.example.com',
+        subjectAltNames: ['api.example.com'],
       },
     });
     assert.equal(all.filter(({ kind }) => kind !== 'EnvoyFilter').length, 2);
@@ -396,6 +411,12 @@ ${ORDERS}`,
       `${ORDERS}  - { name: other, match: { services: [orders.shop] }, inject: { source: a }, resilience: { retries: 1 } }\n`,
       { door: 'push' },
       /orders, other differ in resilience/,
+    ],
+    [
+      'a port outside the mesh that no request names',
+      '  - { name: x, match: { hosts: ["api.example.com:443"] }, inject: { source: a } }\n',
+      {},
+      /host api\.example\.com: apps call http:.* leave :443 out/,
     ],
     ['unmatched: deny', `${ORDERS}unmatched: deny\n`, {}, /every call of the namespace/],
   ];

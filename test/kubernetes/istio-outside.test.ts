@@ -1,0 +1,84 @@
+// Hosts outside the mesh by TLS as generated, on a real istiod: the sidecar sends a request to nobody but the host itself.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { createAuthority } from '../../demo/certificates.ts';
+import { send } from '../../demo/world.ts';
+import { generateIstio, type Mesh, serviceEntry, skipMesh, startMesh } from '../support/mesh.ts';
+import { type IdentityServer, startIdentityServer } from '../support/mesh-identity.ts';
+import { freePort } from '../support/ports.ts';
+
+const NAMESPACE = 'shop';
+/** Whose certificate the upstream of each host shows. */
+const SHOWN = {
+  'own.example.com': 'own.example.com',
+  'wild.example.com': '*.example.com',
+  'other.example.com': 'somebody.example.org',
+};
+
+describe('hosts outside a mesh with a real istiod', { skip: skipMesh }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'bearerd-outside-'));
+  const upstreams: ReturnType<typeof createServer>[] = [];
+  let mesh: Mesh;
+  let secrets: IdentityServer;
+  let port: number;
+
+  before(async () => {
+    const authority = await createAuthority(folder);
+    const hosts = Object.keys(SHOWN);
+    const file = (name: string, text: string): string => {
+      writeFileSync(join(folder, name), text);
+      return join(folder, name);
+    };
+    const config = file(
+      'bearerd.yaml',
+      `version: 1
+listen: { check: "unix:///run/bearerd/check.sock", xds: "unix:///run/bearerd/xds.sock" }
+sources: { key: { static: { value: { env: KEY } } } }
+outbound: [{ name: api, match: { hosts: [${hosts}] }, inject: { source: key } }]
+`,
+    );
+    const tls = file('tls.yaml', hosts.map((host) => `${host}: { ca: ${authority.ca} }\n`).join(''));
+    mesh = await startMesh(NAMESPACE);
+    port = await freePort();
+    for (const [host, name] of Object.entries(SHOWN)) {
+      const { cert, key } = await authority.issue(name, 'server');
+      const upstream = createServer({ cert: readFileSync(cert), key: readFileSync(key) }, (_, response) =>
+        response.end(host),
+      );
+      await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
+      upstreams.push(upstream);
+      const there = { address: '127.0.0.1', port: (upstream.address() as AddressInfo).port };
+      await mesh.apply([serviceEntry(NAMESPACE, host, port, there)]);
+    }
+    const generated = await generateIstio('--config', config, '--namespace', NAMESPACE, '--tls', tls);
+    await mesh.apply(generated.filter(({ kind }) => kind === 'DestinationRule'));
+    secrets = await startIdentityServer(await mesh.identity('default'), {
+      [authority.ca]: readFileSync(authority.ca, 'utf8'),
+    });
+    await mesh.istio.joinEnvoy(NAMESPACE, port, undefined, [secrets.cluster]);
+  });
+  after(async () => {
+    await mesh?.stop();
+    secrets?.stop();
+    for (const upstream of upstreams) upstream.close().closeAllConnections();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const ask = (host: string) => send(port, '/', { host }).catch(() => ({ status: 0, body: '' }));
+
+  for (const host of ['own.example.com', 'wild.example.com'] as const) {
+    test(`a certificate for ${SHOWN[host]} is that of ${host}`, async () => {
+      await mesh.until(async () => (await ask(host)).body === host, host);
+    });
+  }
+
+  test('somebody else with a certificate of the same authority gets no request', async () => {
+    assert.equal((await ask('other.example.com')).status, 503);
+    await mesh.assertAccepted();
+  });
+});
