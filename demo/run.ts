@@ -39,9 +39,9 @@ async function tell(): Promise<void> {
   const push = await world.startEnvoy('push');
   const attempt = await world.startEnvoy('attempt');
   account.line(`identity provider ${world.provider.issuer}, upstream https on port ${world.upstream.port},`);
-  account.line(
-    `Envoy ${check.envoy.version} with the check door ${check.url}, the push door ${push.url} and the attempt door ${attempt.url}`,
-  );
+  account.line(`Envoy ${check.envoy.version}, one for each door: check ${check.url},`);
+  account.line(`push ${push.url}, attempt ${attempt.url}`);
+  account.line(`token calls: ${world.provider.tokenCalls}, at the start of bearerd, before any request`);
 
   async function step(what: string, expected: number, run: () => Promise<readonly Answer[]>): Promise<void> {
     const before = world.provider.tokenCalls;
@@ -51,7 +51,7 @@ async function tell(): Promise<void> {
     const tokenCalls = world.provider.tokenCalls - before;
     shown.push({ what, requests: answers.length, tokenCalls, failures: wrong.length });
     account.line(
-      `${answers.length} requests, ${answers.length - wrong.length} answered ${expected}, token calls: ${tokenCalls}`,
+      `${answers.length} ${answers.length === 1 ? 'request' : 'requests'}, ${answers.length - wrong.length} answered ${expected}, token calls: ${tokenCalls}`,
     );
     if (wrong.length > 0) throw new Error(`${what}: answered ${wrong[0]!.status}: ${wrong[0]!.body.trim()}`);
   }
@@ -121,17 +121,16 @@ async function tell(): Promise<void> {
 
   account.title('Shown');
   account.table([
-    ['what', 'requests', 'token calls', 'failures'],
+    ['what', 'requests', 'token calls', 'unexpected answers'],
     ...shown.map(({ what, ...row }) => [what, ...Object.values(row).map(String)]),
   ]);
   if (world.upstream.doubled > 0) throw new Error('a request had two Authorization headers');
   if (values.keep) {
     account.title('Left running; end it with Ctrl-C. Try:');
-    account.line(`curl -i -H 'Host: ${ORDERS}' ${push.url}/v1/orders    (push door)`);
-    account.line(`curl -i -H 'Host: ${ORDERS}' ${check.url}/v1/orders    (check door)`);
-    account.line(`curl -i -H 'Host: ${ORDERS}' ${attempt.url}/v1/orders    (attempt door)`);
-    account.line(`curl --unix-socket ${world.folder}/admin.sock http://admin/status`);
-    account.line(`configuration: ${world.configFile}`);
+    for (const [door, { url }] of Object.entries({ check, push, attempt })) {
+      account.line(`curl -i -H 'Host: ${ORDERS}' ${url}/v1/orders   # ${door} door`);
+    }
+    account.line(`npx bearerd status --watch --config ${world.configFile}`);
     await new Promise((resolve) => {
       process.once('SIGINT', resolve);
       process.once('SIGTERM', resolve);

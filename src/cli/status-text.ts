@@ -35,7 +35,7 @@ export function statusText(status: ReportedStatus): string {
       ]),
     ),
     table(
-      ['ENDPOINT', 'BREAKER', 'IN FLIGHT', 'QUEUED', 'RENEWALS/H', 'CALLS/H', 'NOT SENT/H'],
+      ['ENDPOINT', 'BREAKER', 'IN FLIGHT', 'QUEUED', 'RENEWALS/H AT MOST', 'CALLS/H', 'NOT SENT/H'],
       status.endpoints.map((one) => [
         one.endpoint,
         one.breaker,
