@@ -12,8 +12,23 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     ended.abort();
   });
 }
-// `bearerd schema | head` is no failure.
-process.stdout.on('error', () => process.exit(0));
+const serves = process.argv[2] === 'serve';
+// `bearerd schema | head` is no failure. Requests do not depend on who reads the log lines: these are lost.
+process.stdout.on('error', () => {
+  if (!serves) process.exit(0);
+});
+process.stderr.on('error', () => {});
+
+/** Of log lines that nobody reads; the reader may stand still for ever. */
+const MAX_UNREAD_BYTES = 256 << 10;
+/** For the reader of the last ones. */
+const FLUSH_MS = 500;
+
+function write(text: string, written: (error?: Error | null) => void = () => {}): void {
+  if (serves && process.stdout.writableLength > MAX_UNREAD_BYTES)
+    written(new Error('nobody reads the output'));
+  else process.stdout.write(text, written);
+}
 
 // Both src/ and dist/ lie beside it.
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -30,7 +45,7 @@ const fatal = (error: unknown): void => {
   const stack = error instanceof Error ? (error.stack ?? '') : '';
   const frames = stack.split('\n').filter((line) => /^ {4}at /.test(line));
   process.stderr.write(`bearerd: unexpected error, ending\n${frames.join('\n')}\n`);
-  if (failed || process.argv[2] !== 'serve') process.exit(1);
+  if (failed || !serves) process.exit(1);
   failed = true;
   setTimeout(() => process.exit(1), DRAIN_MS).unref();
   ended.abort();
@@ -53,7 +68,7 @@ const code = await runCommandLine(process.argv.slice(2), {
   version,
   runtime: parseRuntime(process.env, process.versions.node, emptyCoreFiles()),
   terminal: process.stdout.isTTY === true,
-  out: (text) => void process.stdout.write(text),
+  out: write,
   err: (text) => void process.stderr.write(text),
   ended: ended.signal,
   onReload: (listener) => void process.on('SIGHUP', listener),
@@ -62,3 +77,4 @@ const exitCode = failed ? 1 : code;
 process.exitCode = exitCode;
 // What is left open (a watch, a keep-alive) must not hold a process whose work is done; output is flushed first.
 process.stdout.write('', () => process.exit(exitCode));
+if (serves) setTimeout(() => process.exit(exitCode), FLUSH_MS);

@@ -182,8 +182,7 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
     await atMost(STORING_MS, Promise.all([bundle?.stop(), inForce.stop()]));
     shared?.close();
     await pages.stop();
-    await tracing?.stop();
-    await audit?.stop();
+    await atMost(STORING_MS, Promise.all([tracing?.stop(), audit?.stop()]));
   }
 
   return {

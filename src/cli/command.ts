@@ -7,7 +7,8 @@ export interface CommandContext {
   readonly runtime: RuntimeReport;
   /** Whether `out` is a terminal, where a screen may be drawn anew. */
   readonly terminal: boolean;
-  out(text: string): void;
+  /** `written` is told when it has been taken, or why not. */
+  out(text: string, written?: (error?: Error | null) => void): void;
   err(text: string): void;
   /** Aborted when the process is asked to end. */
   readonly ended: AbortSignal;

@@ -21,7 +21,8 @@ export interface Logger {
 
 /** A place that takes whole lines; process.stdout by default, a buffer in tests. */
 export interface LogSink {
-  write(line: string): void;
+  /** `written` is told when they were taken, or why not. */
+  write(lines: string, written?: (error?: Error | null) => void): void;
 }
 
 /** `{ level }` changes the level, `{}` asks for it. */

@@ -42,7 +42,10 @@ export async function createAudit(
       sink.kind === 'file'
         ? createAuditFile({ ...sink, clock })
         : {
-            append: async (lines) => out.write(lines),
+            append: (lines) =>
+              new Promise((resolve, reject) => {
+                out.write(lines, (error) => (error ? reject(error) : resolve()));
+              }),
             lastLine: async () => undefined,
             close: async () => {},
           },

@@ -1,0 +1,93 @@
+// Who reads the log lines of `serve` may go away or stand still: requests go on, and the end comes in time. Its standard
+// output is a FIFO, as containerd's.
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createSocketFolder } from '../../support/sockets.ts';
+
+async function startBearerd(t: TestContext, audit = '') {
+  const { folder, remove } = createSocketFolder();
+  t.after(remove);
+  const socketPath = join(folder, 'admin.sock');
+  writeFileSync(join(folder, 'token'), 'a-token', { mode: 0o600 });
+  writeFileSync(
+    join(folder, 'bearerd.yaml'),
+    `version: 1
+listen: { check: 'unix://${folder}/check.sock', admin: 'unix://${socketPath}' }
+${audit}sources: { orders: { file: { path: token } } }
+outbound: [{ name: orders, match: { hosts: [orders.example.com] }, inject: { source: orders } }]
+`,
+  );
+  const fifo = join(folder, 'stdout');
+  execFileSync('mkfifo', [fifo]);
+  // For reading too: opening it waits for nobody, and nothing is read.
+  const output = openSync(fifo, 'r+');
+  const args = ['bin/bearerd.js', 'serve', '--config', join(folder, 'bearerd.yaml')];
+  const writer = openSync(fifo, 'w');
+  const child = spawn(process.execPath, args, { stdio: ['ignore', writer, 'inherit'] });
+  closeSync(writer);
+  t.after(() => child.kill('SIGKILL'));
+  const exited = once(child, 'exit');
+
+  function ask(method: string, path: string, body = ''): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const call = request({ socketPath, method, path, timeout: 5_000 }, async (answer) => {
+        let text = '';
+        for await (const chunk of answer.setEncoding('utf8')) text += chunk;
+        resolve(text);
+      });
+      call.on('timeout', () => call.destroy(new Error(`${path} is not answered`)));
+      call.on('error', reject);
+      call.end(body);
+    });
+  }
+  /** A line each. */
+  async function writeLines(count: number): Promise<void> {
+    for (let i = 0; i < count; i++)
+      await ask('POST', '/v1/log-level', JSON.stringify({ level: i % 2 === 0 ? 'debug' : 'info' }));
+  }
+  for (const end = Date.now() + 20_000; ; await sleep(20)) {
+    if (await ask('GET', '/status').catch(() => undefined)) break;
+    assert.ok(Date.now() < end, 'it does not start');
+  }
+  return {
+    ask,
+    writeLines,
+    stopReading: () => closeSync(output),
+    async end() {
+      const begun = performance.now();
+      child.kill('SIGTERM');
+      const [code, signal] = await Promise.race([exited, sleep(15_000, ['still there'], { ref: false })]);
+      return { code, signal, ms: performance.now() - begun };
+    },
+  };
+}
+
+for (const audit of ['', 'audit: { sink: stdout }\n']) {
+  const and = audit === '' ? '' : ', and of the audit trail';
+
+  test(`without a reader of its log lines${and} it serves on, and ends as asked`, async (t) => {
+    const bearerd = await startBearerd(t, audit);
+    bearerd.stopReading();
+    await bearerd.writeLines(3);
+    assert.match(await bearerd.ask('GET', '/status'), /"orders"/);
+    const { code, signal } = await bearerd.end();
+    assert.deepEqual([code, signal], [0, null]);
+  });
+
+  test(`a reader of its log lines${and} that stands still holds neither requests nor the end`, async (t) => {
+    const bearerd = await startBearerd(t, audit);
+    // More than the pipe takes, 64 KiB, and than is kept for it.
+    await bearerd.writeLines(2_000);
+    assert.match(await bearerd.ask('GET', '/status'), /"orders"/);
+    const { code, signal, ms } = await bearerd.end();
+    t.diagnostic(`ended after ${ms.toFixed(0)} ms`);
+    assert.deepEqual([code, signal], [0, null]);
+    assert.ok(ms < 10_000, `${ms} ms`);
+  });
+}
