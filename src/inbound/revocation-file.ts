@@ -1,14 +1,19 @@
 // The revocation list as a file of JSON lines, each one revocation. Its first line says how many there are at least, since a
 // list that was cut at the end of a line looks whole: {"entries":12}. Whoever appends by hand need not know of it.
-import { open, readFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { Clock } from '../lib/clock.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import { createFollowedFile } from './followed-file.ts';
 import type { Revocation, RevocationSource, Revocations } from './revocations.ts';
 
-const ENTRIES = /^\{"entries":(\d+) *\}$/;
+const { O_RDWR, O_APPEND, O_NONBLOCK } = constants;
+const ENTRIES = /^\{\s*"entries"\s*:\s*(\d+)\s*\}$/;
 /** Of the number and its blanks: a larger one is written in the place of the one before. */
 const ENTRIES_WIDTH = 10;
+/** A token counts for its leeway beyond its end, at most so long: a revocation that ends with it must not be over before. */
+const LONGEST_LEEWAY_MS = 60_000;
+const BEGIN = 'restore it, or begin one with a blank line (echo > FILE)';
 const TEXTS = ['jti', 'sub', 'sid', 'client_id', 'issuer'] as const;
 
 export interface RevocationFileDeps {
@@ -23,11 +28,7 @@ export function createRevocationFile({ path, list, clock, observer }: Revocation
     path,
     name: 'revocation list',
     take(text) {
-      // Cut by a full disk or a writer in between: nobody is let in again for that.
-      if (text === '' && list.size > 0) {
-        throw new Error('the file is empty and the list was not; a blank line says that nothing is revoked');
-      }
-      const entries = parseRevocationLines(text, clock.now());
+      const entries = parseFile(text, clock.now());
       list.replace(entries);
       return entries.length;
     },
@@ -37,16 +38,24 @@ export function createRevocationFile({ path, list, clock, observer }: Revocation
   });
 }
 
+/** Cut by a full disk or a writer in between it looks so, too: nobody is let in again for that. */
+function parseFile(text: string, now: number): Revocation[] {
+  if (text === '') throw new Error(`it is empty, as one that was cut: ${BEGIN}`);
+  return parseRevocationLines(text, now);
+}
+
 /**
- * Throws with the number of the first bad line, and where fewer stand there than the list says. Ended ones (`expires_at` before
- * `now`) are left out.
+ * Throws with the number of the first bad line, and where fewer stand there than the list says. Ended ones (`expires_at` a
+ * minute before `now`) are left out.
  */
 export function parseRevocationLines(text: string, now: number): Revocation[] {
   const found: Revocation[] = [];
   let entries = 0;
   let least = 0;
-  text.split('\n').forEach((line, i) => {
-    if (line.trim() === '') return;
+  text.split('\n').forEach((raw, i) => {
+    // Windows puts CR before LF, and a mark at the beginning.
+    const line = raw.trim();
+    if (line === '') return;
     const stated = ENTRIES.exec(line)?.[1];
     if (stated !== undefined) {
       least = Math.max(least, Number(stated));
@@ -64,21 +73,28 @@ export function parseRevocationLines(text: string, now: number): Revocation[] {
 }
 
 /**
- * One write in append mode: a reader sees the whole line or none of it. A last line without its end gets one. A new list begins
- * with its number of entries, which is then kept current; nobody is hurt where two of these write at a time, since it is the
- * least number. Rejects for a list that readers refuse, and where it cannot be written.
+ * One write in append mode: a reader sees the whole line or none of it. A last line without its end gets one. The first
+ * revocation of a list brings the number of entries, which is then kept current; nobody is hurt where two of these write at a
+ * time, since it is the least number. Rejects for a list that is not there or that readers refuse, and where it cannot be written.
  */
 export async function appendRevocation(path: string, line: string, now: number): Promise<void> {
-  const before = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return '';
-    throw error;
+  const file = await open(path, O_RDWR | O_APPEND | O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
+    // Made anew, it would be taken for the whole list by those who know the one before.
+    throw error.code === 'ENOENT' ? new Error(`there is no list: ${BEGIN}`) : error;
   });
-  parseRevocationLines(before, now);
-  const isNew = before.trim() === '';
-  const start = before === '' || before.endsWith('\n') ? '' : '\n';
-  const file = await open(path, 'a', 0o644);
+  let isNew: boolean;
   try {
-    await file.write(`${start}${isNew ? `${entriesLine(1)}\n` : ''}${line}\n`);
+    if (!(await file.stat()).isFile()) throw new Error('it is no file');
+    const before = await file.readFile('utf8');
+    parseFile(before, now);
+    isNew = before.trim() === '';
+    const start = before.endsWith('\n') ? '' : '\n';
+    const added = Buffer.from(`${start}${isNew ? `${entriesLine(1)}\n` : ''}${line}\n`);
+    const { bytesWritten } = await file.write(added);
+    if (bytesWritten < added.length) {
+      await file.truncate((await file.stat()).size - bytesWritten);
+      throw new Error('not written: the disk took only a part of it');
+    }
     await file.sync();
   } finally {
     await file.close();
@@ -92,12 +108,13 @@ async function raiseEntries(path: string): Promise<void> {
   const file = await open(path, 'r+');
   try {
     const lines = (await file.readFile('utf8')).split('\n');
-    const first = lines.findIndex((line) => ENTRIES.test(line));
-    const count = lines.filter((line) => line.trim() !== '' && !ENTRIES.test(line)).length;
+    const first = lines.findIndex((line) => ENTRIES.test(line.trim()));
+    const count = lines.filter((line) => line.trim() !== '' && !ENTRIES.test(line.trim())).length;
     const stated = entriesLine(count);
+    const before = lines[first]?.replace(/\r$/, '');
     // A list without it, and one that somebody wrote without room for another, stay as they are.
-    if (first === -1 || lines[first]!.length !== stated.length) return;
-    if (Number(ENTRIES.exec(lines[first]!)![1]) >= count) return;
+    if (before === undefined || Buffer.byteLength(before) !== stated.length) return;
+    if (Number(ENTRIES.exec(before.trim())![1]) >= count) return;
     const at = Buffer.byteLength(
       lines
         .slice(0, first)
@@ -135,7 +152,7 @@ function parseLine(line: string, now: number): Revocation | 'ended' | undefined 
   if (before !== undefined) entry.issuedBefore = before;
   const narrows = entry.jti ?? entry.sub ?? entry.sid ?? entry.client_id ?? entry.issuedBefore;
   if (narrows === undefined) return undefined;
-  return ends !== undefined && ends < now ? 'ended' : entry;
+  return ends !== undefined && ends + LONGEST_LEEWAY_MS < now ? 'ended' : entry;
 }
 
 /** Epoch seconds, or a date with its time zone. */

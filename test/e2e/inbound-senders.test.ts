@@ -204,7 +204,7 @@ test('a revocation is in force in two processes within a second; while bearerd i
 `;
   const one = await startInboundEnvoy(t, {
     inbound: inbound('revoked.jsonl'),
-    files: { 'revoked.jsonl': '' },
+    files: { 'revoked.jsonl': '\n' },
   });
   const list = join(one.folder, 'revoked.jsonl');
   const two = await startInboundEnvoy(t, { inbound: inbound(list), files: {} });

@@ -13,7 +13,8 @@ const MINUTE_MS = 60_000;
  * What is left out is counted in the next record.
  */
 const DENIALS = { requests: 10, perMs: 1_000, burst: 100 };
-const MAX_PATH = 1_024;
+/** Of what a caller or Envoy chose. A record that is longer than a line may be would break the chain at the next start. */
+const MAX_TEXT = 1_024;
 
 /** A policy and the counter of its injections, which only grows. */
 export interface CountedPolicy {
@@ -29,6 +30,9 @@ export interface AuditObserver {
   /** Writes what was added up so far. */
   stop(): void;
 }
+
+const cutText = (value: string | number | undefined) =>
+  typeof value === 'string' ? value.slice(0, MAX_TEXT) : value;
 
 export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver {
   const limit = createRepeatLimit(clock);
@@ -66,12 +70,7 @@ export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver 
   const omittedDenials = new Map<string, number>();
 
   /** `of` tells whose limit it is. */
-  function refusal(
-    event: string,
-    of: string,
-    path: string,
-    fields: Record<string, string | number | undefined>,
-  ): void {
+  function refusal(event: string, of: string, fields: Record<string, string | number | undefined>): void {
     const now = clock.monotonic();
     const omitted = omittedDenials.get(of) ?? 0;
     if (denials.of(of, now).take(now) > 0) {
@@ -79,27 +78,19 @@ export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver 
       return;
     }
     omittedDenials.delete(of);
-    log.record(event, {
-      ...fields,
-      path: path.slice(0, MAX_PATH),
-      omitted: omitted === 0 ? undefined : omitted,
-    });
+    const cut = Object.entries(fields).map(([name, value]) => [name, cutText(value)] as const);
+    log.record(event, { ...Object.fromEntries(cut), omitted: omitted === 0 ? undefined : omitted });
   }
 
   return {
     observer: {
       ...nullObserver,
       callerCount: callers.of,
-      inboundRefused(policy, reason, decision, mode, { path, ...request }) {
-        refusal('inbound_refused', policy ?? '', path, { policy, reason, decision, mode, ...request });
+      inboundRefused(policy, reason, decision, mode, request) {
+        refusal('inbound_refused', policy ?? '', { policy, reason, decision, mode, ...request });
       },
-      outboundDenied(policy, mode, { path, ...request }) {
-        refusal('outbound_denied', `outbound ${policy}`, path, {
-          policy,
-          mode,
-          ...request,
-          host: request.host.slice(0, MAX_PATH),
-        });
+      outboundDenied(policy, mode, request) {
+        refusal('outbound_denied', `outbound ${policy}`, { policy, mode, ...request });
       },
       credentialPublished(source, generation, expiresAt) {
         writeInjections(source);
@@ -133,7 +124,7 @@ export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver 
         log.record('guard', { policy, alarm, version, good });
       },
       secretRejected(secretName, version) {
-        limited('secret_rejected', `nack:${secretName}`, { secret: secretName, version });
+        limited('secret_rejected', `nack:${secretName}`, { secret: secretName.slice(0, MAX_TEXT), version });
       },
       listenerChanged(listener, state, address) {
         log.record('listener', { listener, state, address });

@@ -65,7 +65,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
   async 'docs/inbound.md#Revocation sh'(t, block, folder) {
     inboundPlace(folder, 'docs/inbound.md#Revocation revocation');
-    const list = write(folder, 'revoked.jsonl', '');
+    const list = write(folder, 'revoked.jsonl', '\n');
     await runBlock(t, block, folder);
     const [first, token, user] = readFileSync(list, 'utf8')
       .trim()

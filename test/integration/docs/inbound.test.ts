@@ -50,7 +50,7 @@ const runs: Readonly<Record<string, (t: TestContext) => Promise<void>>> = {
     assert.equal((await world.ask({ path: '/admin/x' })).status, 401);
   },
   async revocation(t) {
-    const world = await startInbound(t, inboundOf('revocation'), { 'revoked.jsonl': '' });
+    const world = await startInbound(t, inboundOf('revocation'), { 'revoked.jsonl': '\n' });
     const token = world.token({ jti: '7f3a9c' });
     assert.equal((await world.bearer(token)).status, 200);
     world.write('revoked.jsonl', '{"jti":"7f3a9c"}\n');

@@ -24,7 +24,7 @@ test('verify asks the running bearerd, and revoke takes a token away within a se
   const key = createTestKey('one');
   const configFile = join(folder, 'bearerd.yaml');
   writeFileSync(join(folder, 'jwks.json'), jwkSet(key));
-  writeFileSync(join(folder, 'revoked.jsonl'), '');
+  writeFileSync(join(folder, 'revoked.jsonl'), '\n');
   writeFileSync(
     configFile,
     `version: 1

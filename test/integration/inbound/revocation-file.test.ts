@@ -1,12 +1,14 @@
 // The revocation list on a real disk: written by several at a time, cut, taken up again.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { appendRevocation, parseRevocationLines } from '../../../src/inbound/revocation-file.ts';
 import { ISSUER, startInbound } from '../../support/inbound-world.ts';
+import { startProcess } from '../../support/process.ts';
 
 const inbound = `
   issuers:
@@ -18,10 +20,12 @@ const entry = (jti: string) => JSON.stringify({ jti });
 const linesOf = (text: string) => text.split('\n').filter((line) => line !== '');
 
 test('a list that was cut at the end of a line takes nothing back, and lets nobody in at a start', async (t) => {
-  const world = await startInbound(t, inbound, { 'revoked.jsonl': '' });
+  const world = await startInbound(t, inbound, { 'revoked.jsonl': '\n' });
   const path = join(world.folder, 'revoked.jsonl');
   for (const jti of ['a', 'b', 'c']) await appendRevocation(path, entry(jti), 0);
-  const whole = readFileSync(path, 'utf8');
+  // Without the blank line that began it.
+  const whole = readFileSync(path, 'utf8').trimStart();
+  world.write('revoked.jsonl', whole);
   const revoked = world.token({ jti: 'c' });
   while ((await world.bearer(revoked)).status !== 401) await sleep(5);
   const refused = () => world.told.named('inputRefused').length;
@@ -53,9 +57,8 @@ test('a list that was cut at the end of a line takes nothing back, and lets nobo
 });
 
 test('several who write at a time, and lines appended by hand, lose nothing; no reader sees a list that it refuses', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'bearerd-revoked-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const path = join(folder, 'revoked.jsonl');
+  const path = fileIn(t);
+  writeFileSync(path, '\n');
   const read = () => parseRevocationLines(readFileSync(path, 'utf8'), 0);
   await appendRevocation(path, entry('first'), 0);
   let done = false;
@@ -84,9 +87,7 @@ test('several who write at a time, and lines appended by hand, lose nothing; no 
 });
 
 test('a list without a number, with a short one, or without its last line’s end goes on as it is', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'bearerd-revoked-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const path = join(folder, 'revoked.jsonl');
+  const path = fileIn(t);
   for (const [before, after] of [
     [entry('a'), `${entry('a')}\n${entry('b')}\n`],
     [`{"entries":1}\n${entry('a')}\n`, `{"entries":1}\n${entry('a')}\n${entry('b')}\n`],
@@ -97,3 +98,75 @@ test('a list without a number, with a short one, or without its last line’s en
     assert.equal(readFileSync(path, 'utf8'), after);
   }
 });
+
+test('what Windows makes of a list, and a number with blanks around it, are read and written on', async (t) => {
+  const path = fileIn(t);
+  for (const before of [
+    `{"entries":1         }\r\n${entry('a')}\r\n`,
+    `\ufeff{"entries":1}\r\n${entry('a')}\r\n`,
+    `{ "entries": 1 }\n${entry('a')}\n`,
+  ]) {
+    writeFileSync(path, before);
+    await appendRevocation(path, entry('b'), 0);
+    assert.deepEqual(parseRevocationLines(readFileSync(path, 'utf8'), 0), [{ jti: 'a' }, { jti: 'b' }]);
+    const cut = before.split('\n')[0]!;
+    assert.throws(() => parseRevocationLines(`${cut}\n`, 0), /0 revocations stand where .* it was cut/);
+  }
+  writeFileSync(path, `{"entries":1         }\r\n${entry('a')}\r\n`);
+  await appendRevocation(path, entry('b'), 0);
+  assert.match(readFileSync(path, 'utf8'), /^\{"entries":2 {9}\}\r\n/, 'and its number is kept current');
+});
+
+test('nothing is written to a list that is empty, away or no file: what was revoked before would be forgotten', async (t) => {
+  const path = fileIn(t);
+  const refused = (message: RegExp) => assert.rejects(appendRevocation(path, entry('a'), 0), { message });
+  await refused(/there is no list: restore it, or begin one with a blank line \(echo > FILE\)/);
+  writeFileSync(path, '');
+  await refused(
+    /it is empty, as one that was cut: restore it, or begin one with a blank line \(echo > FILE\)/,
+  );
+  assert.equal(readFileSync(path, 'utf8'), '');
+  rmSync(path);
+  execFileSync('mkfifo', [path]);
+  await refused(/it is no file/);
+});
+
+test('an empty list lets nobody in at a start: it may have been cut', async (t) => {
+  const world = await startInbound(t, inbound, { 'revoked.jsonl': '' }, { waitForKeys: false });
+  while (world.told.named('inputRefused').length === 0) await sleep(5);
+  assert.match(String(world.told.named('inputRefused')[0]![1]), /it is empty, as one that was cut/);
+  assert.deepEqual(world.door.missing(), ['revocation list']);
+  world.write('revoked.jsonl', '\n');
+  await world.ready();
+});
+
+test('a disk that takes half a line is told as a failure, and the half is taken back', async (t) => {
+  const path = fileIn(t);
+  const before = `${entry('x'.repeat(1_000))}\n`;
+  writeFileSync(path, before);
+  writeFileSync(`${path}.yaml`, inboundFile(path));
+  // A file may have 1,024 bytes here, so that the line fits in by its beginning only.
+  const child = await startProcess('bash', [
+    '-c',
+    `ulimit -f 1; exec ${process.execPath} bin/bearerd.js revoke --config ${path}.yaml --jti ${'y'.repeat(100)}`,
+  ]);
+  assert.equal((await child.exited).code, 1, child.output());
+  assert.match(child.output(), /not written: the disk took only a part/);
+  assert.equal(readFileSync(path, 'utf8'), before);
+});
+
+test('a revocation that ends with its token holds through the leeway that the token still counts for', () => {
+  const line = JSON.stringify({ jti: 'a', expires_at: 1_000 });
+  assert.equal(parseRevocationLines(line, 1_059_000).length, 1);
+  assert.equal(parseRevocationLines(line, 1_061_000).length, 0);
+});
+
+function fileIn(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'bearerd-revoked-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return join(folder, 'revoked.jsonl');
+}
+
+const inboundFile = (list: string) => `version: 1
+listen: { check_inbound: "unix://${list}.sock" }
+inbound:${inbound.replace('revoked.jsonl', list)}`;

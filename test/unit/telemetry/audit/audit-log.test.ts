@@ -155,6 +155,20 @@ test('incoming refusals stand there with action, path, status and client, a floo
   assert.equal(told.at(-1)?.['omitted'], 900);
 });
 
+test('nothing of a record is longer than a thousand characters, whoever chose it', async () => {
+  const { sink, clock, log } = setup();
+  const { observer } = createAuditObserver(log, clock);
+  const long = 'X'.repeat(60_000);
+  const asked = { method: long, path: long, status: 403 };
+  observer.inboundRefused('api', 'scope', 'd', 'enforce', { ...asked, address: '10.0.0.9' });
+  observer.outboundDenied('api', 'enforce', { ...asked, host: long });
+  observer.secretRejected(long, '1', 'why');
+  await log.stop();
+  assert.equal(sink.records.length, 3);
+  for (const line of sink.text.trimEnd().split('\n')) assert.ok(line.length < 4_000, `${line.length}`);
+  assert.equal(String(sink.records[0]!['method']).length, 1_024);
+});
+
 test('denials stand there with what was asked for, and hide no refusals of an incoming policy of the same name', async () => {
   const { sink, clock, log } = setup();
   const { observer } = createAuditObserver(log, clock);
