@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createWorld, ORDERS, send, type World } from '../../demo/world.ts';
+import type { StartedEnvoy } from '../support/envoy.ts';
 import { generateIstio, type Mesh, serviceEntry, skipMesh, startMesh } from '../support/mesh.ts';
 import { freePort } from '../support/ports.ts';
 
@@ -13,6 +14,7 @@ const NAMESPACE = 'shop';
 describe('denials and limits by the body in a mesh with a real istiod', { skip: skipMesh }, () => {
   let world: World;
   let mesh: Mesh;
+  let envoy: StartedEnvoy;
   let port: number;
   let authorizations: (string | undefined)[] = [];
   const upstream = createServer((request, response) => {
@@ -36,7 +38,7 @@ describe('denials and limits by the body in a mesh with a real istiod', { skip: 
     port = await freePort();
     const there = { address: '127.0.0.1', port: (upstream.address() as AddressInfo).port };
     await mesh.apply([serviceEntry(NAMESPACE, ORDERS, port, there)]);
-    await mesh.istio.joinEnvoy(NAMESPACE, port);
+    envoy = await mesh.istio.joinEnvoy(NAMESPACE, port);
   });
   after(async () => {
     await mesh?.stop();
@@ -55,7 +57,11 @@ describe('denials and limits by the body in a mesh with a real istiod', { skip: 
     test(`${door === 'push' ? 'both' : door}: what is denied never leaves, and one model is limited where another is not`, async () => {
       const flags = ['--config', world.configFile, '--namespace', NAMESPACE];
       const documents = await generateIstio(...flags, '--door', door === 'push' ? 'both' : door);
-      await mesh.replaceFilters(documents.filter(({ kind }) => kind === 'EnvoyFilter'));
+      const filters = documents.filter(({ kind }) => kind === 'EnvoyFilter');
+      // Whatever is older: Istio counts in seconds.
+      await mesh.replaceFilters(filters.filter(({ metadata }) => metadata.name !== 'bearerd-body-limits'));
+      await sleep(1_100);
+      await mesh.replaceFilters(filters);
       await mesh.until(async () => {
         authorizations = [];
         globalAgent.destroy();
@@ -66,6 +72,14 @@ describe('denials and limits by the body in a mesh with a real istiod', { skip: 
       await sleep(1_000);
       globalAgent.destroy();
       await mesh.assertAccepted();
+
+      const dump = await envoy.admin('/config_dump?resource=dynamic_listeners');
+      const at = (filter: string) => dump.indexOf(`"name": "${filter}`);
+      assert.ok(at('bearerd.buffer') > 0);
+      assert.ok(
+        at('bearerd.local_ratelimit') < at('envoy.filters.http.ext_authz'),
+        'counted before the check',
+      );
 
       authorizations = [];
       const denied = await send(port, '/v1/x', { method: 'DELETE' });

@@ -74,6 +74,7 @@ inbound:
         .join(''),
     );
     await cluster.createNamespace(NAMESPACE);
+    await cluster.createNamespace('neighbour');
     // Its certificate would come from istio-agent, which a plain Envoy has not beside it.
     const plaintext = {
       apiVersion: 'security.istio.io/v1',
@@ -106,10 +107,10 @@ inbound:
     return started;
   }
 
-  async function generated(form: string): Promise<string> {
+  async function generated(form: string, namespace = NAMESPACE): Promise<string> {
     const { stdout } = await promisify(execFile)(process.execPath, [
       ...['dist/main.js', 'generate', 'istio', '--config', configFile],
-      ...['--namespace', NAMESPACE, '--inbound', form],
+      ...['--namespace', namespace, '--inbound', form],
     ]);
     return stdout;
   }
@@ -143,7 +144,8 @@ inbound:
         ...['delete', 'envoyfilter,authorizationpolicy,serviceentry', '--all', '-n', NAMESPACE],
       ]);
       await until(async () => (await status()) === 200, 'open before');
-      await cluster.kubectl(['apply', '-f', '-'], await generated(form));
+      for (const namespace of ['neighbour', NAMESPACE])
+        await cluster.kubectl(['apply', '-f', '-'], await generated(form, namespace));
       await until(async () => (await status()) === 401, 'enforced');
       await until(async () => (await status(good)) === 200, 'a good token comes in');
       const sync = await istio.sync();

@@ -56,10 +56,14 @@ export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {
         : []),
       ...config.listen.xds.map((x, i) => addCluster(options, bearerdCluster(xdsCluster(i), x.listener))),
     ]),
-    ...some('bearerd-body-limits', [
-      ...limits.hold.map((filter) => insertFirst(options, filter)),
-      ...limits.count.map((filter) => atRouter(options, 'INSERT_BEFORE', filter)),
-    ]),
+    ...some(
+      'bearerd-body-limits',
+      [
+        ...limits.hold.map((filter) => insertFirst(options, filter)),
+        ...limits.count.map((filter) => atRouter(options, 'INSERT_BEFORE', filter)),
+      ],
+      -10,
+    ),
     ...(check ? [envoyFilter(options, 'bearerd-check', checkPatches(options, hosts))] : []),
     ...(logs === undefined
       ? []
@@ -84,8 +88,8 @@ export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {
       : []),
   ];
 
-  function some(name: string, patches: readonly object[]): object[] {
-    return patches.length === 0 ? [] : [envoyFilter(options, name, patches)];
+  function some(name: string, patches: readonly object[], priority?: number): object[] {
+    return patches.length === 0 ? [] : [envoyFilter(options, name, patches, priority)];
   }
 }
 
@@ -173,7 +177,7 @@ function clusterPatch({ config, context, clusterOptions }: EnvoyFilterOptions, h
         outlier_detection: outlierDetection(host.resilience),
         typed_extension_protocol_options: because(
           own === undefined
-            ? 'Istio replaces these options as a whole: what a DestinationRule says of HTTP (h2UpgradePolicy, idleTimeout,\nmaxRequestsPerConnection) has to stand here too: --from-cluster copies it.'
+            ? 'Istio replaces these options as a whole: what a DestinationRule says of HTTP (h2UpgradePolicy, idleTimeout,\nmaxRequestsPerConnection; with TLS but no sni, the check of its name) has to stand here too: --from-cluster copies it.'
             : 'Istio replaces these options as a whole, so they hold what the cluster had.',
           {
             [HTTP_OPTIONS]: {

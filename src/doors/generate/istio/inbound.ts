@@ -8,14 +8,26 @@ import { bearerdTimeout } from '../check-filter.ts';
 import { bearerdCluster } from '../clusters.ts';
 import { inboundFilters } from '../inbound/filters.ts';
 import { INBOUND_CHECK_CLUSTER } from '../inbound/inbound.ts';
-import { addCluster, atRouter, envoyFilter, insertFirst, mergeManager, type Placed } from './patches.ts';
+import {
+  addCluster,
+  atRouter,
+  envoyFilter,
+  insertFirst,
+  mergeManager,
+  objectName,
+  type Placed,
+} from './patches.ts';
 
 /** filter: an EnvoyFilter asks bearerd; authorization-policy: Istio's CUSTOM action does. */
 export type InboundForm = 'filter' | 'authorization-policy';
 
-/** The name in `extensionProviders`, and in the registry of services. */
-const PROVIDER = 'bearerd-inbound';
-const PROVIDER_HOST = 'bearerd-inbound.internal';
+const NAME = 'bearerd-inbound';
+
+/** In `extensionProviders`, and in the registry of services: Istio refuses a host that two namespaces have. */
+const providerOf = (namespace: string) => ({
+  name: `${NAME}-${namespace}`,
+  service: `${namespace}.${NAME}.internal`,
+});
 
 export function inboundDocuments(config: Config, placed: Placed, form: InboundForm): readonly object[] {
   const inbound = config.inbound!;
@@ -24,7 +36,7 @@ export function inboundDocuments(config: Config, placed: Placed, form: InboundFo
   const limits = inboundBodyLimits(inbound);
   const clean = filters.slice(0, -1);
   return [
-    envoyFilter(placed, 'bearerd-inbound', [
+    envoyFilter(placed, NAME, [
       ...(own
         ? [addCluster(placed, bearerdCluster(INBOUND_CHECK_CLUSTER, config.listen.checkInbound!.listener))]
         : []),
@@ -41,15 +53,20 @@ export function inboundDocuments(config: Config, placed: Placed, form: InboundFo
 }
 
 /** Lines for people: what kubectl cannot apply. */
-export function inboundHeading(config: Config, form: InboundForm): string[] {
-  if (form === 'filter') return [];
+export function inboundHeading(config: Config, form: InboundForm, namespace: string): string[] {
+  const asked = [
+    'Inbound: every HTTP request is asked for. NOT SEEN BY ENVOY: a port that its Service calls TCP, TLS that ends in the app, and what',
+    '  traffic.sidecar.istio.io annotations keep out of the sidecar. Nothing there is refused.',
+  ];
+  if (form === 'filter') return asked;
   const { listener } = config.listen.checkInbound!;
+  const { name, service } = providerOf(namespace);
   const provider = {
     extensionProviders: [
       {
-        name: PROVIDER,
+        name,
         envoyExtAuthzGrpc: {
-          service: PROVIDER_HOST,
+          service,
           port: listener.kind === 'tcp' ? listener.port : 0,
           timeout: bearerdTimeout(config),
           failOpen: false,
@@ -59,7 +76,8 @@ export function inboundHeading(config: Config, form: InboundForm): string[] {
     ],
   };
   return [
-    'Put into the mesh configuration (ConfigMap istio of istio-system, key mesh), once for all namespaces:',
+    ...asked,
+    'Put into the mesh configuration (ConfigMap istio of istio-system, key mesh), beside those of other namespaces:',
     ...toYaml(provider)
       .trimEnd()
       .split('\n')
@@ -127,15 +145,18 @@ function connectionManager(inbound: InboundConfig): object {
   };
 }
 
-function customAuthorization(config: Config, { namespace, selector }: Placed): object[] {
+function customAuthorization(config: Config, placed: Placed): object[] {
+  const { namespace, selector } = placed;
   const { listener } = config.listen.checkInbound!;
+  const { name, service } = providerOf(namespace);
   return [
     {
       apiVersion: 'networking.istio.io/v1',
       kind: 'ServiceEntry',
-      metadata: { name: PROVIDER, namespace },
+      metadata: { name: NAME, namespace },
       spec: {
-        hosts: [PROVIDER_HOST],
+        hosts: [service],
+        exportTo: ['.'],
         location: 'MESH_EXTERNAL',
         resolution: 'STATIC',
         ports: [{ number: listener.kind === 'tcp' ? listener.port : 0, name: 'grpc', protocol: 'GRPC' }],
@@ -145,11 +166,11 @@ function customAuthorization(config: Config, { namespace, selector }: Placed): o
     {
       apiVersion: 'security.istio.io/v1',
       kind: 'AuthorizationPolicy',
-      metadata: { name: PROVIDER, namespace },
+      metadata: { name: objectName(NAME, placed), namespace },
       spec: {
         selector: selector && { matchLabels: selector },
         action: 'CUSTOM',
-        provider: { name: PROVIDER },
+        provider: { name },
         rules: because('Every request: which policy decides is bearerd’s to say.', [{}]),
       },
     },

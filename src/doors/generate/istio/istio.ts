@@ -58,7 +58,7 @@ export function generateIstio(config: Config, options: GenerateIstioOptions): st
     `Made by "bearerd generate istio --context ${context}".`,
     ...(outbound ? outboundHeading(config, plan, options, outside) : []),
     ...uncapturedLines(config),
-    ...(inbound ? ['Inbound: every request is asked for.', ...inboundHeading(config, options.inbound)] : []),
+    ...(inbound ? inboundHeading(config, options.inbound, namespace) : []),
     'Ambient mode is out of reach, since there is no Envoy beside the app: send the traffic through an egress gateway and',
     'generate for it with --context egress.',
   ];

@@ -1,4 +1,5 @@
 // The shapes of EnvoyFilter that everything here is made of.
+import { because } from '../../../lib/commented-yaml.ts';
 
 /** Beside the app, at a gateway, or in front of the app. */
 export type PatchContext = 'SIDECAR_OUTBOUND' | 'SIDECAR_INBOUND' | 'GATEWAY';
@@ -14,16 +15,30 @@ export interface Placed {
 const HCM = 'envoy.filters.network.http_connection_manager';
 const ROUTER = 'envoy.filters.http.router';
 
+/** Its own for each set of Envoys of a namespace: what is applied for one never takes the place of another's. */
+export function objectName(name: string, { context, selector }: Placed): string {
+  const labels = Object.entries(selector ?? {}).flat();
+  const whose = labels.length === 0 && context === 'GATEWAY' ? ['gateway'] : labels;
+  return [name, ...whose.map((one) => one.toLowerCase().replaceAll(/[^a-z0-9.]+/g, '-'))].join('-');
+}
+
+/** `priority`: a lower one is applied before; Istio orders those of the same by their age. */
 export function envoyFilter(
-  { namespace, selector }: Placed,
+  placed: Placed,
   name: string,
   configPatches: readonly object[],
+  priority?: number,
 ): object {
+  const { namespace, selector } = placed;
   return {
     apiVersion: 'networking.istio.io/v1alpha3',
     kind: 'EnvoyFilter',
-    metadata: { name, namespace },
-    spec: { workloadSelector: selector && { labels: selector }, configPatches },
+    metadata: { name: objectName(name, placed), namespace },
+    spec: {
+      workloadSelector: selector && { labels: selector },
+      priority: priority && because('Before the other objects, also where these are older.', priority),
+      configPatches,
+    },
   };
 }
 

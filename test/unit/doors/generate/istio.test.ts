@@ -88,6 +88,25 @@ describe('generate istio', () => {
     assert.equal(generateIstio(config(ORDERS), OPTIONS), once);
   });
 
+  test('gives each set of Envoys of a namespace objects of its own', () => {
+    const sets: Partial<GenerateIstioOptions>[] = [
+      {},
+      { context: 'egress' },
+      { selector: { app: 'checkout' } },
+      { selector: { 'app.kubernetes.io/name': 'Cart_1' } },
+    ];
+    const names = sets.flatMap((options) =>
+      documents(ORDERS, { door: 'check', ...options }).map(({ metadata }) => metadata.name),
+    );
+    assert.deepEqual(names.filter((name) => name.startsWith('bearerd-check')).sort(), [
+      'bearerd-check',
+      'bearerd-check-app-checkout',
+      'bearerd-check-app.kubernetes.io-name-cart-1',
+      'bearerd-check-gateway',
+    ]);
+    assert.equal(new Set(names).size, names.length);
+  });
+
   test('marks only the hosts of the check door, with all policies of each', () => {
     const two = `${ORDERS}  - { name: rest, match: { services: [orders.shop] }, inject: { source: b } }\n`;
     const marks = patchesOf(documents(two, { door: 'check' }), 'bearerd-check').filter(
@@ -112,6 +131,13 @@ describe('generate istio', () => {
       ],
     );
     for (const patch of patches) assert.match(JSON.stringify(patch), /"exact":"PUT"/);
+    const priorities = documents(first + limited)
+      .filter(({ kind }) => kind === 'EnvoyFilter')
+      .map(({ metadata, spec }) => [metadata.name, spec['priority']]);
+    assert.deepEqual(
+      priorities.filter(([, priority]) => priority !== undefined),
+      [['bearerd-body-limits', -10]],
+    );
     assert.deepEqual(
       patchesOf(
         documents(first + limited.replace('inject:', 'mode: shadow, inject:')),
@@ -467,13 +493,35 @@ describe('generate istio, inbound', () => {
 
   test('by an AuthorizationPolicy prints the entry of extensionProviders, and removes forged headers first', () => {
     const text = made(FORWARDING, '127.0.0.1:9443', { inbound: 'authorization-policy' });
-    assert.match(text, /# {3}extensionProviders:\n# {5}- name: bearerd-inbound\n/);
+    assert.match(text, /# {3}extensionProviders:\n# {5}- name: bearerd-inbound-shop\n/);
     assert.match(text, /# {9}failOpen: false\n# {9}statusOnError: "503"\n/);
     const [filter, entry, policy] = parsed(text);
     assert.equal(policy!.spec['action'], 'CUSTOM');
     assert.deepEqual(entry!.spec['endpoints'], [{ address: '127.0.0.1' }]);
     const operations = filter!.spec.configPatches.map(({ patch }) => patch.operation);
     assert.deepEqual(operations, ['INSERT_FIRST', 'MERGE']);
+  });
+
+  test('by an AuthorizationPolicy has a provider for each namespace, and a policy for each workload', () => {
+    const inboundOf = (options: Partial<GenerateIstioOptions>) => {
+      const text = made(FORWARDING, '127.0.0.1:9443', { inbound: 'authorization-policy', ...options });
+      const [, entry, policy] = parsed(text);
+      const provider = /extensionProviders:\n# {5}- name: (.*)\n.*\n# {9}service: (.*)\n/.exec(text)!;
+      assert.deepEqual(policy!.spec['provider'], { name: provider[1] });
+      assert.deepEqual(entry!.spec['hosts'], [provider[2]]);
+      return { provider: provider[2], policy: policy!.metadata.name };
+    };
+    const shop = inboundOf({});
+    const other = inboundOf({ namespace: 'other', selector: { app: 'cart' } });
+    assert.notEqual(other.provider, shop.provider);
+    assert.deepEqual([shop.policy, other.policy], ['bearerd-inbound', 'bearerd-inbound-app-cart']);
+  });
+
+  test('says what Envoy does not see of what comes in', () => {
+    assert.match(
+      made(FORWARDING),
+      /# Inbound: every HTTP request is asked for\. NOT SEEN BY ENVOY: a port .* TCP/,
+    );
   });
 
   test('at an egress gateway nothing comes in, and at an ingress gateway the gateway is patched', () => {
