@@ -7,6 +7,7 @@ import { readUpstream } from '../doors/attempt/upstream.ts';
 import { CHECK_PATH } from '../doors/check/check.ts';
 import { type AccessLogServiceDeps, createAccessLogService } from '../doors/feedback/access-log-service.ts';
 import type { PushedSecrets } from '../doors/push/pushed-secrets.ts';
+import { createSecretDiscovery } from '../doors/push/secret-discovery.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Exchange, Front, UnaryHandler, UnaryMethods } from '../server/front.ts';
 import { createGrpcHealth, HEALTH_CHECK_PATH } from '../server/grpc-health.ts';
@@ -63,7 +64,7 @@ export async function createListeners(
       },
       deps,
     ));
-  const xds = await createXdsFronts(listen.xds, secrets, feedback, deps);
+  const xds = createXdsFronts(listen.xds, secrets, feedback, deps);
   return {
     listen: async () => ({
       check: check && (await check.listen(listen.check!.listener)),
@@ -121,25 +122,19 @@ function marked(process: ProcessHandler): Exchange {
   };
 }
 
-/** grpc-js is 17 MB of resident memory (measured): loaded only where the push door or feedback is configured. */
-async function createXdsFronts(
+function createXdsFronts(
   listen: readonly XdsListenConfig[],
   secrets: PushedSecrets,
   feedback: AccessLogServiceDeps,
-  { observer, clock }: ListenerDeps,
-): Promise<readonly Front[]> {
-  if (listen.length === 0) return [];
-  const [{ createStreamServer }, { createSecretDiscovery }] = await Promise.all([
-    import('../server/grpc-js.ts'),
-    import('../doors/push/secret-discovery.ts'),
-  ]);
+  { observer, clock, random }: ListenerDeps,
+): readonly Front[] {
   return listen.map(({ sources }, i) => {
     const name = listen.length === 1 ? 'xds' : `xds[${i}]`;
-    return createStreamServer({
-      name,
-      observer,
-      clock,
-      methods: [
+    return createRawFront(new Map(), {
+      ...{ name, observer, clock, random, maxMessageBytes: 1 << 20 },
+      // Envoy opens one stream a secret and one a worker's access log.
+      maxConcurrentStreams: 10_000,
+      streams: [
         ...createSecretDiscovery({ secrets, observer, name, allowedSources: sources }),
         createAccessLogService(name, feedback),
       ],

@@ -1,5 +1,5 @@
-// Client of the SPIFFE Workload API (SPIFFE_Workload_API.md, JWT-SVID profile) on its Unix socket. One of the two places
-// that know grpc-js. It reads no token and verifies none.
+// Client of the SPIFFE Workload API (SPIFFE_Workload_API.md, JWT-SVID profile) on its Unix socket. The one place
+// that knows grpc-js. It reads no token and verifies none.
 
 import type { ChannelOptions } from '@grpc/grpc-js';
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';

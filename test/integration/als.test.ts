@@ -18,7 +18,7 @@ import {
 import { systemClock } from '../../src/lib/clock.ts';
 import { parseRuntime } from '../../src/lib/runtime.ts';
 import type { Front } from '../../src/server/front.ts';
-import { createStreamServer } from '../../src/server/grpc-js.ts';
+import { createRawFront } from '../../src/server/raw-front.ts';
 import { createMetrics } from '../../src/telemetry/metrics-observer.ts';
 import { checkEntry, pushEntry } from '../support/access-log-entry.ts';
 import { fakePolicies } from '../support/fake-policies.ts';
@@ -59,10 +59,11 @@ describe('AccessLogService', () => {
     await server?.drain(50);
     store = new FakeStore();
     recorded = createRecordingObserver();
-    server = createStreamServer({
+    server = createRawFront(new Map(), {
       name: 'xds',
       observer: recorded.observer,
-      methods: [
+      maxMessageBytes: 1 << 20,
+      streams: [
         createAccessLogService('xds', {
           store,
           policies: fakePolicies([{ name: 'orders', host: 'orders.example.com', path: '/v1/' }]),
