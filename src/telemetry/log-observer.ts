@@ -1,52 +1,18 @@
 // Turns events into log lines. Nothing of a warm request is logged; repeats are limited.
 import type { Clock } from '../lib/clock.ts';
 import { createEventLines } from './event-lines.ts';
+import { FAULT_TEXTS, GUARD_TEXTS, HINDRANCE_TEXTS, NOTICE_TEXTS, REFUSAL_TEXTS } from './log-texts.ts';
 import type { Logger } from './logger.ts';
-import { type GuardAlarm, type KeyNotice, nullObserver, type Observer } from './observer.ts';
+import { nullObserver, type Observer } from './observer.ts';
 import { createRepeatLimit } from './repeat-limit.ts';
 
 const iso = (epochMs: number): string =>
   Number.isFinite(epochMs) ? new Date(epochMs).toISOString() : 'never';
 
-/** What to change, where it is on the other side. */
-const FAULT_TEXTS: Readonly<Record<string, string>> = {
-  tls_version:
-    'a peer offered no TLS 1.3: Envoy needs tls_maximum_protocol_version: TLSv1_3 in the cluster of bearerd',
-  tls_handshake: 'a peer came without a client certificate of client_ca, or without TLS',
-  client_not_allowed: 'a client certificate has no URI name that allowed_uris lists',
-};
-
-const REFUSAL_TEXTS = {
-  refresh_cap: 'the cap of renewals an hour is reached (limits.refreshes_per_hour)',
-  queue_full: 'more calls wait for this provider than may: the last in line are refused',
-};
-
 /** Of our clock against a provider's: half of the least leeway that upstreams usually grant. */
 const SKEW_WARNING_MS = 5_000;
 /** With this much upstreams and providers begin to refuse what is valid. */
 const SKEW_ALARM_MS = 30_000;
-
-const GUARD_TEXTS: Readonly<Record<GuardAlarm, string>> = {
-  stepped_back:
-    'too many requests of a policy are refused or find no credential: its last good version injects in its place',
-  withdrawn:
-    'too many requests of a policy are refused or find no credential: it is in force for none of them, as before the share',
-  nothing_to_step_back_to:
-    'too many requests of a policy are refused or find no credential, and no version of it was good before: it stays in force',
-};
-
-const HINDRANCE_TEXTS = {
-  envoy_admin: 'the statistics of Envoy cannot be read: the guard does not see the push door (envoy_admin)',
-  totals: 'the guard of a policy sees none of its requests: it cannot step back',
-  state_dir: 'the state of the guard cannot be kept: it does not outlive a restart (state_dir)',
-};
-
-const NOTICE_TEXTS: Readonly<Record<KeyNotice, string>> = {
-  expires_within_7_days: 'an API key ends within 7 days: activate its successor',
-  expires_within_24_hours: 'an API key ends within 24 hours: activate its successor now',
-  expired: 'an API key that is switched on has ended: suspend or revoke it',
-  older_than_90_days: 'an API key is older than 90 days: renew it',
-};
 
 /** Envoy's faults of validation, `… failed (WHY): `, end with the message in protobuf's text form, the secret included. */
 function beforeContent(text: string): string {
@@ -61,6 +27,18 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
 function linesOf(log: Logger, clock: Clock): Observer {
   const limit = createRepeatLimit(clock);
   const open = new Set<string>();
+
+  /** A line that carries how many equal ones were left out before it; undefined = it is left out itself. */
+  function once(key: string): Pick<Logger, 'info' | 'warn' | 'error'> | undefined {
+    const omitted = limit.admit(key);
+    if (omitted === undefined) return undefined;
+    return {
+      info: (fields, message) => log.info({ ...fields, omitted }, message),
+      warn: (fields, message) => log.warn({ ...fields, omitted }, message),
+      error: (fields, message) => log.error({ ...fields, omitted }, message),
+    };
+  }
+
   return {
     ...nullObserver,
 
@@ -88,18 +66,14 @@ function linesOf(log: Logger, clock: Clock): Observer {
       log.info({ policy, version }, 'a version of a policy ran without alarm: the guard steps back to it');
     },
     guardHindered(what, reason) {
-      const omitted = limit.admit(`guard:${what}`);
-      if (omitted === undefined) return;
-      log.warn({ reason, omitted }, HINDRANCE_TEXTS[what]);
+      once(`guard:${what}`)?.warn({ reason }, HINDRANCE_TEXTS[what]);
     },
     bundleTaken(serial, expiresAt) {
       log.info({ serial, expiresAt: iso(expiresAt) }, 'a policy bundle took over');
     },
     refreshFailed(source, code, message, nextAttemptMs) {
-      const omitted = limit.admit(`refresh:${source}:${code}`);
-      if (omitted === undefined) return;
-      log.warn(
-        { source, code, omitted, nextAttemptMs: Math.round(nextAttemptMs) },
+      once(`refresh:${source}:${code}`)?.warn(
+        { source, code, nextAttemptMs: Math.round(nextAttemptMs) },
         `no new credential: ${message}`,
       );
     },
@@ -124,24 +98,23 @@ function linesOf(log: Logger, clock: Clock): Observer {
     endpointRefused(endpoint, why) {
       // The breaker says itself when it opens; of the rest nothing is usual.
       if (why !== 'refresh_cap' && why !== 'queue_full') return;
-      const omitted = limit.admit(`endpoint:${endpoint}:${why}`);
-      if (omitted === undefined) return;
-      log.warn({ endpoint, why, omitted }, REFUSAL_TEXTS[why]);
+      once(`endpoint:${endpoint}:${why}`)?.warn({ endpoint, why }, REFUSAL_TEXTS[why]);
     },
     clockSkewSeen(provider, skewMs) {
       const distance = Math.abs(skewMs);
       if (distance <= SKEW_WARNING_MS) return;
       const alarm = distance > SKEW_ALARM_MS;
-      const omitted = limit.admit(`skew:${provider}:${alarm}`);
-      if (omitted === undefined) return;
-      const fields = { provider, skewSeconds: Math.round(skewMs / 100) / 10, omitted };
-      if (alarm) log.error(fields, 'our clock and the provider’s are far apart: valid tokens may be refused');
-      else log.warn(fields, 'our clock and the provider’s differ');
+      const fields = { provider, skewSeconds: Math.round(skewMs / 100) / 10 };
+      const line = once(`skew:${provider}:${alarm}`);
+      if (alarm)
+        line?.error(fields, 'our clock and the provider’s are far apart: valid tokens may be refused');
+      else line?.warn(fields, 'our clock and the provider’s differ');
     },
     fallbackUsed(source, fallback, because) {
-      const omitted = limit.admit(`fallback:${source}`);
-      if (omitted === undefined) return;
-      log.warn({ source, fallback, because, omitted }, 'a source is away: its fallback gives the credential');
+      once(`fallback:${source}`)?.warn(
+        { source, fallback, because },
+        'a source is away: its fallback gives the credential',
+      );
     },
     secretShared(source, other) {
       log.error({ source, other }, 'one secret in two environments: whoever has it in one has it in both');
@@ -159,23 +132,17 @@ function linesOf(log: Logger, clock: Clock): Observer {
       );
     },
     refreshTokenInDoubt(source) {
-      const omitted = limit.admit(`doubt:${source}`);
-      if (omitted === undefined) return;
-      log.warn(
-        { source, omitted },
+      once(`doubt:${source}`)?.warn(
+        { source },
         'an earlier call with the refresh token had no known answer: the same token is tried again',
       );
     },
     loginRequired(source, reason) {
-      const omitted = limit.admit(`login:${source}`);
-      if (omitted === undefined) return;
-      log.error({ source, omitted }, `login required: ${reason}`);
+      once(`login:${source}`)?.error({ source }, `login required: ${reason}`);
     },
     keyRingRefused(source, reason) {
-      const omitted = limit.admit(`ring:${source}`);
-      if (omitted === undefined) return;
-      log.error(
-        { source, reason, omitted },
+      once(`ring:${source}`)?.error(
+        { source, reason },
         'the ring file cannot be used: the last good one stays in force',
       );
     },
@@ -184,51 +151,51 @@ function linesOf(log: Logger, clock: Clock): Observer {
       log[isUrgent ? 'error' : 'warn']({ source, keyId, notice }, NOTICE_TEXTS[notice]);
     },
     keyRefused(source, keyId) {
-      const omitted = limit.admit(`key:${source}:${keyId}`);
-      if (omitted === undefined) return;
-      log.error({ source, keyId, omitted }, 'an upstream refused an API key: the next one takes its place');
+      once(`key:${source}:${keyId}`)?.error(
+        { source, keyId },
+        'an upstream refused an API key: the next one takes its place',
+      );
     },
     sharedCacheRead(source, result) {
       if (result !== 'not_opened' && result !== 'replayed') return;
-      const omitted = limit.admit(`shared:${source}:${result}`);
-      if (omitted === undefined) return;
-      log.warn({ source, result, omitted }, 'an entry of the shared cache is not usable: fetching');
+      once(`shared:${source}:${result}`)?.warn(
+        { source, result },
+        'an entry of the shared cache is not usable: fetching',
+      );
     },
     sharedCacheFailed(fault) {
-      const omitted = limit.admit(`shared:${fault}`);
-      if (omitted === undefined) return;
-      log.warn({ fault, omitted }, 'the shared cache gave no answer: this process is on its own meanwhile');
+      once(`shared:${fault}`)?.warn(
+        { fault },
+        'the shared cache gave no answer: this process is on its own meanwhile',
+      );
     },
     sharedCacheChanged(state) {
-      const omitted = limit.admit(`shared:${state}`);
-      if (omitted === undefined) return;
-      if (state === 'up') log.info({ omitted }, 'the shared cache answers');
-      else log.warn({ omitted }, 'the shared cache is left alone for a while');
+      const line = once(`shared:${state}`);
+      if (state === 'up') line?.info({}, 'the shared cache answers');
+      else line?.warn({}, 'the shared cache is left alone for a while');
     },
     refusalSeen(door, source, verdict, refused) {
       if (verdict !== 'counted' && verdict !== 'in_doubt') return;
-      const omitted = limit.admit(`refusal:${door}:${source}:${verdict}`);
-      if (omitted === undefined) return;
       const { policy, generation } = refused ?? {};
-      log.warn({ door, source, policy, generation, verdict, omitted }, 'an upstream refused a credential');
+      once(`refusal:${door}:${source}:${verdict}`)?.warn(
+        { door, source, policy, generation, verdict },
+        'an upstream refused a credential',
+      );
     },
     feedbackLate(policy) {
-      const omitted = limit.admit(`late:${policy}`);
-      if (omitted === undefined) return;
-      log.warn({ policy, omitted }, 'Envoy did not tell in time why an attempt failed: nothing is renewed');
+      once(`late:${policy}`)?.warn(
+        { policy },
+        'Envoy did not tell in time why an attempt failed: nothing is renewed',
+      );
     },
     refreshForced(source, outcome) {
       if (outcome === 'refused_for_good') {
-        const omitted = limit.admit(`forced:${source}:${outcome}`);
-        if (omitted === undefined) return;
-        log.error(
-          { source, outcome, omitted },
+        once(`forced:${source}:${outcome}`)?.error(
+          { source, outcome },
           'three new credentials in a row were refused at once: audience, scope or client are likely wrong, not the token',
         );
       } else if (outcome === 'started' || outcome === 'limited') {
-        const omitted = limit.admit(`forced:${source}:${outcome}`);
-        if (omitted === undefined) return;
-        log.warn({ source, outcome, omitted }, 'renewal before time');
+        once(`forced:${source}:${outcome}`)?.warn({ source, outcome }, 'renewal before time');
       }
     },
     secretSubscribed(secretName, known) {
@@ -243,17 +210,16 @@ function linesOf(log: Logger, clock: Clock): Observer {
         );
     },
     secretRejected(secretName, version, detail) {
-      const omitted = limit.admit(`nack:${secretName}`);
-      if (omitted === undefined) return;
-      log.error(
-        { secretName, version, omitted, detail: beforeContent(detail).slice(0, 300) },
+      once(`nack:${secretName}`)?.error(
+        { secretName, version, detail: beforeContent(detail).slice(0, 300) },
         'Envoy refused a secret (NACK) and keeps the old one',
       );
     },
     peerFault(listener, fault) {
-      const omitted = limit.admit(`peer:${listener}:${fault}`);
-      if (omitted === undefined) return;
-      log.warn({ listener, fault, omitted }, FAULT_TEXTS[fault] ?? 'a peer broke a rule');
+      once(`peer:${listener}:${fault}`)?.warn(
+        { listener, fault },
+        FAULT_TEXTS[fault] ?? 'a peer broke a rule',
+      );
     },
     listenerChanged(listener, state, address) {
       log.info({ listener, state, address }, `${listener} ${state}`);
@@ -262,46 +228,37 @@ function linesOf(log: Logger, clock: Clock): Observer {
       log.info({ listener, notAfter: new Date(notAfter).toISOString() }, 'certificate loaded');
     },
     certificateRefused(listener, reason) {
-      const omitted = limit.admit(`certificate:${listener}`);
-      if (omitted === undefined) return;
-      log.error(
-        { listener, reason, omitted },
+      once(`certificate:${listener}`)?.error(
+        { listener, reason },
         'new certificate files are not usable: the last good ones serve on',
       );
     },
     inboundRefused(policy, reason, decision, mode) {
-      const omitted = limit.admit(`inbound:${policy ?? ''}:${reason}`);
-      if (omitted === undefined) return;
-      log.info(
-        { policy, reason, decision, omitted },
+      once(`inbound:${policy ?? ''}:${reason}`)?.info(
+        { policy, reason, decision },
         mode === 'shadow' ? 'incoming request would have been refused' : 'incoming request refused',
       );
     },
     outboundDenied(policy, mode) {
-      const omitted = limit.admit(`denied:${policy}`);
-      if (omitted === undefined) return;
-      log.info({ policy, omitted }, mode === 'shadow' ? 'request would have been denied' : 'request denied');
+      once(`denied:${policy}`)?.info(
+        { policy },
+        mode === 'shadow' ? 'request would have been denied' : 'request denied',
+      );
     },
     inputLoaded(input, entries) {
       log.info({ input, entries }, 'read anew');
     },
     inputRefused(input, reason) {
-      const omitted = limit.admit(`input:${input}:${reason}`);
-      if (omitted === undefined) return;
-      log.error({ input, reason, omitted }, 'not usable: the last good one counts on');
+      once(`input:${input}:${reason}`)?.error({ input, reason }, 'not usable: the last good one counts on');
     },
     spansLost(count) {
-      const omitted = limit.admit('spans');
-      if (omitted === undefined) return;
-      log.warn({ count, omitted }, 'the collector does not take spans: they are lost');
+      once('spans')?.warn({ count }, 'the collector does not take spans: they are lost');
     },
     unexpected(where, error) {
-      const omitted = limit.admit(`unexpected:${where}`);
-      if (omitted === undefined) return;
       // Only the class and code of an unknown error: its text may quote what it failed on.
       const name = error instanceof Error ? error.name : typeof error;
       const code = error instanceof Error && 'code' in error ? String(error.code) : undefined;
-      log.error({ where, error: name, code, omitted }, 'unexpected error');
+      once(`unexpected:${where}`)?.error({ where, error: name, code }, 'unexpected error');
     },
   };
 }

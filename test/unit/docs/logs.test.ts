@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 const page = readFileSync('docs/logs.md', 'utf8');
-const source = ['log-observer', 'audit/audit', 'logger']
+const source = ['log-observer', 'log-texts', 'audit/audit', 'logger']
   .map((file) => readFileSync(`src/telemetry/${file}.ts`, 'utf8').replace(/^\s*(\/\/|\*|\/\*).*$/gm, ''))
   .join('\n');
 
@@ -24,7 +24,9 @@ test('every message of the program is in docs/logs.md, and every one of the page
 });
 
 test('every field of a log line is in docs/logs.md', () => {
-  const fields = [...source.matchAll(/\blog(?:\.\w+|\[[^\]]*\])\(\s*\{([^}]*)\}/g)].flatMap(([, body]) =>
+  const fields = [
+    ...source.matchAll(/\b(?:log|line\?|once\(.*\)\?)(?:\.\w+|\[[^\]]*\])\(\s*\{([^}]*)\}/g),
+  ].flatMap(([, body]) =>
     body!
       .split(',')
       .map((part) => /^\s*([a-z]\w*)/.exec(part)?.[1])
