@@ -13,7 +13,7 @@ import { createEndpoints } from '../source/endpoint/endpoints.ts';
 import { answerLogLevel, type LogSink } from '../telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics-observer.ts';
 import type { Observer } from '../telemetry/observer.ts';
-import { readGuardState } from './guard-state.ts';
+import { readGuardState } from './guard/state.ts';
 import { createInForce } from './in-force.ts';
 import { createInboundSide } from './inbound-side.ts';
 import { createListeners, type EnvoyAddresses } from './listeners.ts';

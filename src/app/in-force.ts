@@ -15,8 +15,8 @@ import { type Arranged, arrange, nextStates, type PolicyStates } from '../policy
 import { createSigningKeys, type SigningKeys } from '../proof/signing-keys.ts';
 import type { Metrics } from '../telemetry/metrics-observer.ts';
 import { unchangedSources } from './changes.ts';
+import { createRolloutGuard, type RolloutGuard } from './guard/rollout-guard.ts';
 import type { CreateInbound } from './inbound-side.ts';
-import { createRolloutGuard, type RolloutGuard } from './rollout-guard.ts';
 import { createServing, type Serving } from './serving.ts';
 import { type BuildDeps, type BuiltSources, buildSources, only } from './sources.ts';
 

@@ -14,7 +14,7 @@ import type {
   StatusRecorder,
 } from '../telemetry/status/status-recorder.ts';
 import { type Finding, findingsOf } from './findings.ts';
-import type { GuardStatus } from './rollout-guard.ts';
+import type { GuardStatus } from './guard/rollout-guard.ts';
 
 /** Times in epoch ms. What is undefined is left out in JSON; Infinity becomes null there. */
 export interface Status {

@@ -1,8 +1,8 @@
 // bearerd doctor: what is wrong between a running Envoy, a running bearerd and a configuration.
 import { request } from 'node:http';
 import { connect } from 'node:net';
-import { guardFindings } from '../app/guard-texts.ts';
-import type { GuardStatus } from '../app/rollout-guard.ts';
+import type { GuardStatus } from '../app/guard/rollout-guard.ts';
+import { guardFindings } from '../app/guard/texts.ts';
 import type { Config } from '../config/config.ts';
 import { readEnvoyState } from '../doors/doctor/envoy-state.ts';
 import { type Finding, findings } from '../doors/doctor/findings.ts';

@@ -1,6 +1,6 @@
 // The configuration with what the guard has put in force in its place, as `state_dir` keeps it: for a manifest that push needs.
 import { existsSync } from 'node:fs';
-import { readGuardState } from '../app/guard-state.ts';
+import { readGuardState } from '../app/guard/state.ts';
 import type { Config } from '../config/config.ts';
 import { ConfigError } from '../lib/errors.ts';
 import { arrange, nextStates } from '../policy/guard/versions.ts';

@@ -1,16 +1,16 @@
 // Asks the Envoy beside us how many requests it served by push. Its counters begin anew with it; ours go on.
 import { request } from 'node:http';
-import type { Config } from '../config/config.ts';
+import type { Config } from '../../config/config.ts';
 import {
   type PolicyOfCluster,
   type PushedRequests,
   policyOfCluster,
   readPushedRequests,
   STATISTICS,
-} from '../doors/push/envoy-statistics.ts';
-import type { ListenAddress } from '../lib/address.ts';
-import type { Observer } from '../telemetry/observer.ts';
-import { BLIND } from './guard-texts.ts';
+} from '../../doors/push/envoy-statistics.ts';
+import type { ListenAddress } from '../../lib/address.ts';
+import type { Observer } from '../../telemetry/observer.ts';
+import { BLIND } from './texts.ts';
 
 export interface EnvoyRequests {
   /** By policy, since the first answer. What was known before, where there is no answer now. */

@@ -1,9 +1,9 @@
 // What the guard knows, kept over a restart in `state_dir`. It holds parts of configurations and is trusted as they are.
 import { mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeDurably } from '../lib/durable-file.ts';
-import { fingerprint } from '../lib/fingerprint.ts';
-import type { PolicyState, PolicyStates, Version } from '../policy/guard/versions.ts';
+import { writeDurably } from '../../lib/durable-file.ts';
+import { fingerprint } from '../../lib/fingerprint.ts';
+import type { PolicyState, PolicyStates, Version } from '../../policy/guard/versions.ts';
 
 const FILE = 'guard.json';
 const FORMAT = 1;

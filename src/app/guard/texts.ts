@@ -1,5 +1,5 @@
 // What people are told of the guard: what happened, and what to do. The same in the log's detail, readiness, status and doctor.
-import type { Alarm } from '../policy/guard/versions.ts';
+import type { Alarm } from '../../policy/guard/versions.ts';
 import type { GuardStatus } from './rollout-guard.ts';
 
 export const NOTES: Readonly<Record<Alarm, string>> = {

@@ -1,10 +1,9 @@
 // Looks once a second at the policies that have a guard, and asks for other versions of them to be put in force. What is
-// judged and how is in policy/guard/; here are the totals, the time and the memory.
-import type { Config, SourceConfig } from '../config/config.ts';
-import type { RefusalCount } from '../doors/feedback/refused-share.ts';
-import type { PushedRequests } from '../doors/push/envoy-statistics.ts';
-import type { Clock, Timer } from '../lib/clock.ts';
-import { createGuard, type Guard, type Rates, type Totals } from '../policy/guard/guard.ts';
+// judged and how is in policy/guard/, by which totals in totals.ts; here are the time and the memory.
+import type { Config, SourceConfig } from '../../config/config.ts';
+import type { RefusalCount } from '../../doors/feedback/refused-share.ts';
+import type { Clock, Timer } from '../../lib/clock.ts';
+import { createGuard, type Guard, type Rates, type Totals } from '../../policy/guard/guard.ts';
 import {
   type Alarm,
   alarmOf,
@@ -12,12 +11,10 @@ import {
   nextStates,
   type PolicyState,
   type PolicyStates,
-} from '../policy/guard/versions.ts';
-import type { RequestCounts } from '../telemetry/metrics/decision-metrics.ts';
-import type { Observer } from '../telemetry/observer.ts';
-import { createEnvoyRequests } from './envoy-requests.ts';
-import { guardStateText, writeGuardState } from './guard-state.ts';
-import { BLIND, MANIFEST_COMMAND, NOTES } from './guard-texts.ts';
+} from '../../policy/guard/versions.ts';
+import { guardStateText, writeGuardState } from './state.ts';
+import { MANIFEST_COMMAND, NOTES } from './texts.ts';
+import { createGuardTotals, type GuardTotalsDeps } from './totals.ts';
 
 /** Of one policy. Versions are told by a part of their hash. */
 export interface GuardStatus {
@@ -33,19 +30,13 @@ export interface GuardStatus {
   readonly blind: string | undefined;
 }
 
-export interface RolloutGuardDeps {
+export interface RolloutGuardDeps extends GuardTotalsDeps {
   readonly clock: Clock;
-  readonly observer: Observer;
   readonly config: Pick<Config, 'envoyAdmin' | 'stateDir'>;
   /** As they were when this process before ended. */
   readonly remembered: PolicyStates;
-  readonly requestsOf: (policy: string) => RequestCounts;
   /** Whether a source that is in force has a credential now. */
   readonly canInject: (source: SourceConfig) => boolean;
-  /** Whether all requests of the policy in this process are outside its share: Envoy's own statistics do not tell. */
-  readonly isPodWithheld: (policy: string) => boolean;
-  /** Whether an Envoy has its credential by push. */
-  readonly isPushed: (policy: string) => boolean;
   /** Puts in force what `make` says once its turn comes, among other changes. */
   readonly rearrange: (make: () => PolicyStates) => Promise<void>;
 }
@@ -75,65 +66,37 @@ interface Watch {
 }
 
 export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
-  const { clock, observer, requestsOf, canInject, isPodWithheld, isPushed, rearrange, remembered } = deps;
-  const { envoyAdmin, stateDir } = deps.config;
-  const envoy = envoyAdmin && createEnvoyRequests(envoyAdmin, observer);
-  const refusals = new Map<string, { enforced: number; withheld: number }>();
+  const { clock, observer, canInject, rearrange, remembered } = deps;
+  const { stateDir } = deps.config;
+  const totals = createGuardTotals(deps);
   const watches = new Map<string, Watch>();
   let config: Config | undefined;
   let states = remembered;
   /** Of policies that the configuration does not have now: what comes back as it was is as it was. */
   let absent: PolicyStates = new Map();
   let manifests: ReadonlyMap<string, string> = new Map();
-  let pushed: ReadonlyMap<string, PushedRequests> = new Map();
   let timer: Timer | undefined;
   let written = '';
   let writing = Promise.resolve();
 
   function totalsOf(policy: string): Totals {
-    const { enforced, missing, withheld } = requestsOf(policy);
-    const refused = refusals.get(policy) ?? { enforced: 0, withheld: 0 };
-    const push = pushed.get(policy) ?? { enforced: 0, missing: 0, refused: 0 };
-    // Whose request names a subject without a token is told so: that is no fault of the version.
-    const ours = states.get(policy)?.current.outbound.subject === undefined ? missing : 0;
-    const own = { enforced: enforced - missing + ours, missing: ours, refused: refused.enforced };
-    if (isPodWithheld(policy)) {
-      return {
-        ...own,
-        withheld: withheld + push.enforced - push.missing,
-        withheldRefused: refused.withheld + push.refused,
-      };
-    }
-    return {
-      enforced: own.enforced + push.enforced,
-      missing: own.missing + push.missing,
-      refused: own.refused + push.refused,
-      withheld,
-      withheldRefused: refused.withheld,
-    };
+    return totals.of(policy, states.get(policy)?.current.outbound.subject !== undefined);
   }
 
   async function look(): Promise<void> {
-    if (watches.size === 0) return envoy?.pause();
-    if (envoy !== undefined) pushed = await envoy.read(config!);
+    if (watches.size === 0) return totals.pause();
+    await totals.read(config!);
     const now = clock.monotonic();
     for (const [policy, watch] of watches) {
       const state = states.get(policy)!;
       watch.rates = watch.guard.look(totalsOf(policy), now);
-      const why = blind(policy);
+      const why = totals.blind(policy);
       if (why !== undefined && why !== watch.blind) observer.guardHindered('totals', `${policy}: ${why}`);
       watch.blind = why;
       if (watch.rates !== undefined) await alarmed(policy, state, watch.rates);
       else if (state.alarm !== undefined) await put(policy, state, { alarm: undefined });
       else if (!state.proven && watch.guard.isGood(now)) await put(policy, state, { proven: true });
     }
-  }
-
-  /** A policy whose requests come to our own doors is seen there. */
-  function blind(policy: string): string | undefined {
-    const { enforced, withheld } = requestsOf(policy);
-    if (enforced + withheld > 0 || !isPushed(policy)) return undefined;
-    return envoy === undefined ? BLIND.noAdmin : envoy.unseen(policy);
   }
 
   async function alarmed(policy: string, state: PolicyState, rates: Rates): Promise<void> {
@@ -236,9 +199,7 @@ export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
     refused(policy, share, path, startedAt) {
       const watched = watches.get(policy);
       if (watched === undefined || startedAt < watched.since) return;
-      const counts = refusals.get(policy) ?? { enforced: 0, withheld: 0 };
-      refusals.set(policy, counts);
-      counts[share]++;
+      totals.refused(policy, share);
       if (share === 'enforced') watched.guard.refusedOn(path);
     },
     refusedOn: (policy, path) => watches.get(policy)?.guard.refusedOn(path),
