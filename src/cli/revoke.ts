@@ -19,6 +19,8 @@ const FIELDS = {
   expires: 'expires_at',
   reason: 'reason',
 } as const;
+const LOST =
+  'the shared list was empty: if it had revocations, Redis lost them, and a bearerd that starts from now on does not know them. Revoke again what must stay revoked';
 const NARROWING = ['jti', 'sub', 'sid', 'client-id', 'issued-before'];
 
 export const revoke: Command = {
@@ -76,9 +78,13 @@ Exit code 0 = written, 1 = not.
         err(`${list.file}: ${(error as Error).message}\n`);
         return 1;
       }
-    } else if (!(await appendShared(config.sharedCache!, line, env))) {
-      err('Redis did not take it: no answer, or no right to write\n');
-      return 1;
+    } else {
+      const count = await appendShared(config.sharedCache!, line, env);
+      if (count === undefined) {
+        err('Redis did not take it: no answer, or no right to write\n');
+        return 1;
+      }
+      if (count === 1) err(`${LOST}\n`);
     }
     out(`${list.file ?? 'shared list'}: ${line}\n`);
     return 0;
@@ -98,7 +104,7 @@ async function appendShared(
   { redis: settings, tenant }: SharedCacheConfig,
   line: string,
   env: Readonly<Record<string, string | undefined>>,
-): Promise<boolean> {
+): Promise<number | undefined> {
   const redis = createRedis(settings, {
     ...{ clock: systemClock, env, observer: nullObserver, random: Math.random },
     channel: `bearerd:${tenant}:wake`,
@@ -106,5 +112,5 @@ async function appendShared(
   });
   const count = await createSharedMarks(redis, tenant).revoke(line);
   redis.close();
-  return count !== undefined;
+  return count;
 }

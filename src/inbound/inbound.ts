@@ -18,7 +18,7 @@ import { compileInboundPolicies, type InboundPolicy } from './policy.ts';
 import type { RefusalReason } from './refusal.ts';
 import type { ReplayMemory } from './replay.ts';
 import { createRevocationFile } from './revocation-file.ts';
-import { type RevocationSource, Revocations } from './revocations.ts';
+import { noRevocations, type RevocationSource, Revocations } from './revocations.ts';
 import { createRolesFile, Roles } from './roles.ts';
 import { createSharedRevocations, type SharedRevocationsDeps } from './shared-revocations.ts';
 import { createSignerKeys, type SignerKeys } from './signer-keys.ts';
@@ -84,10 +84,8 @@ export function createInbound(config: InboundConfig, deps: InboundDeps): Inbound
     files.push(createApiKeysFile({ path: config.apiKeys.file, keys: apiKeys, clock, observer }));
   }
   const names = config.issuers.map(({ name }) => name);
-  const revocations = kept.of(
-    JSON.stringify(['revocations', config.revocation?.file, names]),
-    () => new Revocations(names),
-  );
+  const known = kept.of(`revocations ${config.revocation?.file}`, noRevocations);
+  const revocations = new Revocations(names, known);
   const revocationSource: RevocationSource | undefined =
     config.revocation && createRevocationSource(config.revocation, revocations, deps);
   const signers = createSignerKeys(config, deps);

@@ -32,7 +32,7 @@ export function createRevocationFile({ path, list, clock, observer }: Revocation
       list.replace(entries);
       return entries.length;
     },
-    good: list.good,
+    good: list.known.good,
     clock,
     observer,
   });

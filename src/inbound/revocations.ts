@@ -20,9 +20,24 @@ export interface RevocationSource {
   ageMs(): number;
 }
 
+/** What is known of a list, whatever configuration reads it: a reload must neither forget it nor make it look unread. */
+export interface KnownRevocations {
+  /** When it was last known to be current, monotonic milliseconds. */
+  readonly good: { at: number };
+  entries: readonly Revocation[];
+  /** Of a shared one: every line that was ever seen there. */
+  readonly lines: Set<string>;
+}
+
+export function noRevocations(): KnownRevocations {
+  return { good: { at: Number.NEGATIVE_INFINITY }, entries: [], lines: new Set() };
+}
+
+/** Over all lists, since tokens of API keys outlive one. */
+let versions = 0;
+
 export class Revocations {
-  /** When the list was last known to be current, monotonic milliseconds. */
-  readonly good = { at: Number.NEGATIVE_INFINITY };
+  readonly known: KnownRevocations;
   readonly #issuers: readonly string[];
   #byJti = new Map<string, Revocation[]>();
   #bySub = new Map<string, Revocation[]>();
@@ -30,14 +45,16 @@ export class Revocations {
   #byClient = new Map<string, Revocation[]>();
   #others: Revocation[] = [];
   #version = 0;
-  #size = 0;
 
   /** `issuers`: names by position. */
-  constructor(issuers: readonly string[]) {
+  constructor(issuers: readonly string[], known = noRevocations()) {
     this.#issuers = issuers;
+    this.known = known;
+    this.replace(known.entries);
   }
 
   replace(list: readonly Revocation[]): void {
+    this.known.entries = list;
     const next = [new Map(), new Map(), new Map(), new Map()] as Map<string, Revocation[]>[];
     const others: Revocation[] = [];
     for (const entry of list) {
@@ -58,12 +75,7 @@ export class Revocations {
       Map<string, Revocation[]>,
     ];
     this.#others = others;
-    this.#size = list.length;
-    this.#version++;
-  }
-
-  get size(): number {
-    return this.#size;
+    this.#version = ++versions;
   }
 
   covers(token: VerifiedToken): boolean {

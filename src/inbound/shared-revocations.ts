@@ -3,7 +3,7 @@
 import type { Clock, Timer } from '../lib/clock.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import { parseRevocationLines } from './revocation-file.ts';
-import type { Revocation, RevocationSource, Revocations } from './revocations.ts';
+import type { RevocationSource, Revocations } from './revocations.ts';
 
 const EVERY_MS = 350;
 const NAME = 'revocation list';
@@ -20,22 +20,30 @@ export interface SharedRevocationsDeps {
 
 export function createSharedRevocations(deps: SharedRevocationsDeps): RevocationSource {
   const { read, list, clock, observer } = deps;
+  /** Every line that ever stood there: a reload must not forget what Redis lost. */
+  const { lines, good } = list.known;
   let timer: Timer | undefined;
   let stopped = false;
-  let known = '';
-  let text = '';
-  let kept: readonly Revocation[] = [];
-  let current: readonly Revocation[] = [];
+  let seen = '';
+  let usable = false;
+  let current: readonly string[] = [];
 
   async function look(): Promise<void> {
     try {
-      const answer = await read(known);
+      const answer = await read(seen);
       if (answer === undefined) observer.inputRefused(NAME, 'the shared cache does not answer');
-      else {
-        if (answer.lines !== undefined) take(answer.lines);
-        known = answer.version;
-        list.good.at = clock.monotonic();
-        observer.inputCurrent(NAME);
+      else if (!stopped) {
+        if (answer.lines !== undefined) {
+          // Also of one that is not usable: a fleet must not fetch it three times a second.
+          seen = answer.version;
+          usable = false;
+          take(answer.lines);
+          usable = true;
+        }
+        if (usable) {
+          good.at = clock.monotonic();
+          observer.inputCurrent(NAME);
+        }
       }
     } catch (error) {
       observer.inputRefused(NAME, (error as Error).message);
@@ -43,17 +51,18 @@ export function createSharedRevocations(deps: SharedRevocationsDeps): Revocation
     if (!stopped) timer = clock.setTimer(() => void look(), EVERY_MS);
   }
 
-  function take(lines: string): void {
-    const next = parseRevocationLines(lines, clock.now());
+  function take(text: string): void {
+    parseRevocationLines(text, clock.now());
+    const next = new Set(text.split('\n'));
     // Only an operator's tool writes here, and it appends.
-    if (!lines.startsWith(text)) {
+    if (current.some((line) => !next.has(line))) {
       observer.inputRefused(NAME, 'it lost lines: what was known counts on');
-      kept = [...kept, ...current];
     }
-    text = lines;
-    current = next;
-    list.replace([...kept, ...current]);
-    observer.inputLoaded(NAME, kept.length + current.length);
+    current = [...next];
+    for (const line of next) lines.add(line);
+    const entries = parseRevocationLines([...lines].join('\n'), clock.now());
+    list.replace(entries);
+    observer.inputLoaded(NAME, entries.length);
   }
 
   return {
@@ -62,6 +71,6 @@ export function createSharedRevocations(deps: SharedRevocationsDeps): Revocation
       stopped = true;
       timer?.cancel();
     },
-    ageMs: () => clock.monotonic() - list.good.at,
+    ageMs: () => clock.monotonic() - good.at,
   };
 }

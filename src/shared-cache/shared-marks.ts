@@ -8,18 +8,24 @@ const MARK_MS = 100;
 
 /** KEYS mark · ARGV milliseconds → 1 the first time, else 0. */
 const MARK = `return redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) and 1 or 0`;
-/** KEYS list · ARGV version known → the version and, if it is another, all lines. A number of lines alone would miss a flush. */
+/** As of a file (followed-file.ts): more must not be carried here. */
+const MAX_BYTES = 32 << 20;
+/**
+ * KEYS list · ARGV version known → the version and, if it is another, all lines, or false where they are too many. A number of
+ * lines alone would miss a flush.
+ */
 const READ = `
 local last = redis.call('LINDEX', KEYS[1], -1) or ''
 local version = redis.call('LLEN', KEYS[1]) .. ':' .. redis.sha1hex(last)
 if version == ARGV[1] then return {version} end
-return {version, table.concat(redis.call('LRANGE', KEYS[1], 0, -1), '\\n')}`;
+local lines = table.concat(redis.call('LRANGE', KEYS[1], 0, -1), '\\n')
+return {version, #lines <= ${MAX_BYTES} and lines}`;
 const APPEND = `return redis.call('RPUSH', KEYS[1], ARGV[1])`;
 
 export interface SharedMarks {
   /** Whether it is the first time in the whole fleet; true as well while Redis is away. */
   first(what: string, forMs: number): Promise<boolean>;
-  /** The list of revocations: its version and, if that is not `known`, its lines; undefined = no answer. */
+  /** The list of revocations: its version and, if not `known`, its lines; undefined = no answer. Rejects where it is too long. */
   revocations(
     known: string,
   ): Promise<{ readonly version: string; readonly lines: string | undefined } | undefined>;
@@ -37,6 +43,7 @@ export function createSharedMarks(redis: Redis, tenant: string): SharedMarks {
     async revocations(known) {
       const reply = await redis.run(READ, [list], [known], BACKGROUND_MS);
       if (!Array.isArray(reply) || typeof reply[0] !== 'string') return undefined;
+      if (reply[1] === null) throw new Error(`larger than ${MAX_BYTES} bytes`);
       return { version: reply[0], lines: typeof reply[1] === 'string' ? reply[1] : undefined };
     },
     async revoke(line) {
