@@ -8,7 +8,9 @@ import { refuse } from './invalid.ts';
  * Throws Invalid; does not quote, since an address may hold a password.
  */
 export function parseProviderUrl(text: string, kind: 'issuer' | 'token_endpoint' | 'url'): string {
-  if (!URL.canParse(text)) refuse('expected an address such as https://idp.example.com/token');
+  if (!URL.canParse(text)) {
+    refuse(`expected an address such as https://idp.example.com${kind === 'issuer' ? '' : '/token'}`);
+  }
   const url = new URL(text);
   if (url.username !== '' || url.password !== '') {
     refuse(
@@ -22,12 +24,22 @@ export function parseProviderUrl(text: string, kind: 'issuer' | 'token_endpoint'
   if (text.includes('#')) refuse('no fragment ("#") in an address');
   // RFC 8414 section 2.
   if (kind === 'issuer' && text.includes('?')) refuse('no query ("?") in an issuer');
+  if (kind === 'issuer' && text.includes('/.well-known/')) {
+    refuse(
+      'expected the issuer alone, without "/.well-known/" and what follows it: its metadata are found by it',
+    );
+  }
   return text;
 }
 
 /** RFC 6749 section 3.3. Throws Invalid. */
 export function parseScope(words: string | readonly string[]): readonly string[] {
   const list = typeof words === 'string' ? words.split(' ').filter((word) => word !== '') : words;
+  if (list.some((word) => word.endsWith(','))) {
+    refuse(
+      'scopes are separated by spaces and not by commas, or are a list such as [orders.read, orders.write]',
+    );
+  }
   const bad = list.find((word) => !/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(word));
   if (bad !== undefined) {
     refuse(

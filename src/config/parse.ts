@@ -74,6 +74,11 @@ function parseParts(texts: readonly ConfigText[]): {
     const { file } = origin;
     try {
       const document = parseYaml(origin.text, file);
+      if (typeof document.value !== 'object' || Array.isArray(document.value)) {
+        const message = 'expected keys and values, beginning with version: 1';
+        problems.push({ ...problemAt(document, [], message), file });
+        continue;
+      }
       const version = (document.value as { version?: unknown } | null)?.version;
       if (typeof version === 'number' && version > 1) {
         const message = `expected version: 1, got ${version}: a newer bearerd reads it; of what it means nothing is known here`;

@@ -54,7 +54,7 @@ function shapeProblem(document: YamlDocument, issue: Issue, above: Path, schema:
   const at = (message: string, atKey = false) => [problemAt(document, path, message, atKey)];
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map((key) => unknownKey(document, path, key, keysAt(schema, path)));
+      return issue.keys.map((key) => unknownKey(document, path, key, schema));
     case 'invalid_union': {
       const branch = meantBranch(issue.errors);
       if (branch !== undefined) return branch.flatMap((inner) => shapeProblem(document, inner, path, schema));
@@ -66,7 +66,9 @@ function shapeProblem(document: YamlDocument, issue: Issue, above: Path, schema:
       // The place of something missing is what it is missing from.
       if (value === undefined) return at(`missing: expected ${withArticle(issue.expected)}`, true);
       if (!issue.message.startsWith('Invalid')) return at(issue.message);
-      return at(`expected ${withArticle(issue.expected)}, got ${described(value, path)}`);
+      return at(
+        `expected ${withArticle(issue.expected)}, got ${described(value, path)}${wayOut(issue.expected, value, path)}`,
+      );
     case 'invalid_value': {
       if (value === undefined) return at(`missing: ${issue.message}`, true);
       const expected = issue.message.startsWith('Invalid')
@@ -89,14 +91,15 @@ function shapeProblem(document: YamlDocument, issue: Issue, above: Path, schema:
   }
 }
 
-function unknownKey(
-  document: YamlDocument,
-  path: Path,
-  key: string,
-  known: readonly string[],
-): ConfigProblem {
+function unknownKey(document: YamlDocument, path: Path, key: string, schema: AnySchema): ConfigProblem {
+  const known = keysAt(schema, path);
   const whole = [...path, key];
   const near = nearestWord(key, known);
+  const place = near === undefined ? placeOfKnown(document, path, key, schema) : undefined;
+  if (place !== undefined) {
+    const where = place.length === 0 ? 'the top level' : pathText(place);
+    return problemAt(document, whole, `belongs to ${where}: look at its indentation`, true);
+  }
   if (near !== undefined) {
     return problemAt(document, whole, `unknown key "${key}"; did you mean ${near}?`, true);
   }
@@ -106,6 +109,14 @@ function unknownKey(
     return { ...problemAt(document, whole, `unknown key; ${expected}`, true), path: pathText(path) };
   }
   return problemAt(document, whole, `unknown key "${key}"; ${expected}`, true);
+}
+
+/** Where the schema knows a key that stands too deep, or not deep enough, in the file. */
+function placeOfKnown(document: YamlDocument, path: Path, key: string, schema: AnySchema): Path | undefined {
+  const above = path.map((_, i) => path.slice(0, -1 - i));
+  const beside = Object.keys((valueAt(document.value, path) as object | undefined) ?? {});
+  const below = beside.filter((name) => name !== key).map((name) => [...path, name]);
+  return [...above, ...below].find((one) => keysAt(schema, one).includes(key));
 }
 
 function isSecretPlace(path: Path): boolean {
@@ -149,6 +160,18 @@ function described(value: unknown, path: Path): string {
   if (isSecretPlace(path)) return type;
   const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
   return text.length > 60 ? type : text;
+}
+
+/** How a value is written that is a list or object to the schema, and to the file a text or nothing. */
+function wayOut(expected: string, value: unknown, path: Path): string {
+  if (value === null && ['array', 'object', 'record'].includes(expected)) {
+    return ': what belongs to it is indented below it';
+  }
+  if (expected !== 'array') return '';
+  if (typeof value === 'object') return '; each entry of a list begins with "- "';
+  return typeof value === 'string' && !isSecretPlace(path) && /^[\w./-]{1,60}$/.test(value)
+    ? `; write [${value}]`
+    : '';
 }
 
 function valueAt(value: unknown, path: Path): unknown {

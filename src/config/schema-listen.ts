@@ -35,6 +35,13 @@ const group = z
 
 const text = z.string();
 
+const tcp = z.string({
+  error: ({ code, input }) =>
+    code === 'invalid_type' && input !== undefined
+      ? 'expected ADDRESS:PORT such as 127.0.0.1:9193'
+      : undefined,
+});
+
 /** `unix:///…` or the object form. */
 function socket<T extends ListenAddress>(parse: (text: string) => T) {
   const object = parsed(z.strictObject({ address: parsed(text, parse), mode, group }), (value) =>
@@ -134,7 +141,7 @@ export const xds = z
     'Secrets (SDS) for the push door and the access logs that report refusals. Unix sockets only, one or a list; each may be an object { address, mode, group, sources }.',
   );
 
-export const health = parsed(text, parseTcpOnly).describe(
+export const health = parsed(tcp, parseTcpOnly).describe(
   '/startupz, /livez, /readyz and /metrics: ADDRESS:PORT, also 0.0.0.0. Nothing secret is served there.',
 );
 
@@ -147,7 +154,7 @@ export const admin = socket((value) =>
 export const status = parsed(
   z.strictObject(
     {
-      address: parsed(text, parseTcpOnly).describe('ADDRESS:PORT. Loopback without tls.'),
+      address: parsed(tcp, parseTcpOnly).describe('ADDRESS:PORT. Loopback without tls.'),
       token: secretRef
         .optional()
         .describe(

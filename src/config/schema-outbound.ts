@@ -80,11 +80,13 @@ const match = z
     paths,
   }));
 
+const MODES = 'expected off, shadow, enforce or { percent: 25 }';
+
 const mode = z
   .union(
     [
       // YAML reads off as false.
-      z.literal(['off', false, 'shadow', 'enforce']).transform(
+      z.literal(['off', false, 'shadow', 'enforce'], { error: MODES }).transform(
         (value): RolloutConfig => ({
           mode: value === false ? 'off' : value,
           percent: undefined,
@@ -100,7 +102,7 @@ const mode = z
         })
         .transform(({ percent, by }): RolloutConfig => ({ mode: 'enforce', percent, by })),
     ],
-    { error: 'expected off, shadow, enforce or { percent: 25 }' },
+    { error: MODES },
   )
   .prefault('enforce')
   .describe(

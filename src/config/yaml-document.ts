@@ -1,17 +1,8 @@
 // The file as text: YAML (and so JSON) to plain values, and from a path inside it back to line and column.
 // Messages never quote the file: what stands at a broken place may be a secret.
-import {
-  isAlias,
-  isMap,
-  isScalar,
-  isSeq,
-  LineCounter,
-  type Node,
-  parseDocument,
-  visit,
-  type YAMLError,
-} from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { ConfigError, type ConfigProblem } from '../lib/errors.ts';
+import { yamlFaults } from './yaml-faults.ts';
 
 export type Path = readonly PropertyKey[];
 
@@ -38,6 +29,10 @@ const MAX_ALIASES = 100;
 
 /** Throws ConfigError with every syntax problem. */
 export function parseYaml(text: string, file: string): YamlDocument {
+  if (text.includes('\0')) {
+    const message = 'the file has NUL characters: expected text in UTF-8 (was it saved as UTF-16?)';
+    throw new ConfigError(file, [{ path: '', line: 1, column: 1, message }]);
+  }
   const lines = new LineCounter();
   const document = parseDocument(text, {
     lineCounter: lines,
@@ -58,15 +53,7 @@ export function parseYaml(text: string, file: string): YamlDocument {
     message,
   });
 
-  const faults = [...document.errors, ...document.warnings].map((fault) =>
-    problem(fault.pos[0], messageOf(fault, text)),
-  );
-  visit(document, {
-    Alias(_, node) {
-      // `hosts: [*.example.com]` is an alias to YAML.
-      if (node.resolve(document) === undefined) faults.push(problem(node.range?.[0] ?? 0, UNQUOTED_STAR));
-    },
-  });
+  const faults = yamlFaults(document, text).map(({ offset, message }) => problem(offset, message));
   if (faults.length > 0) throw new ConfigError(file, faults);
   const root: Node | null = document.contents;
   if (root === null)
@@ -114,25 +101,3 @@ export function parseYaml(text: string, file: string): YamlDocument {
     },
   };
 }
-
-const UNQUOTED_STAR = 'a value that starts with * must be in quotes, e.g. "*.example.com"';
-
-function messageOf(fault: YAMLError, text: string): string {
-  if (text[fault.pos[0]] === '*') return UNQUOTED_STAR;
-  return MESSAGES[fault.code] ?? 'this is not YAML';
-}
-
-const MESSAGES: Partial<Record<YAMLError['code'], string>> = {
-  BAD_ALIAS: 'an alias (*name) without its anchor (&name)',
-  BAD_DQ_ESCAPE: 'an escape that YAML does not know; write \\\\ for a backslash, or use single quotes',
-  BAD_INDENT: 'the indentation does not fit the lines above',
-  BAD_SCALAR_START: 'a value cannot start with this character; put it in quotes',
-  BLOCK_AS_IMPLICIT_KEY: 'two keys on one line, or a value with ": " in it that must be in quotes',
-  DUPLICATE_KEY: 'this key stands here a second time; each key only once',
-  MISSING_CHAR: 'a closing quote, bracket, comma or a ":" is missing',
-  MULTILINE_IMPLICIT_KEY: 'a ":" is missing here, or a line lacks its indentation',
-  MULTIPLE_DOCS: 'a second document (---); expected only one',
-  NON_STRING_KEY: 'a key must be a plain string',
-  TAB_AS_INDENT: 'a tab used for indentation; use spaces',
-  TAG_RESOLVE_FAILED: 'a tag (!name); expected plain values only',
-};

@@ -37,7 +37,10 @@ export const oauthClientKeys = {
     .describe(
       'The same provider in other regions: addresses of the kind of issuer or token_endpoint, asked in this order when those before do not answer. Default: none.',
     ),
-  client_id: z.string().min(1),
+  // RFC 6749 appendix A.1; typographic quotes would be a part of it.
+  client_id: z.string().regex(/^[\x20-\x7e]+$/, {
+    error: 'expected visible ASCII characters; quotes are straight ones (")',
+  }),
   ...clientAuthenticationKeys,
   dpop: z
     .boolean()

@@ -66,7 +66,7 @@ test('problems of all files are told at once: syntax in one, shape in another, a
       'd.yaml': LISTEN,
     }).map((line) => line.replace(/: (.{30}).*/, ': $1')),
     [
-      '/etc/bearerd/b.yaml:3:1 : the indentation does not fit t',
+      '/etc/bearerd/b.yaml:3:1 : a "]" is missing before this p',
       '/etc/bearerd/c.yaml:3:86 outbound[0].onfailure: unknown key "onfailure"; did y',
       '/etc/bearerd/d.yaml:2:1 listen: listen, which belongs into one',
     ].map((line) => line.replace(/: (.{30}).*/, ': $1')),
