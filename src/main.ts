@@ -12,7 +12,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     ended.abort();
   });
 }
-const serves = process.argv[2] === 'serve';
+const serves = process.argv[2] === 'serve' || process.argv[2] === 'webhook';
 // `bearerd schema | head` is no failure. Requests do not depend on who reads the log lines: these are lost.
 process.stdout.on('error', () => {
   if (!serves) process.exit(0);
