@@ -9,6 +9,7 @@ import { type GenerateOptions, generateEnvoy } from '../src/doors/generate/gener
 import type { Door } from '../src/doors/generate/plan.ts';
 import type { Upstreams } from '../src/doors/generate/upstreams.ts';
 import { type EnvoyVersion, type StartedEnvoy, startEnvoy } from '../test/support/envoy.ts';
+import { freePort } from '../test/support/ports.ts';
 import { type StartedProcess, startProcess } from '../test/support/process.ts';
 import { type Authority, createAuthority } from './certificates.ts';
 import {
@@ -105,6 +106,8 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const provider = await (options.provider ?? startIdentityProvider)(
     {
       ...CLIENT,
+      // It is to be had again after an outage.
+      port: await freePort(),
       ...(options.lifetimeSeconds === undefined ? {} : { lifetimeSeconds: options.lifetimeSeconds }),
     },
     authority,

@@ -15,6 +15,7 @@ import { writeRing } from '../support/key-ring.ts';
 import { startProcess } from '../support/process.ts';
 import { type FiringAlert, startAlertmanager, startPrometheus } from '../support/prometheus.ts';
 import { startTokenEndpoint } from '../support/token-endpoint.ts';
+import { until } from '../support/until.ts';
 
 /**
  * docs/operating.md: what stands in a window or a `for` is divided by 60, so that a minute is a second. Of the days that an
@@ -22,7 +23,7 @@ import { startTokenEndpoint } from '../support/token-endpoint.ts';
  */
 function shortened(rules: string): string {
   const shorter = (_: string, count: string, unit: string) =>
-    `${Math.ceil((Number(count) * { s: 1_000, m: 60_000, h: 3_600_000, d: 120_000, w: 600_000 }[unit as 's' | 'm' | 'h' | 'd' | 'w']) / 60)}ms`;
+    `${Math.ceil((Number(count) * { s: 1_000, m: 60_000, h: 3_600_000, d: 300_000, w: 600_000 }[unit as 's' | 'm' | 'h' | 'd' | 'w']) / 60)}ms`;
   return rules
     .replace(/(?<=\[)(\d+)([smhdw])(?=\])/g, shorter)
     .replace(/(?<=\bfor: |\boffset |interval: )(\d+)([smhd])\b/g, shorter);
@@ -63,15 +64,6 @@ async function startReceivers(t: TestContext) {
   };
 }
 
-async function until(what: string, is: () => boolean | Promise<boolean>, timeoutMs: number): Promise<number> {
-  const begun = performance.now();
-  while (!(await is())) {
-    if (performance.now() - begun > timeoutMs) throw new Error(`${what}: not within ${timeoutMs} ms`);
-    await sleep(100);
-  }
-  return Math.round(performance.now() - begun);
-}
-
 test('a provider that is stopped calls the owner of its source and nobody else, and its return ends the alert', async (t) => {
   try {
     await Promise.all([debianPackage('prometheus'), alertmanagerProgram()]);
@@ -79,7 +71,7 @@ test('a provider that is stopped calls the owner of its source and nobody else, 
     t.skip((error as Error).message);
     return;
   }
-  const [paying, shopping] = [await startTokenEndpoint(t, 5), await startTokenEndpoint(t, 5)];
+  const [paying, shopping] = [await startTokenEndpoint(t, 5), await startTokenEndpoint(t)];
   const source = (name: string, url: string, owner: string) =>
     `  ${name}: { owner: ${owner}, client_credentials: { token_endpoint: ${url}, client_id: a, client_secret: { inline: s } } }`;
   const gateway = await startGateway(t, {
@@ -93,13 +85,13 @@ test('a provider that is stopped calls the owner of its source and nobody else, 
     rules: [shortened(readFileSync('monitoring/alerts.yaml', 'utf8'))],
     alertmanager: alertmanager.address,
   });
-  await until('scraped', async () => (await prometheus.query('bearerd_source_owner')).length === 2, 20_000);
-  assert.deepEqual(await alertmanager.alerts(), []);
+  await until('scraped', async () => (await prometheus.query('bearerd_source_owner')).length === 2);
+  await until('no alert', async () => (await alertmanager.alerts()).length === 0);
 
   await paying.stop();
   const expired = ({ labels, status }: Told): boolean =>
     labels['alertname'] === 'BearerdCredentialExpired' && status === 'firing';
-  const firedMs = await until('fired', () => receivers.of('payments').some(expired), 30_000);
+  const firedMs = await until('fired', () => receivers.of('payments').some(expired), 60_000);
   const [alert] = receivers.of('payments').filter(expired);
   assert.equal(alert!.labels['source'], 'orders');
   assert.equal(alert!.labels['severity'], 'critical');
@@ -109,7 +101,9 @@ test('a provider that is stopped calls the owner of its source and nobody else, 
     .match(/^## (\w+)$/gm)!
     .map((line) => line.slice(3).toLowerCase());
   assert.ok(heading.includes(section!), 'the runbook has its section');
-  assert.ok((await alertmanager.alerts()).some(({ labels }) => labels['owner'] === 'payments'));
+  const isTold = async () =>
+    (await alertmanager.alerts()).some(({ labels }) => labels['owner'] === 'payments');
+  await until('Alertmanager has it', isTold);
   assert.deepEqual(receivers.of('shop'), []);
 
   const status = async () => {
@@ -127,13 +121,13 @@ test('a provider that is stopped calls the owner of its source and nobody else, 
 
   // The runbook: nothing is to be done here; probes bring it back within a second of its return.
   await paying.start();
-  const backMs = await until('back', async () => /^orders(?!.*source_)/m.test(await status()), 5_000);
+  const backMs = await until('back', async () => /^orders(?!.*source_)/m.test(await status()));
   const resolved = ({ labels, status: now }: Told): boolean =>
     labels['alertname'] === 'BearerdCredentialExpired' && now === 'resolved';
-  const resolvedMs = await until('resolved', () => receivers.of('payments').some(resolved), 20_000);
+  const resolvedMs = await until('resolved', () => receivers.of('payments').some(resolved), 60_000);
   assert.deepEqual(receivers.of('shop'), []);
   t.diagnostic(
-    `told ${firedMs} ms after the stop, back ${backMs} ms and resolved ${resolvedMs} ms after the start`,
+    `told ${firedMs.toFixed(0)} ms after the stop, back ${backMs.toFixed(0)} ms and resolved ${resolvedMs.toFixed(0)} ms after the start`,
   );
 });
 
@@ -157,19 +151,23 @@ test('a key that is used far more than in its own week calls the owner of its so
     rules: [shortened(rules.replace(/(increase1h) > 1000$/m, '$1 > 50'))],
   });
   const traffic = async (host: string, perSecond: number, is: () => Promise<boolean>) => {
-    for (const end = performance.now() + 30_000; !(await is()) && performance.now() < end; ) {
-      for (let i = 0; i < perSecond / 5; i++) await send('/x', { host });
+    for (const end = performance.now() + 60_000; !(await is()) && performance.now() < end; ) {
+      await Promise.all(Array.from({ length: perSecond / 5 }, () => send('/x', { host })));
       await sleep(200);
     }
   };
   const has = (expr: string) => async () => (await prometheus.query(expr)).length > 0;
-  await traffic('orders.example.com', 5, has('bearerd:credential_uses:increase1h{key="k-1"} offset 3s'));
+  await traffic('orders.example.com', 5, has('bearerd:credential_uses:increase1h{key="k-1"} offset 6s'));
   const alert = 'ALERTS{alertname="BearerdKeyUseUnusual",alertstate="firing"}';
   assert.deepEqual(await prometheus.query(alert), []);
-  await traffic('orders.example.com', 100, has(alert));
-  const [fired, ...others] = await prometheus.query(alert);
-  assert.deepEqual(others, []);
-  const { source, key, owner, severity } = fired!.metric;
+  // It fires until the burst is a part of what it is compared with.
+  let firing: Awaited<ReturnType<typeof prometheus.query>> = [];
+  await traffic('orders.example.com', 100, async () => {
+    firing = await prometheus.query(alert);
+    return firing.length > 0;
+  });
+  assert.equal(firing.length, 1);
+  const { source, key, owner, severity } = firing[0]!.metric;
   assert.deepEqual(
     { source, key, owner, severity },
     { source: 'orders', key: 'k-1', owner: 'geo', severity: 'warning' },

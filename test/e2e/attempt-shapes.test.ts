@@ -8,6 +8,7 @@ import { Client, credentials, Metadata, Server, ServerCredentials, status } from
 import { parse, stringify } from 'yaml';
 import { TESTED_ENVOYS } from '../support/envoy.ts';
 import { startGateway, startUpstream } from '../support/gateway.ts';
+import { until } from '../support/until.ts';
 
 const SOURCES = '  orders: { static: { value: { inline: token } } }';
 const policy = 'heal_on: 401';
@@ -60,7 +61,7 @@ for (const version of TESTED_ENVOYS) {
     let received = '';
     const until = async (text: string) => {
       for (let i = 0; !received.includes(text); i++) {
-        assert.ok(i < 250, `${text} did not come: ${received}`);
+        assert.ok(i < 1_500, `${text} did not come: ${received}`);
         await sleep(20);
       }
     };
@@ -107,7 +108,7 @@ for (const version of TESTED_ENVOYS) {
         const { body } = await send('/v1/orders');
         assert.equal(JSON.parse(body).authorization, 'Bearer token');
       }
-      for (let i = 0; mirrored.length < 5 && i < 100; i++) await sleep(20);
+      await until('five copies', () => mirrored.length >= 5);
       assert.deepEqual(
         mirrored.map(({ host, authorization }) => [host, authorization]),
         Array.from({ length: 5 }, () => ['orders.example.com-shadow', COPIES[door]]),
@@ -122,7 +123,7 @@ for (const version of TESTED_ENVOYS) {
       policy,
       upstream(request, response) {
         seen.push(request.headers.authorization);
-        setTimeout(() => response.end(), seen.length === 1 ? 2_000 : 0);
+        setTimeout(() => response.end(), seen.length === 1 ? 6_000 : 0).unref();
       },
     });
     const { send } = await gateway.startEnvoy('attempt', {
@@ -136,7 +137,7 @@ for (const version of TESTED_ENVOYS) {
     const { status, ms } = await send('/v1/orders');
     t.diagnostic(`answered in ${ms.toFixed(0)} ms (300 of them the first attempt's)`);
     assert.equal(status, 200);
-    assert.ok(ms < 1_500, `${ms} ms`);
+    assert.ok(ms < 4_000, `${ms} ms`);
     assert.deepEqual(seen, ['Bearer token', 'Bearer token']);
     assert.match(await gateway.metrics(), /bearerd_feedback_late_total\{policy="orders"\} 1/);
   });
@@ -196,7 +197,7 @@ echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","s
   const echoed = () =>
     new Promise<string[]>((resolve, reject) => {
       const call = client.makeBidiStreamRequest(methods.path, bytes, bytes, new Metadata(), {
-        deadline: Date.now() + 5_000,
+        deadline: Date.now() + 20_000,
       });
       const got: string[] = [];
       call.on('data', (message: Buffer) => {

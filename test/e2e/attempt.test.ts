@@ -111,14 +111,15 @@ for (const version of TESTED_ENVOYS) {
         upstream.seen.length = 0;
         await sleep(20);
       }
-      world.provider.delayMs = 1_000;
+      // Longer than all of them need until they wait, shorter than bearerd lets them.
+      world.provider.delayMs = 2_000;
       const waiting = Array.from({ length: 20 }, () =>
         send('/v1/orders', { headers: { authorization: 'Bearer of-the-app' } }),
       );
       for (const end = performance.now() + 10_000; upstream.seen.length < 21; await sleep(5)) {
         assert.ok(performance.now() < end, `${upstream.seen.length} attempts of 21 after 10 s`);
       }
-      await sleep(200); // the second attempts wait in bearerd
+      await sleep(500); // the second attempts wait in bearerd
       bearerd.child.kill(signal);
       const answers = await Promise.all(waiting);
       await bearerd.exited;

@@ -37,7 +37,7 @@ policy_bundle:
   const becomes = async (expected: number): Promise<number> => {
     const begun = performance.now();
     while ((await status()) !== expected) {
-      assert.ok(performance.now() - begun < 10_000, `no ${expected} within 10 s`);
+      assert.ok(performance.now() - begun < 30_000, `no ${expected} within 30 s`);
       await sleep(20);
     }
     return performance.now() - begun;
@@ -47,7 +47,7 @@ policy_bundle:
   server.content = await withoutPolicy(2);
   t.diagnostic(`gone after ${(await becomes(401)).toFixed(0)} ms, poll 1 s`);
   server.content = first;
-  await bearerd.waitForOutput(/"reason":"serial 1 is older than 2"/, 5_000);
+  await bearerd.waitForOutput(/"reason":"serial 1 is older than 2"/);
   assert.equal(await status(), 401, 'a replay does not bring it back');
   assert.match(await world.metrics(), /bearerd_inputs_refused_total\{input="policy bundle"\} [1-9]/);
   assert.match(await world.metrics(), /bearerd_policy_bundle_serial 2\n/);

@@ -4,12 +4,12 @@ import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { parse, stringify } from 'yaml';
 import type { World } from '../../demo/world.ts';
 import type { Door } from '../../src/doors/generate/plan.ts';
 import { startGateway } from '../support/gateway.ts';
+import { until } from '../support/until.ts';
 import { startedWorld } from '../support/world.ts';
 
 async function doctor(
@@ -107,7 +107,7 @@ test('tells a policy that Envoy knows nothing of, a source without a credential,
   const { envoy } = await world.startEnvoy('push', (bootstrap) =>
     bootstrap.replaceAll('forgotten', 'elsewhere').replaceAll('x-other', 'x-elsewhere'),
   );
-  await sleep(500);
+  await until('a failed fetch', async () => /result="source_unavailable"/.test(await world.metrics()));
   const { code, text } = await doctor(world, envoy.adminUrl);
   assert.equal(code, 1);
   assert.match(text, /no route or cluster of Envoy is made for the policy forgotten/);

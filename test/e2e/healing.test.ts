@@ -8,6 +8,7 @@ import { startedWorld } from '../support/world.ts';
 for (const version of ['1.40.0', '1.36.2'] as const) {
   test(`Envoy ${version}: the refused request itself is answered 200 after one renewal`, async (t) => {
     const world = await startedWorld(t, { version });
+    await world.ready();
     const { send } = await world.startEnvoy('push');
     assert.equal((await send('/v1/orders')).status, 200);
     await sleep(200); // Envoy's acknowledgement must be older than 50 ms
@@ -55,7 +56,7 @@ test('through the check door the next request is healed', async (t) => {
   assert.equal((await send('/v1/orders')).status, 401);
   const begun = performance.now();
   let status = 401;
-  while (status !== 200 && performance.now() - begun < 2_000) {
+  while (status !== 200 && performance.now() - begun < 20_000) {
     await sleep(10);
     status = (await send('/v1/orders')).status;
   }
@@ -65,6 +66,7 @@ test('through the check door the next request is healed', async (t) => {
 
 test('heal_on: invalid_token: a wrong password at a login endpoint is asked once and renews nothing', async (t) => {
   const world = await startedWorld(t, { policy: 'heal_on: invalid_token' });
+  await world.ready();
   const { send } = await world.startEnvoy('push');
   assert.equal((await send('/v1/orders')).status, 200);
   await sleep(200);
@@ -81,6 +83,7 @@ test('heal_on: invalid_token: a wrong password at a login endpoint is asked once
 
 test('heal_on: 401: one path that always answers 401 harms none of 300 requests/s to others', async (t) => {
   const world = await startedWorld(t);
+  await world.ready();
   const { send } = await world.startEnvoy('push');
   assert.equal((await send('/v1/orders')).status, 200);
   await sleep(200);

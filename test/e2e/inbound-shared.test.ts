@@ -14,6 +14,7 @@ import { startInboundEnvoy } from '../support/inbound-envoy.ts';
 import { goodClaims } from '../support/inbound-world.ts';
 import { type StartedRedis, startRedis } from '../support/redis.ts';
 import { signToken } from '../support/token-issuer.ts';
+import { until } from '../support/until.ts';
 
 async function startTwo(t: TestContext, redis: StartedRedis, more = '') {
   const folder = mkdtempSync(join(tmpdir(), 'bearerd-shared-'));
@@ -33,6 +34,10 @@ async function startTwo(t: TestContext, redis: StartedRedis, more = '') {
   two.write('jwks.json', readFileSync(join(one.folder, 'jwks.json'), 'utf8'));
   const good = { authorization: `Bearer ${signToken(one.key, goodClaims())}` };
   while ((await two.send('/', good)).status !== 200) await sleep(50);
+  for (const world of [one, two]) {
+    const isUp = async () => /^bearerd_shared_cache_up 1$/m.test(await world.metrics());
+    await until('Redis is in use', isUp);
+  }
   return { one, two, good };
 }
 
@@ -48,18 +53,12 @@ test('a revocation in Redis is in force in both within a second, also after Redi
   const bearer = (jti: string) => ({
     authorization: `Bearer ${signToken(one.key, { ...goodClaims(), jti })}`,
   });
-  const until = async (headers: Record<string, string>, status: number) => {
-    const begun = performance.now();
-    while (!(await both(headers)).every((got) => got === status)) {
-      assert.ok(performance.now() - begun < 20_000, 'not within 20 s');
-      await sleep(10);
-    }
-    return performance.now() - begun;
-  };
+  const answered = (headers: Record<string, string>, status: number) =>
+    until(`${status} of both`, async () => (await both(headers)).every((got) => got === status));
   const [first, second] = [bearer('first'), bearer('second')];
   assert.deepEqual(await both(first), [200, 200]);
   assert.equal(await revoke(join(one.folder, 'bearerd.yaml'), '--jti', 'first'), 0);
-  const ms = await until(first, 401);
+  const ms = await answered(first, 401);
   t.diagnostic(`${ms.toFixed(0)} ms until both refuse`);
   assert.ok(ms < 1_000, `${ms} ms`);
 
@@ -69,7 +68,7 @@ test('a revocation in Redis is in force in both within a second, also after Redi
   assert.deepEqual(await both(good), [200, 200]);
   await redis.restart(); // empty: nothing was on disk
   assert.equal(await revoke(join(one.folder, 'bearerd.yaml'), '--jti', 'second'), 0);
-  const again = await until(second, 401);
+  const again = await answered(second, 401);
   t.diagnostic(`${again.toFixed(0)} ms after the return of Redis`);
   assert.deepEqual(await both(first), [401, 401], 'a list that became shorter takes nothing back');
   assert.deepEqual(await both(good), [200, 200]);
@@ -112,12 +111,12 @@ test('with max_age, a list in a Redis that is away refuses every token', async (
   await redis.kill();
   const begun = performance.now();
   while ((await one.send('/', good)).status !== 503) {
-    assert.ok(performance.now() - begun < 8_000);
+    assert.ok(performance.now() - begun < 30_000);
     await sleep(50);
   }
   await redis.restart();
   while ((await one.send('/', good)).status !== 200) {
-    assert.ok(performance.now() - begun < 20_000);
+    assert.ok(performance.now() - begun < 60_000);
     await sleep(50);
   }
 });

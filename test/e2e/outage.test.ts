@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createWorld, OPEN } from '../../demo/world.ts';
+import { until } from '../support/until.ts';
 import { startedWorld } from '../support/world.ts';
 
 for (const door of ['check', 'push', 'attempt'] as const) {
@@ -19,8 +20,8 @@ for (const door of ['check', 'push', 'attempt'] as const) {
 
     const ours = await send('/v1/orders');
     assert.equal(ours.status, 503, ours.body);
-    t.diagnostic(`denied in ${ours.ms.toFixed(0)} ms (at most 500: an answer, and no time limit's)`);
-    assert.ok(ours.ms <= 500, `${ours.ms} ms`);
+    t.diagnostic(`denied in ${ours.ms.toFixed(0)} ms (at most 1000: an answer, and no time limit's)`);
+    assert.ok(ours.ms <= 1_000, `${ours.ms} ms`);
     assert.ok(Number(ours.headers['retry-after']) >= 1, 'Retry-After');
     assert.match(ours.body, /source_unavailable|no_credential|credential/);
     assert.equal(world.upstream.refused, 0, 'nothing reaches the upstream');
@@ -45,7 +46,7 @@ test('probes: an outage holds the start up for startup_wait, keeps readiness awa
   const world = await startedWorld(t, {
     providerDown: true,
     lifetimeSeconds: 3,
-    settings: 'startup_wait: 1s',
+    settings: 'startup_wait: 2s',
   });
   const { probe } = world;
   const begun = performance.now();
@@ -53,26 +54,23 @@ test('probes: an outage holds the start up for startup_wait, keeps readiness awa
     [await probe('/startupz'), await probe('/readyz'), await probe('/livez')],
     [503, 503, 200],
   );
-  while ((await probe('/startupz')) !== 200) {
-    assert.ok(performance.now() - begun < 3_000);
-    await sleep(20);
-  }
-  t.diagnostic(`started after ${(performance.now() - begun).toFixed(0)} ms (startup_wait 1000)`);
+  await until('started', async () => (await probe('/startupz')) === 200);
+  t.diagnostic(`started after ${(performance.now() - begun).toFixed(0)} ms (startup_wait 2000)`);
   assert.deepEqual([await probe('/readyz'), await probe('/livez')], [503, 200]);
   await world.provider.start();
   await world.ready();
   await world.provider.stop();
-  await sleep(3_500);
+  // None lives any more.
+  const ended = /bearerd_credential_runway_seconds\{source="orders"\} 0\b/;
+  await until('the end of the credential', async () => ended.test(await world.metrics()));
   assert.deepEqual(
     [await probe('/startupz'), await probe('/readyz'), await probe('/livez')],
     [200, 200, 200],
   );
-  const metrics = await world.metrics();
-  assert.match(metrics, /bearerd_credential_runway_seconds\{source="orders"\} 0\b/, 'none lives any more');
 });
 
 test('a first credential that takes its time is waited for, and one that takes too long is denied before Envoy gives up', async (t) => {
-  const world = await createWorld({ settings: 'max_wait: 1s' });
+  const world = await createWorld({ settings: 'max_wait: 2s' });
   t.after(() => world.stop());
   for (const door of ['check', 'attempt'] as const) {
     const { send, envoy } = await world.startEnvoy(door);
@@ -87,7 +85,7 @@ test('a first credential that takes its time is waited for, and one that takes t
         `${door}: provider in ${delayMs} ms, answered ${answer.status} in ${answer.ms.toFixed(0)} ms`,
       );
       assert.equal(answer.status, status, answer.body);
-      assert.ok(answer.ms < 1_300, `${answer.ms} ms`);
+      assert.ok(answer.ms < 2_700, `${answer.ms} ms`);
       if (status === 503) assert.match(answer.body, /"reason":"credential_pending"/);
       await bearerd.stop();
     }
@@ -102,6 +100,7 @@ test('a killed bearerd: check answers 503 on its own routes only, push goes on, 
   const world = await createWorld();
   t.after(() => world.stop());
   const bearerd = await world.startBearerd();
+  await world.ready();
   const check = await world.startEnvoy('check');
   const push = await world.startEnvoy('push');
   assert.equal((await check.send('/v1/orders')).status, 200);
@@ -116,7 +115,7 @@ test('a killed bearerd: check answers 503 on its own routes only, push goes on, 
   await world.startBearerd();
   const back = performance.now();
   let answer = await check.send('/v1/orders');
-  while (answer.status !== 200 && performance.now() - back < 10_000) {
+  while (answer.status !== 200 && performance.now() - back < 30_000) {
     await sleep(50);
     answer = await check.send('/v1/orders');
   }

@@ -7,6 +7,8 @@ import { type Sent, startTraffic } from '../support/traffic.ts';
 
 /** From the next one's first answer to /readyz: Envoy's connections, and a busy machine. */
 const AFTER_MS = 1_000;
+/** Two clocks, one of whole milliseconds. */
+const CLOCKS_MS = 3;
 
 test('SIGTERM and the next process under 300 requests/s: push shows nothing, check and attempt 503 until it is ready', async (t) => {
   const world = await createWorld();
@@ -41,7 +43,7 @@ test('SIGTERM and the next process under 300 requests/s: push shows nothing, che
   assert.ok(exitedAt - termAt < 10_000);
   // One that was on its way to bearerd when the signal came may find nobody; what bearerd had is answered (integration/drain).
   const isAllowed = ({ door, at, ms, status }: Sent): boolean =>
-    door !== 'push' && status === 503 && at + ms >= termAt && at <= readyAt + AFTER_MS;
+    door !== 'push' && status === 503 && at + ms + CLOCKS_MS >= termAt && at <= readyAt + AFTER_MS;
   const wrong = lost.filter((one) => !isAllowed(one));
   assert.deepEqual(wrong.slice(0, 5), [], `${wrong.length} of ${lost.length}`);
   assert.ok(by('check') > 0 && by('attempt') > 0, 'the test saw the gap');
@@ -51,17 +53,21 @@ test('SIGTERM and the next process under 300 requests/s: push shows nothing, che
 test('a restart while the provider takes three seconds is not noticed through push', async (t) => {
   const world = await createWorld();
   t.after(() => world.stop());
-  const bearerd = await world.startBearerd();
+  let bearerd = await world.startBearerd();
   await world.ready();
   const push = await world.startEnvoy('push');
   assert.equal((await push.send('/v1/orders')).status, 200);
   const traffic = startTraffic(new Map([['push', push]]), 50);
   world.provider.delayMs = 3_000;
-  bearerd.child.kill('SIGTERM');
-  await bearerd.exited;
-  const next = await world.startBearerd();
-  await next.waitForOutput(/Envoy subscribed to a secret/, 15_000);
-  assert.equal(await world.readyz(), 503, 'Envoy comes back before there is a credential');
+  // Envoy comes back by its own back-off, now and then later than the credential: then once more.
+  for (let restarts = 1; ; restarts++) {
+    bearerd.child.kill('SIGTERM');
+    await bearerd.exited;
+    bearerd = await world.startBearerd();
+    await bearerd.waitForOutput(/Envoy subscribed to a secret/);
+    if ((await world.readyz()) === 503) break;
+    assert.ok(restarts < 6, 'Envoy comes back before there is a credential');
+  }
   await world.ready();
   await sleep(300);
   const sent = await traffic.stop();

@@ -37,7 +37,7 @@ for (const door of ['check', 'push', 'attempt'] as const) {
         const answer = await send('/x');
         const ms = performance.now() - begun;
         if (answer.status === 200 && answer.body === body) return ms;
-        if (ms > 10_000) assert.fail(`${answer.status} ${answer.body} instead of ${body}`);
+        if (ms > 30_000) assert.fail(`${answer.status} ${answer.body} instead of ${body}`);
         await sleep(10);
       }
     };
@@ -54,7 +54,7 @@ for (const door of ['check', 'push', 'attempt'] as const) {
       assert.ok(ms < 1_000, `${ms} ms`);
     }
     assert.match(await gateway.metrics(), /bearerd_api_keys_refused_total\{source="orders",key="a"\} 1/);
-    assert.match(gateway.bearerd.output(), /"keyId":"a".*the next one takes its place/);
+    await gateway.bearerd.waitForOutput(/"keyId":"a".*the next one takes its place/);
 
     await sleep(1_100);
     refused.clear();

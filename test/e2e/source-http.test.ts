@@ -26,13 +26,13 @@ for (const door of ['check', 'push', 'attempt'] as const) {
     const { send } = await gateway.startEnvoy(door);
     const seen = new Set<string>();
     const begun = performance.now();
-    while (seen.size < 3 && performance.now() - begun < 15_000) {
+    while (seen.size < 2 && performance.now() - begun < 30_000) {
       const { status, body } = await send('/x');
       assert.equal(status, 200, body);
       assert.doesNotMatch(body, /the-key/);
       seen.add((JSON.parse(body) as { authorization: string }).authorization);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    assert.deepEqual([...seen].slice(0, 2), ['Bearer short-1', 'Bearer short-2']);
+    assert.deepEqual([...seen], ['Bearer short-1', 'Bearer short-2']);
   });
 }

@@ -90,7 +90,7 @@ async function inspect({ page, faults }: Watched, state: string): Promise<void> 
 
 async function heading({ page, faults }: Watched, text: RegExp): Promise<void> {
   const found = page.getByRole('heading', { level: 1, name: text });
-  await found.waitFor({ timeout: 20_000 }).catch(async () => {
+  await found.waitFor({ timeout: 40_000 }).catch(async () => {
     const shown = await page.locator('main').ariaSnapshot();
     throw new Error(`no heading ${text}; faults: ${faults.join('; ')}; the page says:\n${shown}`);
   });

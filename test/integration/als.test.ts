@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, beforeEach, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import * as grpc from '@grpc/grpc-js';
 import { createApp } from '../../src/app/app.ts';
 import { parseConfig } from '../../src/config/parse.ts';
@@ -26,6 +25,7 @@ import { FakeStore } from '../support/fake-store.ts';
 import { type ClientStream, openStream } from '../support/grpc-stream.ts';
 import { createRecordingObserver, type RecordingObserver } from '../support/recording-observer.ts';
 import { createSocketFolder } from '../support/sockets.ts';
+import { until } from '../support/until.ts';
 
 const PATH = '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs';
 const ACKED_AT = 1_700_000_000_000;
@@ -45,13 +45,8 @@ describe('AccessLogService', () => {
   let count = 0;
   const open = (): ClientStream<StreamAccessLogsMessage, StreamAccessLogsResponse> =>
     openStream(client, PATH, StreamAccessLogsMessage, StreamAccessLogsResponse);
-  const arrived = async (events: number) => {
-    const until = performance.now() + 2_000;
-    while (recorded.named('refusalSeen').length < events) {
-      if (performance.now() > until) throw new Error(`only ${recorded.named('refusalSeen').length} entries`);
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-  };
+  const arrived = (events: number) =>
+    until(`${events} entries`, () => recorded.named('refusalSeen').length >= events);
   const refused = (patch = {}) => pushEntry({ startedAt: ACKED_AT + 60, path: SECRET_PATH, ...patch });
 
   beforeEach(async () => {
@@ -219,10 +214,8 @@ outbound: [{ name: orders, match: { hosts: [${host}] }, inject: { source: orders
       const counted = /^bearerd_requests_total\{policy="orders",.*status="4xx".*\} (\d+)$/m;
       const before = Number(counted.exec(await metrics.render())?.[1] ?? 0);
       stream.send(message([checkEntry({ status: 404, authority: host })], 'bearerd_requests'));
-      for (const until = performance.now() + 2_000; ; await sleep(5)) {
-        if (Number(counted.exec(await metrics.render())?.[1] ?? 0) > before) break;
-        assert.ok(performance.now() < until, `${host} on ${address} is of no policy`);
-      }
+      const count = async () => Number(counted.exec(await metrics.render())?.[1] ?? 0);
+      await until(`${host} on ${address} is of a policy`, async () => (await count()) > before);
       stream.cancel();
       client.close();
     }

@@ -25,6 +25,7 @@ import { FakeStore } from '../support/fake-store.ts';
 import { openStream } from '../support/grpc-stream.ts';
 import { createRecordingObserver } from '../support/recording-observer.ts';
 import { createSocketFolder } from '../support/sockets.ts';
+import { until } from '../support/until.ts';
 
 const SERVICE = '/envoy.service.secret.v3.SecretDiscoveryService';
 const policies = fakePolicies([{ name: 'orders', host: 'orders' }]);
@@ -85,7 +86,7 @@ describe('SecretDiscoveryService', () => {
     const begun = performance.now();
     stream.send(sotw({ resourceNames: ['nobody', 'orders'] }));
     const { resources } = await stream.next();
-    assert.ok(performance.now() - begun < 500);
+    assert.ok(performance.now() - begun < 2_000);
     for (const { typeUrl, value } of resources) {
       assert.equal(typeUrl, SECRET_TYPE_URL);
       assert.match(Buffer.from(value).toString('hex'), /2a040a021a00$/);
@@ -115,8 +116,8 @@ describe('SecretDiscoveryService', () => {
     stream.send(
       sotw({ resourceNames: ['orders'], versionInfo: second.versionInfo, responseNonce: second.nonce }),
     );
+    await until('acknowledged', () => secrets.carriedSince('orders')?.generation === 2);
     await stream.silence(50);
-    assert.equal(secrets.carriedSince('orders')?.generation, 2);
     store.publish('orders', undefined);
     assert.equal(token((await stream.next()).resources[0]!.value), '');
     stream.cancel();
@@ -143,8 +144,8 @@ describe('SecretDiscoveryService', () => {
     stream.send(sotw({ resourceNames: ['orders'] }));
     await stream.next();
     stream.cancel();
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    assert.equal(recorded.named('secretUnsubscribed').length, recorded.named('secretSubscribed').length);
+    const count = (what: 'secretSubscribed' | 'secretUnsubscribed') => recorded.named(what).length;
+    await until('all unsubscribed', () => count('secretUnsubscribed') === count('secretSubscribed'));
     assert.equal(secrets.carriedSince('orders'), undefined);
   });
 
@@ -224,15 +225,15 @@ describe('SecretDiscoveryService', () => {
     stream.send(sotw({ resourceNames: ['orders'] }));
     const before = await stream.next();
     const begun = performance.now();
-    await server.drain(2_000);
+    await server.drain(10_000);
     assert.equal((await stream.status).code, grpc.status.UNAVAILABLE);
-    assert.ok(performance.now() - begun < 1_500, 'not only after the grace');
+    assert.ok(performance.now() - begun < 8_000, 'not only after the grace');
     secrets = createPushedSecrets({ store, policies, clock: systemClock });
     server = create();
     await server.listen(sockets.address('xds.sock'));
     const again = openStream(client, `${SERVICE}/StreamSecrets`, DiscoveryRequest, DiscoveryResponse);
     await new Promise<void>((resolve, reject) =>
-      client.waitForReady(Date.now() + 3_000, (error) => (error ? reject(error) : resolve())),
+      client.waitForReady(Date.now() + 30_000, (error) => (error ? reject(error) : resolve())),
     );
     again.cancel();
     const fresh = openSotw();

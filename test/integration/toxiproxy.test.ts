@@ -17,7 +17,7 @@ test('toxiproxy: down, slow, silent and cut connections, and none of it after a 
   const get = async () => {
     const answer = await fetch(`http://127.0.0.1:${way.port}/`, {
       headers: { connection: 'close' },
-      signal: AbortSignal.timeout(1_000),
+      signal: AbortSignal.timeout(3_000),
     });
     return (await answer.text()).length;
   };

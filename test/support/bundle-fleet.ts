@@ -83,18 +83,18 @@ export async function runBundleFleet(
     const before = await server.figures();
     const perSecond: number[] = [];
     const begun = performance.now();
-    for (let last = before.requests; performance.now() - begun < pollMs; ) {
+    let now = before;
+    while (performance.now() - begun < pollMs) {
       await sleep(1_000);
-      const { requests } = await server.figures();
-      perSecond.push(requests - last);
-      last = requests;
+      const last = now.requests;
+      now = await server.figures();
+      perSecond.push(now.requests - last);
     }
     const seconds = (performance.now() - begun) / 1_000;
-    const second = await signer.sign(2, files);
-    const then = await server.serve(second);
-    const requests = then.requests - before.requests;
-    const unchanged = then.unchanged - before.unchanged;
-    const bytes = then.bytes - before.bytes;
+    const requests = now.requests - before.requests;
+    const unchanged = now.unchanged - before.unchanged;
+    const bytes = now.bytes - before.bytes;
+    const then = await server.serve(await signer.sign(2, files));
     const published = performance.now();
     progress('a second one is published');
     for (let i = 1; takenAt.length < pods; i++) {

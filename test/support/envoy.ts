@@ -20,7 +20,7 @@ export interface EnvoyOptions {
    * start itself.
    */
   readonly waitFor?: 'live' | 'admin';
-  /** Default 20,000: above Envoy's own 15 s of waiting for a silent SDS server. */
+  /** Default 60,000: above Envoy's own 15 s of waiting for a silent SDS server, and for names that nobody resolves. */
   readonly startTimeoutMs?: number;
   /** Default warning. Never trace in a test that looks for tokens in logs: Envoy itself prints headers there. */
   readonly logLevel?: 'trace' | 'debug' | 'info' | 'warning' | 'error';
@@ -67,13 +67,13 @@ export async function startEnvoy(options: EnvoyOptions): Promise<StartedEnvoy> {
   );
   const stop = async () => {
     // Envoy drains for nobody here: its upstreams and downstreams are the test's own.
-    await envoy.stop(2_000);
+    await envoy.stop(10_000);
     await rm(folder, { recursive: true, force: true });
   };
 
   let adminUrl = '';
   const admin = async (path: string, method: 'GET' | 'POST' = 'GET') => {
-    const response = await fetch(adminUrl + path, { method, signal: AbortSignal.timeout(5_000) });
+    const response = await fetch(adminUrl + path, { method, signal: AbortSignal.timeout(20_000) });
     const body = await response.text();
     if (!response.ok && path !== '/ready') throw new Error(`Envoy admin ${path}: ${response.status} ${body}`);
     return body;
@@ -89,7 +89,7 @@ export async function startEnvoy(options: EnvoyOptions): Promise<StartedEnvoy> {
   };
 
   try {
-    await until(isReady, envoy, options.startTimeoutMs ?? 20_000, version);
+    await until(isReady, envoy, options.startTimeoutMs ?? 60_000, version);
   } catch (error) {
     await stop();
     throw error;
@@ -137,7 +137,7 @@ export async function validateEnvoy(
     await writeFile(file, typeof config === 'string' ? config : stringify(config));
     const args = ['--mode', 'validate', '-c', file, '--use-dynamic-base-id', '--log-level', 'warning'];
     const envoy = await startProcess(binary, args, { name: `Envoy ${version}` });
-    const timer = setTimeout(() => void envoy.stop(0), 20_000);
+    const timer = setTimeout(() => void envoy.stop(0), 60_000);
     const { code } = await envoy.exited;
     clearTimeout(timer);
     return { ok: code === 0, output: envoy.output() };

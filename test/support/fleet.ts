@@ -50,6 +50,8 @@ export interface Member extends RecordingObserver {
   readonly cache: SharedCache;
   /** The value of the token that one call brings. */
   issue(request?: Partial<IssueRequest>): Promise<string>;
+  /** Resolves when all that it obtained was written, or could not be. */
+  settled(): Promise<void>;
   /** Before its Redis ends: at the end of the test is too late for a client that would look for other nodes. */
   close(): Promise<void>;
 }
@@ -99,6 +101,7 @@ export function createMember(t: TestContext, options: MemberOptions): Member {
     source,
     cache,
     close,
+    settled: async () => source.close?.(),
     issue: async (request = {}) => (await source.issue(issueRequest(request))).value.reveal(),
   };
 }

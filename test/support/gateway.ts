@@ -112,7 +112,7 @@ ${options.policy === undefined ? '' : `    ${options.policy.replaceAll('FOLDER',
       t.after(() => envoy.stop());
       return gated(envoy);
     },
-    async ready(timeoutMs = 10_000) {
+    async ready(timeoutMs = 30_000) {
       const deadline = performance.now() + timeoutMs;
       while ((await fetch(`${healthUrl}/readyz`)).status !== 200) {
         if (performance.now() > deadline) throw new Error(`not ready:\n${bearerd.output()}`);

@@ -5,7 +5,7 @@ export interface ClientStream<Req, Res> {
   send(message: Req): void;
   /** Anything, as the peer would see it. */
   sendBytes(bytes: Uint8Array): void;
-  /** The next message; rejects after `timeoutMs` (default 2,000) or when the stream has ended. */
+  /** The next message; rejects after `timeoutMs` (default 10,000) or when the stream has ended. */
   next(timeoutMs?: number): Promise<Res>;
   /** Rejects when a message comes within `ms`. */
   silence(ms: number): Promise<void>;
@@ -47,7 +47,7 @@ export function openStream<Req, Res>(
   return {
     send: (message) => void call.write(request.encode(message).finish()),
     sendBytes: (bytes) => void call.write(bytes),
-    async next(timeoutMs = 2_000) {
+    async next(timeoutMs = 10_000) {
       const until = performance.now() + timeoutMs;
       while (received.length === 0) {
         const left = until - performance.now();

@@ -5,12 +5,12 @@ import { createServer, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseConfig } from '../../src/config/parse.ts';
 import { generateInbound, type InboundTls } from '../../src/doors/generate/inbound/inbound.ts';
 import { type EnvoyVersion, type StartedEnvoy, startEnvoy } from './envoy.ts';
 import { type StartedProcess, startProcess } from './process.ts';
 import { createTestKey, jwkSet, type TestKey } from './token-issuer.ts';
+import { until } from './until.ts';
 
 export interface Seen {
   readonly status: number;
@@ -110,7 +110,7 @@ inbound:${options.inbound}`;
     ...(options.version === undefined ? {} : { version: options.version }),
   });
   ends.push(() => envoy.stop());
-  for (let i = 0; (await fetch(`http://${health}/readyz`)).status !== 200 && i < 500; i++) await sleep(20);
+  await until(bearerd.output, async () => (await fetch(`http://${health}/readyz`)).status === 200);
   const port = await envoy.listenerPort('inbound');
 
   return {

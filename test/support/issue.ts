@@ -5,7 +5,7 @@ import { CredentialError } from '../../src/lib/errors.ts';
 
 export function issueRequest(request: Partial<IssueRequest> = {}): IssueRequest {
   return {
-    signal: AbortSignal.timeout(5_000),
+    signal: AbortSignal.timeout(30_000),
     neededBy: undefined,
     refused: undefined,
     subject: undefined,

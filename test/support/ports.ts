@@ -1,22 +1,32 @@
-// Free loopback ports, for parts that cannot listen on port 0 and tell what they got.
+// Free loopback ports, for parts that cannot listen on port 0 and tell what they got. They lie below those that Linux gives
+// away by itself (from 32,768 on), and the bus of a cluster's node, 10,000 above, does too: nobody gets one by chance while
+// its part starts, or is away for a moment.
 import { createServer } from 'node:net';
 
-/** A port that was free a moment ago. Ask for all that are needed at once: they are held open together. */
+const FIRST = 10_000;
+const COUNT = 10_000;
+
+/** Test files run side by side, a process each: each begins elsewhere, and gives none twice. */
+let given = (process.pid * 37) % COUNT;
+
+/** Ports on which nobody listens now. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () => {
-      const server = createServer();
-      return new Promise<typeof server>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(0, '127.0.0.1', () => resolve(server));
-      });
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const ports: number[] = [];
+  while (ports.length < count) {
+    const port = FIRST + (given++ % COUNT);
+    if (await isFree(port)) ports.push(port);
+  }
   return ports;
 }
 
 export async function freePort(): Promise<number> {
   return (await freePorts(1))[0]!;
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }

@@ -78,7 +78,7 @@ export async function startProcess(
     child,
     output: () => text,
     exited,
-    waitForOutput(pattern, timeoutMs = 10_000) {
+    waitForOutput(pattern, timeoutMs = 30_000) {
       return new Promise((resolve, reject) => {
         const end = (why: string) => {
           finish();

@@ -121,7 +121,7 @@ async function folderOf(t: TestContext, name: string): Promise<string> {
 }
 
 async function answers(url: string, output: () => string): Promise<void> {
-  const deadline = performance.now() + 20_000;
+  const deadline = performance.now() + 60_000;
   for (;;) {
     const reply = await fetch(url).catch(() => undefined);
     if (reply?.ok) return;

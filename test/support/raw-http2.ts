@@ -101,7 +101,7 @@ export async function connectRaw(
     send: (...parts) => {
       if (!client.closed) socket.write(Buffer.concat(parts));
     },
-    until(condition, timeoutMs = 5_000) {
+    until(condition, timeoutMs = 20_000) {
       return new Promise((resolve, reject) => {
         const look = () => {
           if (!condition()) return;

@@ -124,7 +124,7 @@ const FORMS: Record<ReloadedForm, (t: TestContext, world: World) => Exchange | P
 };
 
 async function until(bearerd: StartedProcess, what: string, count: number): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 30_000;
   while (bearerd.output().split(what).length - 1 < count) {
     if (performance.now() > deadline)
       assert.fail(`no ${count}. "${what}":\n${bearerd.output().slice(-2_000)}`);

@@ -6,6 +6,7 @@ import { createServer, type Server } from 'node:https';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import type { Authority, CertificateFiles } from '../../demo/certificates.ts';
 import type { IdentityProvider, IdentityProviderOptions } from '../../demo/identity-provider.ts';
+import { freePort } from './ports.ts';
 
 /** Answers in place of the provider; `answer` makes what it would have answered. */
 export type Fault = (response: ServerResponse, answer: () => Promise<TokenAnswer>) => void | Promise<void>;
@@ -101,7 +102,7 @@ export async function startScriptedProvider(
     return { access_token: token, token_type: 'Bearer', expires_in: lifetimeSeconds };
   }
 
-  const port = await listen(0);
+  const port = await listen(await freePort());
   const issuer = `https://${host}:${await way(port)}`;
   const provider: ScriptedProvider = {
     issuer,

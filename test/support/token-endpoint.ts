@@ -1,7 +1,7 @@
 // A token endpoint on plain loopback HTTP that can be told to fail and be stopped: for tests of what is seen meanwhile.
 import { createServer, type IncomingHttpHeaders } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
+import { freePort } from './ports.ts';
 
 export interface TokenEndpoint {
   readonly url: string;
@@ -16,7 +16,8 @@ export interface TokenEndpoint {
 
 export async function startTokenEndpoint(t: TestContext, lifetimeSeconds = 600): Promise<TokenEndpoint> {
   const asked: IncomingHttpHeaders[] = [];
-  let port = 0;
+  // It is to be had again after stop().
+  const port = await freePort();
   const server = createServer((request, response) => {
     request.resume();
     asked.push(request.headers);
@@ -31,14 +32,11 @@ export async function startTokenEndpoint(t: TestContext, lifetimeSeconds = 600):
     );
   });
   const endpoint: TokenEndpoint = {
-    get url() {
-      return `http://127.0.0.1:${port}/token`;
-    },
+    url: `http://127.0.0.1:${port}/token`,
     asked,
     status: 200,
     async start() {
       await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-      port = (server.address() as AddressInfo).port;
     },
     async stop() {
       if (!server.listening) return;

@@ -1,7 +1,7 @@
 // A network that fails on demand: one toxiproxy process, and TCP proxies in it whose faults a test sets and takes back.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { toxiproxyBinary } from '../../tools/parts/toxiproxy.ts';
-import { freePorts } from './ports.ts';
+import { freePort } from './ports.ts';
 import { startProcess } from './process.ts';
 
 /**
@@ -35,7 +35,7 @@ export interface FaultyWay {
 }
 
 export async function startToxiproxy(): Promise<Toxiproxy> {
-  const [apiPort] = await freePorts(1);
+  const apiPort = await freePort();
   const toxiproxy = await startProcess(
     await toxiproxyBinary(),
     ['-host', '127.0.0.1', '-port', String(apiPort)],
@@ -54,11 +54,11 @@ export async function startToxiproxy(): Promise<Toxiproxy> {
     return (text === '' ? undefined : JSON.parse(text)) as T;
   }
 
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 30_000;
   while (!(await call('GET', '/version').then(Boolean, () => false))) {
     if (performance.now() > deadline) {
       await toxiproxy.stop();
-      throw new Error(`toxiproxy was not ready within 10 s:\n${toxiproxy.output().slice(-2000)}`);
+      throw new Error(`toxiproxy was not ready within 30 s:\n${toxiproxy.output().slice(-2000)}`);
     }
     await sleep(10);
   }
@@ -67,12 +67,11 @@ export async function startToxiproxy(): Promise<Toxiproxy> {
     async proxy(name, port) {
       const { listen } = await call<{ listen: string }>('POST', '/proxies', {
         name,
-        listen: '127.0.0.1:0',
+        listen: `127.0.0.1:${await freePort()}`,
         upstream: `127.0.0.1:${port}`,
         enabled: true,
       });
       const path = `/proxies/${name}`;
-      // Port 0 again would be another port: the one that it got is asked for by number.
       const enable = (enabled: boolean) => call<void>('POST', path, { listen, enabled });
       const toxics = new Set<string>();
       let count = 0;

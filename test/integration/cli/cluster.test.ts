@@ -37,7 +37,7 @@ function run(env: Readonly<Record<string, string>>) {
     ...{ out: take, err: take, terminal: false, ended: ended.signal, onReload: () => {} },
   });
   const said = async (pattern: RegExp) => {
-    for (const deadline = Date.now() + 10_000; !pattern.test(output); await sleep(20)) {
+    for (const deadline = Date.now() + 30_000; !pattern.test(output); await sleep(20)) {
       assert.ok(Date.now() < deadline, `no ${pattern} in ${output}`);
     }
   };

@@ -73,7 +73,8 @@ outbound:
       ['away', 'source_unavailable'],
     ],
   );
-  assert.ok(endpoints[0]!.lastHour.at(-1)!['calls']! >= 1);
+  // By minutes, of which another one may just have begun.
+  assert.ok(endpoints[0]!.lastHour.slice(-2).some((minute) => minute['calls']! >= 1));
 
   writeFileSync(file, text.replace('version: 1', 'version: 1\nstartup_wait: never'));
   await bearerd.waitForOutput(/was not taken over/);

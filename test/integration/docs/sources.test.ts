@@ -167,7 +167,7 @@ for (const [kind, prepare] of Object.entries(EXAMPLES)) {
       /"listener":"health","state":"listening","address":"([^"]+)"/,
     );
     let status = 0;
-    for (let i = 0; i < 250 && status !== 200; i++) {
+    for (let i = 0; i < 1_000 && status !== 200; i++) {
       status = (await fetch(`http://${address}/readyz`)).status;
       if (status !== 200) await sleep(40);
     }

@@ -27,8 +27,8 @@ test('h2spec strict: every case passes', { skip: withoutGo }, async (t) => {
     await rm(folder, { recursive: true, force: true });
   });
   const report = join(folder, 'report.xml');
-  // A case that fails waits for its timeout of one second.
-  await run(h2spec, ['-h', '127.0.0.1', '-p', String(fixture.port), '-S', '-o', '1', '-j', report], {
+  // A case that fails waits for its timeout of four seconds.
+  await run(h2spec, ['-h', '127.0.0.1', '-p', String(fixture.port), '-S', '-o', '4', '-j', report], {
     timeout: 170_000,
     maxBuffer: 16 << 20,
   }).catch((error: { code?: unknown }) => {

@@ -83,7 +83,7 @@ test('a front whose clients have left, some in the middle of a frame, is closed 
   await Promise.all(clients.map((client) => client.until(() => client.closed)));
   const begun = performance.now();
   await front.drain(5_000);
-  assert.ok(performance.now() - begun < 1_000, 'every connection was given back to the listener');
+  assert.ok(performance.now() - begun < 4_000, 'every connection was given back to the listener');
 });
 
 test('answers that wait for a peer that does not read stay what they were, and hold little memory', async (t) => {

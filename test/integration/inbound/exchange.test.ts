@@ -6,6 +6,7 @@ import { startExchangeProvider } from '../../support/exchange-provider.ts';
 import { inboundRequest } from '../../support/inbound-messages.ts';
 import { goodClaims, ISSUER, startInbound } from '../../support/inbound-world.ts';
 import { signToken } from '../../support/token-issuer.ts';
+import { until } from '../../support/until.ts';
 
 interface Options {
   /** Of the policy. */
@@ -86,12 +87,12 @@ test('a hundred first requests of one caller at once are one exchange', async (t
 test('without an exchanged token in time 503 before Envoy gives up; what comes late serves the next one', async (t) => {
   const { provider, world, token } = await start(t);
   const ann = await token('ann');
-  provider.delayMs = 800;
+  provider.delayMs = 1_800;
   const begun = performance.now();
-  const answer = await world.ask(bearer(ann), 500);
+  const answer = await world.ask(bearer(ann), 1_500);
   const ms = performance.now() - begun;
   t.diagnostic(`${ms.toFixed(0)} ms`);
-  assert.ok(ms < 500, `${ms} ms`);
+  assert.ok(ms < 1_500, `${ms} ms`);
   assert.equal(answer.status, 503);
   assert.ok(Number(answer.headers['retry-after']) >= 1);
   assert.equal(answer.set['authorization'], undefined);
@@ -147,8 +148,8 @@ test('a token that is revoked while it is exchanged gets nothing', async (t) => 
     inbound: revocation,
     files: { 'revoked.jsonl': '\n' },
   });
-  provider.delayMs = 900;
-  const asked = world.bearer(await token('ann', { jti: 'stolen' }));
+  provider.delayMs = 1_500;
+  const asked = world.ask(bearer(await token('ann', { jti: 'stolen' })), 10_000);
   world.write('revoked.jsonl', '{"jti":"stolen"}\n');
   const { status, set } = await asked;
   assert.deepEqual([status, set], [401, {}]);
@@ -182,12 +183,12 @@ test('an opaque token is introspected, then exchanged', async (t) => {
 test('introspection and exchange together wait no longer than one call may', async (t) => {
   const { provider, world } = await start(t);
   const opaque = await provider.opaqueToken('ann');
-  provider.delayMs = 450;
+  provider.delayMs = 900;
   const begun = performance.now();
-  const { status } = await world.ask(bearer(opaque), 1_000);
+  const { status } = await world.ask(bearer(opaque), 2_000);
   const ms = performance.now() - begun;
   t.diagnostic(`${ms.toFixed(0)} ms`);
-  assert.ok(ms >= 600 && ms < 1_000, `${ms} ms`);
+  assert.ok(ms >= 1_200 && ms < 2_000, `${ms} ms`);
   assert.deepEqual([status, world.reasons()], [503, ['exchange_unavailable']]);
 });
 
@@ -206,15 +207,15 @@ test('a flood of new callers is not passed on to the provider, and those who wer
 
 test('in shadow the request goes on at once as it came, and what the exchange would have done is told', async (t) => {
   const { provider, world, token } = await start(t, { more: ', mode: shadow' });
-  provider.delayMs = 300;
+  provider.delayMs = 1_000;
   const begun = performance.now();
   const answers = [
     await world.bearer(await token('ann')),
     await world.bearer(signToken(world.key, goodClaims())),
   ];
-  assert.ok(performance.now() - begun < 300);
+  assert.ok(performance.now() - begun < 1_000);
   for (const { status, set } of answers) assert.deepEqual([status, set], [200, {}]);
-  for (let i = 0; world.reasons().length === 0 && i < 300; i++) await sleep(10);
+  await until('the verdict', () => world.reasons().length > 0);
   assert.deepEqual(
     world.told.named('inboundRefused').map(([policy, reason, , mode]) => [policy, reason, mode]),
     [['api', 'exchange_rejected', 'shadow']],

@@ -6,12 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Provider from 'oidc-provider';
 import { startInbound } from '../../support/inbound-world.ts';
 
-const CACHE_MS = 400;
+const CACHE_MS = 1_500;
 const basic = (client: string) => ({
   authorization: `Basic ${Buffer.from(`${client}:secret`).toString('base64')}`,
 });
 
-async function start(t: TestContext) {
+async function start(t: TestContext, cacheMs = CACHE_MS) {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const stop = () => {
@@ -55,7 +55,7 @@ async function start(t: TestContext) {
   issuers:
     opaque:
       audience: orders
-      introspection: { endpoint: "${issuer}/token/introspection", client_id: gateway, client_secret: { inline: secret }, cache: ${CACHE_MS}ms }
+      introspection: { endpoint: "${issuer}/token/introspection", client_id: gateway, client_secret: { inline: secret }, cache: ${cacheMs}ms }
   policies: [{ name: api, match: {}, scopes: [read], forward: { x-client: client_id } }]
 `,
   );
@@ -72,7 +72,7 @@ async function start(t: TestContext) {
 }
 
 test('an active token is let in and asked for once; one that the provider never gave is refused', async (t) => {
-  const { world, token, asked } = await start(t);
+  const { world, token, asked } = await start(t, 60_000);
   const active = await token();
   for (let i = 0; i < 20; i++) {
     const { status, set } = await world.bearer(active);
@@ -90,7 +90,7 @@ test('a token revoked at the provider is refused when the cached answer has ende
   assert.equal((await revoke(given)).status, 200);
   const begun = performance.now();
   while ((await world.bearer(given)).status !== 401) {
-    assert.ok(performance.now() - begun < CACHE_MS + 1_000, 'still let in');
+    assert.ok(performance.now() - begun < CACHE_MS + 20_000, 'still let in');
     await sleep(10);
   }
   assert.equal(world.reasons().at(-1), 'token_inactive');

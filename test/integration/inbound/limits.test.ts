@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startInbound } from '../../support/inbound-world.ts';
 import { createTestKey, signToken } from '../../support/token-issuer.ts';
+import { until } from '../../support/until.ts';
 
 const issuers = `
   issuers:
@@ -265,17 +266,17 @@ describe('revocation', () => {
     const world = await startInbound(t, inbound, { 'revoked.jsonl': '{"sub":"mallory"}\n' });
     const token = world.token();
     world.write('revoked.jsonl', '{"sub":"alice"\n');
-    await sleep(600);
+    await until('it is refused', () => world.told.named('inputRefused').length > 0);
     assert.equal((await world.bearer(token)).status, 200);
     assert.equal((await world.bearer(world.token({ sub: 'mallory' }))).status, 401);
     const begun = performance.now();
     while ((await world.bearer(token)).status !== 503) {
-      assert.ok(performance.now() - begun < 5_000);
+      assert.ok(performance.now() - begun < 30_000);
       await sleep(20);
     }
     world.write('revoked.jsonl', '\n');
     while ((await world.bearer(token)).status !== 200) {
-      assert.ok(performance.now() - begun < 10_000);
+      assert.ok(performance.now() - begun < 60_000);
       await sleep(20);
     }
   });

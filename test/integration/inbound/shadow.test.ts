@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ISSUER, startInbound } from '../../support/inbound-world.ts';
+import { until } from '../../support/until.ts';
 
 const inbound = (more = '', all = '') => `
   mode: shadow
@@ -15,13 +16,6 @@ ${more}`;
 
 const told = (world: Awaited<ReturnType<typeof startInbound>>) =>
   world.told.named('inboundRefused').map(([policy, reason, , mode]) => [policy, reason, mode]);
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; !condition(); i++) {
-    assert.ok(i < 200, 'not within 2 s');
-    await sleep(10);
-  }
-}
 
 test('what would be refused goes on unchanged and is told with its reason, also without a policy', async (t) => {
   const world = await startInbound(t, inbound());
@@ -51,7 +45,7 @@ test('a good token is let in and counted, its claims and removals left out', asy
 test('nobody waits for the verdict on a token that is seen for the first time', async (t) => {
   const world = await startInbound(t, inbound());
   assert.equal((await world.bearer('a.b.c', { path: '/v1/x' })).status, 200);
-  await until(() => told(world).length === 1);
+  await until('the verdict', () => told(world).length === 1);
   assert.deepEqual(told(world), [['all', 'token_malformed', 'shadow']]);
 });
 
@@ -84,5 +78,5 @@ test('an origin’s preflight is the app’s, and a limit is told but not held',
     assert.equal((await world.bearer(token, { path: '/v1/x' })).status, 200);
     await sleep(20);
   }
-  assert.ok(world.reasons().includes('rate_limited'));
+  await until('the limit', () => world.reasons().includes('rate_limited'));
 });

@@ -18,6 +18,7 @@ import {
 import { issueRequest } from '../../support/issue.ts';
 import { freePort } from '../../support/ports.ts';
 import { startRedis } from '../../support/redis.ts';
+import { until } from '../../support/until.ts';
 
 const { redis, way } = await startFaultyRedis();
 
@@ -62,7 +63,7 @@ async function cold(member: Member, provider: CountingProvider): Promise<{ value
 async function warm({ member }: Fleet): Promise<Member> {
   const one = member();
   await one.issue();
-  await sleep(50);
+  await one.settled();
   return one;
 }
 
@@ -90,9 +91,9 @@ describe('Redis', () => {
     assert.ok(Math.min(...added) < 50, `${added} ms`);
     assert.equal(f.provider.calls, 11);
     await way.up();
-    const deadline = performance.now() + 15_000;
+    const deadline = performance.now() + 60_000;
     for (let calls = -1; calls !== f.provider.calls; ) {
-      assert.ok(performance.now() < deadline, 'it was not used again within 15 s');
+      assert.ok(performance.now() < deadline, 'it was not used again within 60 s');
       calls = f.provider.calls;
       await sleep(250);
       await member.issue();
@@ -132,16 +133,16 @@ describe('Redis', () => {
     const member = await warm(f);
     const open = await way.add({ type: 'timeout', timeout: 0 });
     const { addedMs } = await cold(member, f.provider);
-    assert.ok(addedMs < 500, `${addedMs} ms`);
+    assert.ok(addedMs < 900, `${addedMs} ms`);
     for (let i = 0; i < 3; i++) assert.match(await member.issue(), /^token-/);
     assert.ok(member.named('sharedCacheChanged').some(([state]) => state === 'down'));
     const begun = performance.now();
     await member.issue();
-    assert.ok(performance.now() - begun < 500, 'the breaker spares the budget');
+    assert.ok(performance.now() - begun < 900, 'the breaker spares the budget');
     await open();
-    const deadline = performance.now() + 20_000;
+    const deadline = performance.now() + 60_000;
     while (member.named('sharedCacheChanged').at(-1)?.[0] !== 'up') {
-      assert.ok(performance.now() < deadline, 'it was not found again within 20 s');
+      assert.ok(performance.now() < deadline, 'it was not found again within 60 s');
       await sleep(250);
       await member.issue();
     }
@@ -185,9 +186,9 @@ describe('Redis', () => {
     assert.equal(await member.issue({ refused: new Secret('token-1') }), 'token-2');
     assert.ok(member.named('sharedCacheFailed').some(([fault]) => fault === 'read_only'));
     await redis.call('REPLICAOF', 'NO', 'ONE');
-    const deadline = performance.now() + 15_000;
+    const deadline = performance.now() + 60_000;
     while (member.named('sharedCacheChanged').at(-1)?.[0] !== 'up') {
-      assert.ok(performance.now() < deadline, 'not used again within 15 s');
+      assert.ok(performance.now() < deadline, 'not used again within 60 s');
       await sleep(250);
       await member.issue();
     }
@@ -212,7 +213,7 @@ describe('what lies in Redis', () => {
       await redis.call('DEL', name);
       await redis.call(...words);
       assert.equal(await member.issue(), `token-${i + 2}`, words[0]!);
-      await sleep(50);
+      await member.settled();
       assert.equal(await f.member().issue(), `token-${i + 2}`, 'replaced');
     }
     assert.ok(member.named('sharedCacheRead').some(([, result]) => result === 'not_opened'));
@@ -232,11 +233,11 @@ describe('what lies in Redis', () => {
       '50000',
     );
     assert.equal(await member.issue(), 'token-2');
-    await sleep(50);
+    await member.settled();
     // Two entries of one tenant, exchanged.
     const other = f.member({ patch: { scope: ['other'] } });
     assert.equal(await other.issue(), 'token-3');
-    await sleep(50);
+    await other.settled();
     const [a, b] = (await f.names(':entry')) as [string, string];
     const [va, vb] = [String(await redis.call('GET', a)), String(await redis.call('GET', b))];
     await redis.call('SET', a, vb, 'PX', '50000');
@@ -247,19 +248,20 @@ describe('what lies in Redis', () => {
 
   test('an old value put back is a miss for who saw a newer one, and an expired one for everybody', async (t) => {
     const f = fleet(t);
-    f.provider.answer = async (n) => ({ value: new Secret(`token-${n}`), lifetimeMs: 4_000 });
+    f.provider.answer = async (n) => ({ value: new Secret(`token-${n}`), lifetimeMs: 6_000 });
     const member = await warm(f);
     const name = await entryOf(f);
     const old = String(await redis.call('GET', name));
     assert.equal(await member.issue({ refused: new Secret('token-1') }), 'token-2');
-    await sleep(50);
+    await member.settled();
     await redis.call('SET', name, old, 'PX', '3600000');
     assert.equal(await member.issue(), 'token-3');
     assert.ok(member.named('sharedCacheRead').some(([, result]) => result === 'replayed'));
-    await sleep(4_000);
+    await sleep(6_000);
     await redis.call('SET', name, old, 'PX', '3600000');
-    assert.equal(await f.member().issue(), 'token-4', 'its own end counts, not what Redis says');
-    await sleep(50);
+    const late = f.member();
+    assert.equal(await late.issue(), 'token-4', 'its own end counts, not what Redis says');
+    await late.settled();
     await redis.call('PERSIST', name);
     assert.equal(await f.member().issue(), 'token-5', 'what has no end in Redis is not ours');
   });
@@ -277,10 +279,10 @@ describe('what lies in Redis', () => {
     // As when the slow one slept for longer than its lease.
     for (const lease of await f.names(':lease')) await redis.call('DEL', lease);
     assert.equal(await fast.issue(), 'token-2');
-    await sleep(50);
+    await fast.settled();
     release[0]!();
     assert.equal(await first, 'token-1');
-    await sleep(50);
+    await slow.settled();
     assert.deepEqual(slow.named('sharedCacheWritten').at(-1), ['orders', 'overtaken']);
     assert.equal(await f.member().issue(), 'token-2');
   });
@@ -317,7 +319,8 @@ test('a retry that was planned before another attempt succeeded makes no second 
     String(await redis.call('CLIENT', 'LIST'))
       .trim()
       .split('\n').length;
-  const before = await connections();
+  // Those of the tests before are on their way out.
+  await until('nobody but the one who asks', async () => (await connections()) === 1);
   await way.down();
   const begun = performance.now();
   const at = (ms: number) => sleep(begun + ms - performance.now());
@@ -339,5 +342,5 @@ test('a retry that was planned before another attempt succeeded makes no second 
     await own.run('return 1', [], [], 1_000);
   }
   await at(4_500);
-  assert.equal(await connections(), before + 1);
+  assert.equal(await connections(), 2);
 });

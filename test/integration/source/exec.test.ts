@@ -41,7 +41,7 @@ const credential = (token: string, end?: number) =>
   });
 const print = (text: string) => `cat <<'END'\n${text}\nEND`;
 
-async function until(condition: () => boolean, ms = 5_000): Promise<void> {
+async function until(condition: () => boolean, ms = 30_000): Promise<void> {
   const deadline = performance.now() + ms;
   while (!condition() && performance.now() < deadline) await sleep(10);
 }
@@ -107,13 +107,13 @@ test('a missing program, no credential, too much output and an expired one each 
 
 test('at the limit the program is killed with all that it started', async (t) => {
   const pids = join(folder, 'pids');
-  const source = await script(`sleep 300 &\necho $! $$ > ${pids}\nwait`, { timeoutMs: 500 });
+  const source = await script(`sleep 300 &\necho $! $$ > ${pids}\nwait`, { timeoutMs: 1_500 });
   const begun = performance.now();
   const error = await issueFailure(source);
   const ms = performance.now() - begun;
-  t.diagnostic(`ended after ${ms.toFixed(0)} ms (limit 500)`);
+  t.diagnostic(`ended after ${ms.toFixed(0)} ms (limit 1500)`);
   assert.equal(error.code, 'source_timeout');
-  assert.ok(ms < 2_000, `${ms} ms`);
+  assert.ok(ms < 4_000, `${ms} ms`);
   const [child, shell] = readFileSync(pids, 'utf8').trim().split(' ').map(Number);
   await until(() => !isAlive(child!) && !isAlive(shell!));
   assert.deepEqual([isAlive(child!), isAlive(shell!)], [false, false]);

@@ -67,7 +67,7 @@ test('max_lifetime and exp bound static, file, exec and api_keys alike; what is 
     app.store
       .status()
       .every(({ generation, lastFailure }) => generation !== undefined || lastFailure !== undefined);
-  for (let i = 0; i < 250 && !settled(); i++) await sleep(20);
+  for (let i = 0; i < 1_500 && !settled(); i++) await sleep(20);
 
   const expected: Readonly<Record<string, number | undefined>> = {
     opaque: undefined,

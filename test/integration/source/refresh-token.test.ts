@@ -90,7 +90,8 @@ async function sourceOf(t: TestContext, at: Place, clock = systemClock) {
   return { source, named };
 }
 
-const request = issueRequest({ signal: AbortSignal.timeout(60_000) });
+/** Of all tests of this file. */
+const request = issueRequest({ signal: new AbortController().signal });
 
 async function failure(source: TokenSource): Promise<CredentialError> {
   const error = await source.issue(request).then(
@@ -174,7 +175,7 @@ describe('a refresh token', () => {
     assert.match(String(named('loginRequired')[0]![1]), /bearerd login --config FILE --source orders/);
     const changed = new Promise<void>((resolve) => t.after(source.watch!(resolve)));
     // The first look of the watch.
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, 300));
     await logIn(at);
     await changed;
     await source.issue(request);

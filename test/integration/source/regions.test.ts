@@ -9,6 +9,7 @@ import type { ConfigError } from '../../../src/lib/errors.ts';
 import { createEndpoints } from '../../../src/source/endpoint/endpoints.ts';
 import { createGuardedTokenSource } from '../../../src/source/endpoint/guarded-source.ts';
 import { nullObserver } from '../../../src/telemetry/observer.ts';
+import { until } from '../../support/until.ts';
 
 type Mode = 'up' | 'away' | 'silent' | 'refuses';
 
@@ -84,8 +85,7 @@ sources:
   );
 
   first.state.mode = 'up';
-  await new Promise((resolve) => setTimeout(resolve, 600));
-  assert.equal((await issue()).from, 'first', 'a probe found it back');
+  await until('a probe found it back', async () => (await issue()).from === 'first');
 
   first.state.mode = 'silent';
   const slow = await issue();

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import {
   appendFileSync,
+  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -17,7 +18,8 @@ import { audit as auditCommand } from '../../../src/cli/audit.ts';
 import { Secret } from '../../../src/lib/secret.ts';
 import { createAuditFile } from '../../../src/telemetry/audit/audit-file.ts';
 import { createAuditLog } from '../../../src/telemetry/audit/audit-log.ts';
-import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { until } from '../../support/until.ts';
 
 const DAY = 86_400_000;
 
@@ -115,8 +117,7 @@ test('files end after keep_days, counted from their last record', async () => {
   utimesSync(kept, new Date(), new Date(clock.now() - 88 * DAY));
   const log = start();
   log.record('injected', { i: 1 });
-  await settle();
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await until('written', () => existsSync(path) && readFileSync(path, 'utf8').endsWith('\n'));
   await clock.advance(DAY);
   log.record('injected', { i: 2 });
   await log.stop();
@@ -141,10 +142,12 @@ test('a rotated file is never written over, also when an earlier one of the day 
   const { path, start } = trail(folder, 300);
   const log = start();
   const rotated = () => readdirSync(folder).filter((name) => /^audit-.*\.jsonl$/.test(name));
+  let written = 0;
   const write = async () => {
-    log.record('injected', { policy: 'orders', pad: 'x'.repeat(300) });
-    await settle();
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    const i = ++written;
+    log.record('injected', { i, pad: 'x'.repeat(300) });
+    const isThere = () => existsSync(path) && readFileSync(path, 'utf8').includes(`"i":${i},`);
+    await until('written', isThere);
   };
   for (let i = 0; i < 3; i++) await write();
   const [first, second] = rotated().sort() as [string, string];

@@ -81,7 +81,7 @@ ${redis ? `shared_cache: { redis: { address: "127.0.0.1:${redis.port}" }, tenant
     return line === undefined ? Number.NaN : Number(line.slice(series.length + 1));
   };
   const until = async (series: string, is: (value: number) => boolean): Promise<void> => {
-    const end = performance.now() + 15_000;
+    const end = performance.now() + 60_000;
     for (let seen = await value(series); !is(seen); seen = await value(series)) {
       assert.ok(performance.now() < end, `${series} is ${seen}\n${bearerd.output()}`);
       await sleep(50);
@@ -106,7 +106,7 @@ ${redis ? `shared_cache: { redis: { address: "127.0.0.1:${redis.port}" }, tenant
   await until('bearerd_secret_subscribers{known="true"}', (n) => n === 1);
   ask({ responseNonce: nonce, errorDetail: { code: 3, message: 'no' } });
   await until('bearerd_secret_nacks_total', (n) => n === 1);
-  const renewed = await stream.next(5_000);
+  const renewed = await stream.next();
   ask({ responseNonce: renewed.nonce, versionInfo: renewed.versionInfo });
   await until('bearerd_secret_acks_total', (n) => n === 1);
   assert.notEqual(renewed.versionInfo, versionInfo);

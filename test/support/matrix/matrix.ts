@@ -160,7 +160,7 @@ async function start(
       envoy.send('/x', { host: `${name}.example.com`, headers: { authorization: `Bearer ${app}` } });
     let answer = await send();
     // A first exchange may take longer than Envoy waits; the next request finds it.
-    for (let i = 0; i < 50 && answer.status === 503 && row.source === 'token_exchange'; i++) {
+    for (let i = 0; i < 200 && answer.status === 503 && row.source === 'token_exchange'; i++) {
       await sleep(100);
       answer = await send();
     }
@@ -237,7 +237,7 @@ async function listening(server: Server): Promise<{ readonly port: number; stop(
 }
 
 async function ready(url: string, output: () => string): Promise<void> {
-  const deadline = performance.now() + 30_000;
+  const deadline = performance.now() + 120_000;
   let answer = await fetch(url);
   while (answer.status !== 200) {
     if (performance.now() > deadline) throw new Error(`not ready: ${await answer.text()}\n${output()}`);
