@@ -8,8 +8,14 @@ import type { Observer } from '../telemetry/observer.ts';
 import { type CertificatePaths, readCertificateFiles } from './certificate-files.ts';
 import { acceptedSockets, listenOn } from './listen.ts';
 
-/** The API server's own limit of a request. */
-const MAX_BODY_BYTES = 3 << 20;
+/** A pod has some 10 kB. Anybody in the cluster may ask, and JSON that is made for it takes a hundred times its size in memory. */
+const MAX_BODY_BYTES = 1 << 20;
+/** Of all bodies that are being read. */
+const MAX_READING_BYTES = 32 << 20;
+/** For handshake and request: the API server waits as long (timeoutSeconds of the manifest). */
+const CALL_MS = 5_000;
+/** Until every API server was told that this one ends, some still come. */
+const LATE_MS = 5_000;
 const GRACE_MS = 5_000;
 const NAME = 'webhook';
 
@@ -23,8 +29,8 @@ export interface AdmissionServerOptions {
 export interface AdmissionServer {
   /** Resolves with the bound address. */
   start(): Promise<string>;
-  /** Lets requests in flight end, for `graceMs` (default 5000) at most. */
-  stop(graceMs?: number): Promise<void>;
+  /** Goes on for `lateMs` (default 5000), then lets requests in flight end, for `graceMs` (default 5000) at most. */
+  stop(times?: { readonly lateMs?: number; readonly graceMs?: number }): Promise<void>;
 }
 
 export interface AdmissionAnswer {
@@ -41,15 +47,19 @@ export async function createAdmissionServer(
   const server: Server = createServer({
     ...pair.context,
     minVersion: 'TLSv1.2',
-    requestTimeout: 10_000,
-    headersTimeout: 5_000,
+    handshakeTimeout: CALL_MS,
+    requestTimeout: CALL_MS,
+    headersTimeout: CALL_MS,
+    // By itself it looks every 30 s.
+    connectionsCheckingInterval: 1_000,
     maxHeaderSize: 16 << 10,
   });
   server.maxConnections = 256;
   const accepted = acceptedSockets(server);
   const stopFollowing = pair.follow((context) => server.setSecureContext(context));
+  const reading = { bytes: 0 };
   server.on('request', (request, response) => {
-    serve(request, response, answer).catch((error: unknown) => {
+    serve(request, response, reading, answer).catch((error: unknown) => {
       observer.unexpected(NAME, error);
       write(response, { status: 500, body: 'internal error\n' });
     });
@@ -62,9 +72,11 @@ export async function createAdmissionServer(
       observer.listenerChanged(NAME, 'listening', boundTo);
       return boundTo;
     },
-    stop(graceMs = GRACE_MS) {
+    async stop({ lateMs = LATE_MS, graceMs = GRACE_MS } = {}) {
+      observer.listenerChanged(NAME, 'draining', boundTo);
+      await new Promise<void>((resolve) => clock.setTimer(resolve, lateMs));
       stopFollowing();
-      return new Promise((resolve) => {
+      await new Promise<void>((resolve) => {
         // Whoever is silent in the middle of a request or a handshake would hold it for as long as it likes.
         const cut = clock.setTimer(() => accepted.destroy(), graceMs);
         server.close(() => {
@@ -81,6 +93,7 @@ export async function createAdmissionServer(
 async function serve(
   request: IncomingMessage,
   response: ServerResponse,
+  reading: { bytes: number },
   answer: (body: string) => AdmissionAnswer,
 ): Promise<void> {
   const path = (request.url ?? '').split('?', 1)[0];
@@ -90,21 +103,30 @@ async function serve(
   if (request.method !== 'POST') return write(response, { status: 405, body: 'only POST\n' });
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BODY_BYTES) {
-      write(response, { status: 413, body: `the body is larger than ${MAX_BODY_BYTES} bytes\n` });
-      request.destroy();
-      return;
+  try {
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      reading.bytes += chunk.length;
+      if (size > MAX_BODY_BYTES)
+        return write(response, { status: 413, body: `the body is larger than ${MAX_BODY_BYTES} bytes\n` });
+      if (reading.bytes > MAX_READING_BYTES)
+        return write(response, { status: 503, body: 'too many large bodies at one time\n' });
+      chunks.push(chunk);
     }
-    chunks.push(chunk);
+  } catch {
+    // Whoever asked is gone.
+    return;
+  } finally {
+    reading.bytes -= size;
   }
   write(response, answer(Buffer.concat(chunks).toString('utf8')));
 }
 
+/** A connection for each call: on one that ends for want of use a call is lost, and with it a sidecar. */
 function write(response: ServerResponse, { status, body }: AdmissionAnswer): void {
   if (response.headersSent || response.destroyed) return;
   response.writeHead(status, {
+    connection: 'close',
     'content-type': status === 200 ? 'application/json' : 'text/plain; charset=utf-8',
     'content-length': Buffer.byteLength(body),
   });
