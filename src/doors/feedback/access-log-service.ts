@@ -12,7 +12,7 @@ import type { PolicyTable } from '../../policy/policy.ts';
 import { GrpcStatus } from '../../server/front.ts';
 import { type StreamHandler, type StreamMethod, streamMethod } from '../../server/streams.ts';
 import type { FeedbackDoor, Observer } from '../../telemetry/observer.ts';
-import type { Acknowledgements } from '../push/pushed-secrets.ts';
+import type { Acknowledgements } from '../push/acknowledgements.ts';
 import type { AttemptOutcomes } from './attempt-outcomes.ts';
 import { type Carried, type Judgement, judgeAttempt, judgeCheck, judgePush } from './evidence.ts';
 import type { Nonces } from './nonces.ts';

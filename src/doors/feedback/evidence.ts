@@ -2,7 +2,7 @@
 // Pure: tables in the tests hold every row. In doubt nothing is renewed.
 import type { Policy, PolicyTable } from '../../policy/policy.ts';
 import type { RefusalVerdict } from '../../telemetry/observer.ts';
-import type { Acknowledgements } from '../push/pushed-secrets.ts';
+import type { Acknowledgements } from '../push/acknowledgements.ts';
 import type { Outcome } from './attempt-outcomes.ts';
 import { demandsNonce, isTokenFault } from './challenge.ts';
 import type { FailedAttempt, RefusedAttempt } from './refused-attempt.ts';
@@ -46,7 +46,7 @@ export function judgePush(
   const objection =
     policy?.rollout?.withheld(undefined) === undefined ? objectionOf(policy, attempt) : 'not_ours';
   if (objection) return { verdict: objection, source };
-  const carried = acknowledgements.carriedSince(source);
+  const carried = acknowledgements.carriedSince(source, policy!.name);
   if (!carried || attempt.startedAt <= carried.sinceEpochMs + AFTER_ACK_MS) {
     return { verdict: 'in_doubt', source };
   }

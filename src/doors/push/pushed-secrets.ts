@@ -4,8 +4,14 @@ import type { Credential, CredentialStore } from '../../credential/credential.ts
 import type { Any } from '../../gen/google/protobuf/any.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { PolicyTable } from '../../policy/policy.ts';
+import {
+  type Acknowledged,
+  type Acknowledgements,
+  type Acknowledger,
+  carriedSince,
+} from './acknowledgements.ts';
 import { buildSecretResource } from './secret-resource.ts';
-import { isSame, type MadeOf, servedSecrets } from './served-secrets.ts';
+import { isSame, isServed, type MadeOf, servedSecrets } from './served-secrets.ts';
 import { type Peer, type SubscriberStatus, subscriberStatus, type Verdicts } from './subscribers.ts';
 
 export interface PushedSecret {
@@ -39,14 +45,6 @@ export interface Subscription {
   close(): void;
 }
 
-export interface Acknowledgements {
-  /**
-   * Since when (wall clock, epoch ms) every subscribed stream has acknowledged the current credential of this source.
-   * undefined = nobody subscribed, one of them has not acknowledged it, or there is none.
-   */
-  carriedSince(source: string): { readonly generation: number; readonly sinceEpochMs: number } | undefined;
-}
-
 export interface PushedSecrets extends Acknowledgements {
   /**
    * `changed` is called after each change of `current()`, never during this call. `before`: the version that the peer says it
@@ -78,24 +76,16 @@ export interface PushedSecretsDeps {
   readonly clock: Clock;
 }
 
-interface Follower {
-  /** What its listener may serve; undefined = all. */
-  readonly sources: ReadonlySet<string> | undefined;
+interface Follower extends Acknowledger {
   readonly changed: () => void;
   readonly peer: Peer;
   readonly verdicts: Verdicts;
-  acknowledged: number;
-  /** Monotonic ms. */
-  acknowledgedAt: number;
 }
 
-interface Entry {
-  readonly name: string;
-  /** undefined = no policy names it (any more). */
-  made: MadeOf | undefined;
-  current: PushedSecret;
+interface Entry extends Acknowledged {
   /** Whether this process ever had a credential for it. */
   filled: boolean;
+  current: PushedSecret;
   readonly followers: Set<Follower>;
   unfollowStore: () => void;
 }
@@ -165,13 +155,13 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
     entry.current = secretOf(entry.name, ++sequence, value, credential);
     entry.filled ||= credential !== undefined;
     for (const follower of entry.followers) {
-      if (isServed(entry.made, follower)) follower.changed();
+      if (isServed(entry.made, follower.sources)) follower.changed();
     }
   }
 
   /** No policy names it any more: those who had a credential get the empty secret. */
   function end(entry: Entry): void {
-    const had = [...entry.followers].filter((follower) => isServed(entry.made, follower));
+    const had = [...entry.followers].filter((follower) => isServed(entry.made, follower.sources));
     follow(entry, undefined);
     entry.current = secretOf(entry.name, ++sequence, '');
     for (const follower of had) follower.changed();
@@ -200,7 +190,7 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
       entry.followers.add(follower);
       const held = (): boolean => {
         const { made, filled } = entry;
-        if (filled || !isServed(made, follower) || 'share' in made!) return false;
+        if (filled || !isServed(made, follower.sources) || 'share' in made!) return false;
         return clock.now() < heldUntil && clock.monotonic() < heldUntilMonotonic;
       };
       function look(): void {
@@ -211,9 +201,11 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
       return {
         name,
         held,
-        known: isServed(entry.made, follower),
+        known: isServed(entry.made, follower.sources),
         current: () =>
-          entry.made === undefined || isServed(entry.made, follower) ? entry.current : secretOf(name, 0, ''),
+          entry.made === undefined || isServed(entry.made, follower.sources)
+            ? entry.current
+            : secretOf(name, 0, ''),
         acknowledge({ sequence: acknowledged, version }) {
           if (acknowledged <= follower.acknowledged) return;
           follower.acknowledged = acknowledged;
@@ -231,25 +223,7 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
         },
       };
     },
-    carriedSince(source) {
-      let since: { generation: number; at: number } | undefined;
-      for (const { made, current, followers: all } of entries.values()) {
-        if (made?.source !== source || 'share' in made) continue;
-        const followers = [...all].filter((follower) => isServed(made, follower));
-        if (followers.length === 0) continue;
-        if (current.generation === undefined) return undefined;
-        since ??= { generation: current.generation, at: 0 };
-        if (since.generation !== current.generation) return undefined;
-        for (const { acknowledged, acknowledgedAt } of followers) {
-          if (acknowledged !== current.sequence) return undefined;
-          since.at = Math.max(since.at, acknowledgedAt);
-        }
-      }
-      if (since === undefined) return undefined;
-      // By the wall clock of now, as the attempts that are held against it: it may have been set since.
-      const sinceEpochMs = clock.now() - (clock.monotonic() - since.at);
-      return { generation: since.generation, sinceEpochMs };
-    },
+    carriedSince: (source, policy) => carriedSince(entries.values(), clock, source, policy),
     usePolicies(next, swapped = new Map()) {
       madeOf = new Map([...servedSecrets(next), ...swapped]);
       for (const entry of entries.values()) {
@@ -267,7 +241,7 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
         [...entries.values()].flatMap(({ name, made, current, followers }) =>
           [...followers].map((follower) => {
             const { peer, verdicts } = follower;
-            const served = made === undefined || isServed(made, follower);
+            const served = made === undefined || isServed(made, follower.sources);
             const version = served ? current.version : `${epoch}.0`;
             return { peer, name, version, filled: served && current.generation !== undefined, verdicts };
           }),
@@ -288,8 +262,4 @@ function endText(usableUntil: number): string {
 function endOf(version = ''): number {
   const end = /^\d+\.\d+\.(\d+|never)$/.exec(version)?.[1];
   return end === 'never' ? Number.POSITIVE_INFINITY : Number(end ?? 0) * 1_000;
-}
-
-function isServed(made: MadeOf | undefined, { sources }: Follower): boolean {
-  return made !== undefined && (sources === undefined || sources.has(made.allowedAs));
 }

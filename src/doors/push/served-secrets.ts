@@ -36,3 +36,8 @@ export function isSame(a: MadeOf, b: MadeOf): boolean {
   if ('share' in a) return 'share' in b && a.share === b.share;
   return !('share' in b) && a.source === b.source && a.header.secretName === b.header.secretName;
 }
+
+/** Whether a listener that may serve these `sources` serves it; undefined = all. */
+export function isServed(made: MadeOf | undefined, sources: ReadonlySet<string> | undefined): boolean {
+  return made !== undefined && (sources === undefined || sources.has(made.allowedAs));
+}

@@ -112,17 +112,18 @@ test('a new credential is pushed with its prefix, a new version and a new nonce;
   for (const { versionInfo } of [first, second, third]) assert.match(versionInfo, /^\d+\.\d+(\.never)?$/);
 });
 
+const shareOf = (mode: string) =>
+  compilePolicies(
+    parseConfig(
+      `{ version: 1, listen: { xds: "unix:///x.sock" }, sources: { orders: { file: { path: /t } } },
+         outbound: [{ name: orders, match: { hosts: [orders] }, inject: { source: orders }, mode: ${mode} }] }`,
+      'bearerd.yaml',
+    ),
+    'pod-1',
+  );
+
 test('a share is a secret of its own: told at once, moved by a new configuration, and no credential is it', async () => {
-  const table = (mode: string) =>
-    compilePolicies(
-      parseConfig(
-        `{ version: 1, listen: { xds: "unix:///x.sock" }, sources: { orders: { file: { path: /t } } },
-           outbound: [{ name: orders, match: { hosts: [orders] }, inject: { source: orders }, mode: ${mode} }] }`,
-        'bearerd.yaml',
-      ),
-      'pod-1',
-    );
-  secrets = createPushedSecrets({ store, policies: table('{ percent: 0 }'), clock });
+  secrets = createPushedSecrets({ store, policies: shareOf('{ percent: 0 }'), clock });
   const stream = openSotw();
   stream.receive(sotwRequest({ resourceNames: ['/share/orders'] }));
   assert.deepEqual(valuesOf(only(stream.take())), [['/share/orders', '']]);
@@ -132,15 +133,33 @@ test('a share is a secret of its own: told at once, moved by a new configuration
     ['enforce', 'in'],
     ['shadow', ''],
   ] as const) {
-    secrets.usePolicies(table(mode));
+    secrets.usePolicies(shareOf(mode));
     await settle();
     assert.deepEqual(valuesOf(only(stream.take())), [['/share/orders', told]], mode);
-    secrets.usePolicies(table(mode));
+    secrets.usePolicies(shareOf(mode));
     await settle();
     assert.deepEqual(stream.take(), [], 'the same again is not told again');
   }
   store.publish('orders', 'one');
-  assert.equal(secrets.carriedSince('orders'), undefined);
+  assert.equal(secrets.carriedSince('orders', 'orders'), undefined);
+});
+
+test('a pod that moves into the share carries the credential once Envoy has acknowledged that, too', async () => {
+  secrets = createPushedSecrets({ store, policies: shareOf('{ percent: 0 }'), clock });
+  store.publish('orders', 'one');
+  const streams = ['orders', '/share/orders'].map((name) => {
+    const stream = openSotw();
+    stream.receive(sotwRequest({ resourceNames: [name] }));
+    ack(stream, only(stream.take()), [name]);
+    return stream;
+  });
+  secrets.usePolicies(shareOf('{ percent: 100 }'));
+  await settle();
+  const into = only(streams[1]!.take());
+  assert.equal(secrets.carriedSince('orders', 'orders'), undefined, 'what the app sent, as before');
+  await clock.advance(1_000);
+  ack(streams[1]!, into, ['/share/orders']);
+  assert.deepEqual(secrets.carriedSince('orders', 'orders'), { generation: 1, sinceEpochMs: clock.now() });
 });
 
 test('changes of one moment are one answer', async () => {
