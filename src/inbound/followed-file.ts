@@ -41,6 +41,8 @@ export function createFollowedFile(options: FollowedFileOptions): FollowedFile {
       if (now !== seen) {
         seen = now;
         usable = false;
+        // A pipe would hold us, and a thread, until somebody writes to it.
+        if (!s.isFile()) throw new Error('it is no file');
         if (s.size > BigInt(MAX_BYTES)) throw new Error(`larger than ${MAX_BYTES} bytes`);
         const entries = take(await readFile(path, 'utf8'));
         usable = true;

@@ -1,4 +1,5 @@
 // Secrets by reference. Read anew for every fetch, so that a rotated file counts at once.
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { SecretRef } from '../config/config.ts';
 import { CredentialError } from './errors.ts';
@@ -41,7 +42,8 @@ export function createSecretReader(
 export async function readSecretFile(path: string): Promise<string> {
   let text: string;
   try {
-    const file = await open(path, 'r');
+    // A pipe in its place must not hold us, and a thread, until somebody writes to it.
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       // A length that was asked for before may be another's: read up to the bound and one byte more.
       const buffer = Buffer.alloc(MAX_BYTES + 1);

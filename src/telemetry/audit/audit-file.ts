@@ -1,10 +1,10 @@
 // A file of audit lines: appended, synced, exchanged for a new one by size and by day, and removed after its time.
 import { constants } from 'node:fs';
-import { type FileHandle, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, lstat, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 
-const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW } = constants;
+const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW, O_NONBLOCK } = constants;
 const DAY_MS = 86_400_000;
 /** Longest line that readLastLine looks for. */
 const MAX_LINE_BYTES = 64 << 10;
@@ -35,12 +35,21 @@ export function createAuditFile({ path, rotateBytes, keepDays, clock }: AuditFil
   async function opened(): Promise<FileHandle> {
     if (handle !== undefined) return handle;
     // Readable by its owner alone: it names callers and paths. Of a link (ELOOP) the half line of another file would be cut.
-    handle = await open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0o600);
+    handle = await open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0o600);
     const { size: length, mtimeMs } = await handle.stat();
     size = await endOfLastLine(handle, length);
     if (size < length) await handle.truncate(size);
     day = Math.floor((size === 0 ? clock.now() : mtimeMs) / DAY_MS);
     return handle;
+  }
+
+  /** Whoever removed, moved or cut the file took no lines of later with it. */
+  async function letGo(): Promise<void> {
+    if (handle === undefined) return;
+    const [own, there] = [await handle.stat(), await lstat(path).catch(() => undefined)];
+    if (own.ino === there?.ino && own.dev === there.dev && own.size === size) return;
+    await handle.close();
+    handle = undefined;
   }
 
   async function rotate(): Promise<void> {
@@ -49,7 +58,7 @@ export function createAuditFile({ path, rotateBytes, keepDays, clock }: AuditFil
     if (size === 0 || (size < rotateBytes && day === today)) return;
     await handle?.close();
     handle = undefined;
-    await rename(path, await freeName(path, new Date(clock.now()).toISOString().slice(0, 10)));
+    await rename(path, await nextName(path, new Date(clock.now()).toISOString().slice(0, 10)));
     await removeOld();
   }
 
@@ -63,6 +72,7 @@ export function createAuditFile({ path, rotateBytes, keepDays, clock }: AuditFil
 
   return {
     async append(lines) {
+      await letGo();
       await opened();
       await rotate();
       const file = await opened();
@@ -96,8 +106,18 @@ export function createAuditFile({ path, rotateBytes, keepDays, clock }: AuditFil
 
 /** Names of the files before the current one, oldest first: NAME-2026-11-25.1.jsonl for NAME.jsonl. */
 export async function rotatedFiles(path: string): Promise<readonly string[]> {
+  return (await rotated(path)).map(({ name }) => name);
+}
+
+interface Rotated {
+  readonly name: string;
+  readonly date: string;
+  readonly number: number;
+}
+
+async function rotated(path: string): Promise<readonly Rotated[]> {
   const { stem, extension } = parts(path);
-  const names: { name: string; date: string; number: number }[] = [];
+  const names: Rotated[] = [];
   for (const name of await readdir(dirname(path))) {
     if (!name.startsWith(`${stem}-`) || !name.endsWith(extension)) continue;
     const match = /^-(\d{4}-\d{2}-\d{2})\.(\d+)$/.exec(
@@ -105,18 +125,16 @@ export async function rotatedFiles(path: string): Promise<readonly string[]> {
     );
     if (match) names.push({ name, date: match[1]!, number: Number(match[2]) });
   }
-  return names
-    .sort((a, b) => (a.date === b.date ? a.number - b.number : a.date < b.date ? -1 : 1))
-    .map(({ name }) => name);
+  return names.sort((a, b) => (a.date === b.date ? a.number - b.number : a.date < b.date ? -1 : 1));
 }
 
-async function freeName(path: string, date: string): Promise<string> {
+/** Behind all that are there, by their names: one of them may be gone, and the clock may have been set back since. */
+async function nextName(path: string, today: string): Promise<string> {
   const { stem, extension } = parts(path);
-  const before = `${stem}-${date}.`;
-  // Above the last one and not by their count: one of them may be gone.
-  const taken = (await rotatedFiles(path)).filter((name) => name.startsWith(before));
-  const last = Number.parseInt(taken.at(-1)?.slice(before.length) ?? '0', 10);
-  return join(dirname(path), `${before}${last + 1}${extension}`);
+  const last = (await rotated(path)).at(-1);
+  const date = last !== undefined && last.date > today ? last.date : today;
+  const number = last?.date === date ? last.number + 1 : 1;
+  return join(dirname(path), `${stem}-${date}.${number}${extension}`);
 }
 
 function parts(path: string): { stem: string; extension: string } {

@@ -105,6 +105,8 @@ export function createAuditLog({ sink, key: readKey, node, clock, onSink, onLost
       })
       .finally(() => {
         flight = undefined;
+        // What came between the last look and now.
+        if (waiting.length > 0 && !failing) void flush();
       });
     return flight;
   }

@@ -139,6 +139,30 @@ test('an empty list lets nobody in at a start: it may have been cut', async (t) 
   await world.ready();
 });
 
+test('a list that a folder or a pipe took the place of counts on, and is followed again when it is back', async (t) => {
+  const world = await startInbound(t, inbound, { 'revoked.jsonl': `${entry('a')}\n` });
+  const path = join(world.folder, 'revoked.jsonl');
+  while ((await world.bearer(world.token({ jti: 'a' }))).status !== 401) await sleep(5);
+  for (const [what, jti] of [
+    ['mkdir', 'b'],
+    ['mkfifo', 'c'],
+  ] as const) {
+    const refused = () => world.told.named('inputRefused').length;
+    const before = refused();
+    rmSync(path);
+    execFileSync(what, [path]);
+    const end = performance.now() + 5_000;
+    while (refused() === before) {
+      assert.ok(performance.now() < end, `${what} was not told within 5 s`);
+      await sleep(5);
+    }
+    assert.equal((await world.bearer(world.token({ jti: 'a' }))).status, 401);
+    rmSync(path, { recursive: true });
+    world.write('revoked.jsonl', `${entry('a')}\n${entry(jti)}\n`);
+    while ((await world.bearer(world.token({ jti }))).status !== 401) await sleep(5);
+  }
+});
+
 test('a disk that takes half a line is told as a failure, and the half is taken back', async (t) => {
   const path = fileIn(t);
   const before = `${entry('x'.repeat(1_000))}\n`;

@@ -1,11 +1,13 @@
 // Every source that reads files follows them, when Kubernetes swaps ..data above them: one swap, all of them at once.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { kindNames } from '../../../src/config/source/kinds.ts';
+import { readSecretFile } from '../../../src/lib/secret-ref.ts';
 import { issueRequest } from '../../support/issue.ts';
 import { writeRing } from '../../support/key-ring.ts';
 import { privateKeyPem } from '../../support/signing-key.ts';
@@ -97,4 +99,15 @@ test('a swap of ..data is noticed by every kind of source within 2 s', async (t)
   t.diagnostic(`${noticed.size} kinds, the slowest after ${slowest.toFixed(0)} ms (at most 2000)`);
   assert.deepEqual([...noticed.keys()].sort(), Object.keys(READERS).sort());
   assert.ok(slowest <= 2_000, `${slowest} ms`);
+});
+
+test('a pipe in the place of a secret file is told, and not waited for', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'bearerd-pipe-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, 'secret');
+  execFileSync('mkfifo', [path]);
+  // Whoever waited would wait for a writer; this one comes so that the test ends.
+  const late = setTimeout(() => writeFileSync(path, 'x'), 2_000);
+  await assert.rejects(readSecretFile(path), { message: `${path} cannot be read: ESPIPE` });
+  clearTimeout(late);
 });

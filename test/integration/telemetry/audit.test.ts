@@ -1,13 +1,16 @@
 // The audit trail on a real disk, and the command that verifies it.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
   existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -174,4 +177,64 @@ test('a link in place of the file is not followed: what it points to stays as it
   });
   await assert.rejects(file.append('{}\n'), { code: 'ELOOP' });
   assert.equal(readFileSync(target, 'utf8'), 'half a line of somebody else');
+});
+
+test('records do not go on into a file that was removed or moved away: a new one takes them, in the same chain', async () => {
+  const { folder, key } = folderWithKey();
+  const { path, start } = trail(folder);
+  const log = start();
+  const record = async (i: number) => {
+    log.record('injected', { i });
+    while (log.head()?.seq !== i) await new Promise((resolve) => setTimeout(resolve, 2));
+  };
+  await record(1);
+  renameSync(path, join(folder, 'moved'));
+  await record(2);
+  const moved = readFileSync(join(folder, 'moved'), 'utf8');
+  assert.equal(moved.split('\n').length, 2, 'the moved one stays as it is');
+  rmSync(path);
+  await record(3);
+  await record(4);
+  await log.stop();
+  assert.equal((await verify(path, '--key', key)).text, '2 records, 3 to 4: whole\n');
+});
+
+test('a clock that was set back over a rotation does not put the files of the trail into another order', async () => {
+  const { folder, key } = folderWithKey();
+  const { clock, path, start } = trail(folder);
+  const today = clock.now();
+  for (const days of [0, 2, 0, 1, 3]) {
+    clock.setWall(today + days * DAY);
+    const log = start();
+    log.record('injected', { days });
+    await log.stop();
+    utimesSync(path, new Date(clock.now()), new Date(clock.now()));
+  }
+  assert.ok(readdirSync(folder).filter((name) => /^audit-.*\.jsonl$/.test(name)).length >= 3);
+  assert.equal((await verify(path, '--key', key)).text, '5 records, 1 to 5: whole\n');
+});
+
+test('a pipe in place of the file is told, and nobody waits for its reader', async () => {
+  const { folder } = folderWithKey();
+  const path = join(folder, 'pipe.jsonl');
+  execFileSync('mkfifo', [path]);
+  const file = createAuditFile({
+    path,
+    rotateBytes: 1 << 20,
+    keepDays: 90,
+    clock: new FakeClock(Date.now()),
+  });
+  await assert.rejects(file.append(`${'x'.repeat(200_000)}\n`), { code: 'EAGAIN' });
+});
+
+test('a file that somebody cut to nothing (copytruncate) is gone on with from there', async () => {
+  const { folder } = folderWithKey();
+  const { clock, path } = trail(folder);
+  const file = createAuditFile({ path, rotateBytes: 300, keepDays: 90, clock });
+  await file.append(`${'x'.repeat(250)}\n`);
+  truncateSync(path);
+  for (const line of ['a', 'b']) await file.append(`${line.repeat(100)}\n`);
+  await file.close();
+  assert.deepEqual(readdirSync(folder), ['audit.jsonl', 'key']);
+  assert.equal(readFileSync(path, 'utf8').length, 202);
 });

@@ -100,6 +100,26 @@ describe('an audit log', () => {
     assert.equal(sink.records.at(-1)?.['event'], 'started');
   });
 
+  test('leaves no event waiting that comes just as the ones before are written', async () => {
+    for (let turns = 0; turns < 12; turns++) {
+      const { sink, log } = setup();
+      const { append } = sink;
+      let isFirst = true;
+      sink.append = async (lines) => {
+        await append.call(sink, lines);
+        if (!isFirst) return;
+        isFirst = false;
+        void (async () => {
+          for (let i = 0; i < turns; i++) await undefined;
+          log.record('second', {});
+        })();
+      };
+      log.record('first', {});
+      await settle();
+      assert.equal(sink.records.length, 2, `after ${turns} turns`);
+    }
+  });
+
   test('keeps events while the sink fails, and writes them in order when it works again', async () => {
     const { sink, clock, log, states } = setup();
     sink.broken = true;
