@@ -67,15 +67,23 @@ export async function createListeners(
   const xds = createXdsFronts(listen.xds, secrets, feedback, deps);
   return {
     listen: async () => ({
-      check: check && (await check.listen(listen.check!.listener)),
-      checkInbound: checkInbound && (await checkInbound.listen(listen.checkInbound!.listener)),
-      xds: await Promise.all(xds.map((server, i) => server.listen(listen.xds[i]!.listener))),
+      check: check && (await withKey('check', check.listen(listen.check!.listener))),
+      checkInbound:
+        checkInbound && (await withKey('check_inbound', checkInbound.listen(listen.checkInbound!.listener))),
+      xds: await Promise.all(xds.map((server, i) => withKey('xds', server.listen(listen.xds[i]!.listener)))),
     }),
     async drain(graceMs) {
       const fronts = [check, checkInbound, ...xds];
       await Promise.all(fronts.map((front) => front?.drain(graceMs)));
     },
   };
+}
+
+/** An address that cannot be had is told with the key below `listen` that asks for it. */
+export function withKey<T>(key: string, listening: Promise<T>): Promise<T> {
+  return listening.catch((error: Error) => {
+    throw new Error(`listen.${key}: ${error.message}`);
+  });
 }
 
 interface CheckFrontOptions {

@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import { createSecretReader } from '../lib/secret-ref.ts';
 import { type AdminDeps, createAdminServer, createStatusServer } from '../server/admin.ts';
 import { createHealthServer, type HealthDeps, type HttpServer } from '../server/http.ts';
+import { withKey } from './listeners.ts';
 
 export interface PagesDeps extends HealthDeps, AdminDeps {
   readonly clock: Clock;
@@ -28,9 +29,9 @@ export function createPages(listen: Config['listen'], deps: PagesDeps): Pages {
   const status = listen.status && createStatusPage(listen.status, deps);
   return {
     start: async () => ({
-      health: await health?.start(),
-      admin: await admin?.start(),
-      status: await status?.start(),
+      health: health && (await withKey('health', health.start())),
+      admin: admin && (await withKey('admin', admin.start())),
+      status: status && (await withKey('status', status.start())),
     }),
     async stop() {
       await Promise.all([health, admin, status].map((server) => server?.stop()));

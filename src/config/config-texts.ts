@@ -2,6 +2,7 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { ConfigError } from '../lib/errors.ts';
+import { fileFault } from '../lib/file-fault.ts';
 
 const MAX_BYTES = 16 << 20;
 const MAX_FILES = 200;
@@ -52,10 +53,7 @@ export function textsOfBundle({
 /** Throws ConfigError when the file cannot be read or is far too large. */
 export async function readConfigText(file: string): Promise<string> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw unreadable(
-      file,
-      `cannot be read: ${error.code === 'ENOENT' ? 'there is no such file' : error.code}`,
-    );
+    throw unreadable(file, `cannot be read: ${fileFault(error)}`);
   });
   if (text.length > MAX_BYTES) throw unreadable(file, `is larger than ${MAX_BYTES} bytes`);
   return text;
@@ -79,7 +77,7 @@ async function readDirectory(path: string): Promise<readonly ConfigText[]> {
 
 async function configNames(path: string): Promise<readonly string[]> {
   const entries = await readdir(path).catch((error: NodeJS.ErrnoException) => {
-    throw unreadable(path, `cannot be read: ${error.code}`);
+    throw unreadable(path, `cannot be read: ${fileFault(error)}`);
   });
   const names = entries.filter((name) => /^[^.].*\.(ya?ml|json)$/.test(basename(name)));
   const kept = await Promise.all(

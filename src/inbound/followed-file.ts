@@ -2,6 +2,7 @@
 // is gone within one. A version that is not usable changes nothing.
 import { readFile, stat } from 'node:fs/promises';
 import type { Clock, Timer } from '../lib/clock.ts';
+import { fileFault } from '../lib/file-fault.ts';
 import type { Observer } from '../telemetry/observer.ts';
 
 const EVERY_MS = 250;
@@ -56,7 +57,10 @@ export function createFollowedFile(options: FollowedFileOptions): FollowedFile {
       const { code } = error as NodeJS.ErrnoException;
       // Away now, so whatever comes back has to be read.
       if (code !== undefined) seen = '';
-      observer.inputRefused(name, code === undefined ? (error as Error).message : `cannot be read: ${code}`);
+      observer.inputRefused(
+        name,
+        code === undefined ? (error as Error).message : `cannot be read: ${fileFault(error)}`,
+      );
     }
     if (!stopped) timer = clock.setTimer(() => void look(), EVERY_MS);
   }

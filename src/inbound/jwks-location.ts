@@ -1,6 +1,7 @@
 // Where an issuer's JWK Set is read: from its metadata (OpenID Connect Discovery 1.0, RFC 8414), an address, or a file.
 import { readFile } from 'node:fs/promises';
 import type { JwtIssuerConfig } from '../config/inbound/config.ts';
+import { fileFault } from '../lib/file-fault.ts';
 import type { ProviderHttp } from '../provider-http/http.ts';
 
 const MAX_FILE_BYTES = 1 << 20;
@@ -33,7 +34,11 @@ async function discover(issuer: string, http: ProviderHttp, signal: AbortSignal)
     issuer?: unknown;
     jwks_uri?: unknown;
   } | null;
-  if (metadata?.issuer !== issuer) throw new Error('the metadata is of another issuer');
+  if (metadata?.issuer !== issuer) {
+    throw new Error(
+      'the metadata name another issuer: ours is to be theirs byte for byte, also a slash at its end',
+    );
+  }
   const uri = metadata.jwks_uri;
   if (typeof uri !== 'string' || !URL.canParse(uri)) throw new Error('the metadata names no jwks_uri');
   // Plain http only where the configuration allowed it for the issuer itself: loopback in development.
@@ -59,7 +64,7 @@ async function getJson(
 
 async function readJson(path: string): Promise<unknown> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new Error(`${path} cannot be read: ${error.code ?? 'unknown fault'}`);
+    throw new Error(`${path} cannot be read: ${fileFault(error)}`);
   });
   if (text.length > MAX_FILE_BYTES) throw new Error(`${path} is larger than ${MAX_FILE_BYTES} bytes`);
   return parseJson(text, path);

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { SecretRef } from '../config/config.ts';
 import { CredentialError } from './errors.ts';
+import { fileFault } from './file-fault.ts';
 import { Secret } from './secret.ts';
 
 const MAX_BYTES = 64 << 10;
@@ -32,7 +33,7 @@ export function createSecretReader(
       };
     case 'file':
       return {
-        read: async () => new Secret((await readSecretFile(ref.path)).replace(/\r?\n$/, '')),
+        read: async () => new Secret((await readSecretFile(ref.path)).replace(/[\r\n]+$/, '')),
         file: ref.path,
       };
   }
@@ -56,7 +57,7 @@ export async function readSecretFile(path: string): Promise<string> {
     }
   } catch (error) {
     if (error instanceof CredentialError) throw error;
-    throw unreadable(`${path} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown fault'}`);
+    throw unreadable(`${path} cannot be read: ${fileFault(error)}`);
   }
   if (text.trim() === '') throw unreadable(`${path} is empty`);
   return text;

@@ -8,6 +8,22 @@ const TIMEOUTS = new Set([
   'ETIMEDOUT',
 ]);
 
+const NO_TRUST = 'no known authority signed its certificate: name a private one in ca_file';
+
+const MEANINGS: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: 'its certificate has ended',
+  DEPTH_ZERO_SELF_SIGNED_CERT: NO_TRUST,
+  EAI_AGAIN: 'the name server does not answer',
+  ECONNREFUSED: 'nothing listens there',
+  ENOTFOUND: 'there is no host of this name',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'it speaks no TLS at this port',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
+  SELF_SIGNED_CERT_IN_CHAIN: NO_TRUST,
+  UNABLE_TO_GET_ISSUER_CERT: NO_TRUST,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: NO_TRUST,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: NO_TRUST,
+};
+
 /** The answer (of a provider or a file) is not what it should be. */
 export function invalidResponse(message: string, cause?: unknown): CredentialError {
   return new CredentialError('source_invalid_response', message, { retryable: true, cause });
@@ -35,7 +51,8 @@ export function toTransportError(error: unknown, expected: string): CredentialEr
   if (code === undefined || code.startsWith('OAUTH_')) {
     return invalidResponse(`the answer is no ${expected} (${code ?? name})`, error);
   }
-  return new CredentialError('source_unavailable', `the provider cannot be reached (${code})`, {
+  const why = Object.hasOwn(MEANINGS, code) ? `: ${MEANINGS[code]}` : '';
+  return new CredentialError('source_unavailable', `the provider cannot be reached (${code})${why}`, {
     retryable: true,
     cause: error,
   });

@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { CredentialError } from '../lib/errors.ts';
+import { fileFault } from '../lib/file-fault.ts';
 
 export interface ClientCertificateFiles {
   /** PEM: the certificate, then those of intermediate authorities. */
@@ -50,9 +51,7 @@ async function read(setting: string, path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    throw unreadable(
-      `${setting} ${path} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown fault'}`,
-    );
+    throw unreadable(`${setting} ${path} cannot be read: ${fileFault(error)}`);
   }
 }
 

@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { Clock } from '../lib/clock.ts';
+import { fileFault } from '../lib/file-fault.ts';
 import { watchFile } from '../lib/watch.ts';
 import type { Observer } from '../telemetry/observer.ts';
 
@@ -76,7 +77,7 @@ async function readPair(paths: CertificatePaths, clock: Clock): Promise<Pair> {
   const [cert, key, ca] = await Promise.all(
     listed(paths).map((path) =>
       readFile(path).catch((error: NodeJS.ErrnoException) => {
-        throw new Error(`${path} cannot be read (${error.code ?? 'unknown'})`);
+        throw new Error(`${path} cannot be read: ${fileFault(error)}`);
       }),
     ),
   );

@@ -10,11 +10,13 @@ export function oauthErrorOf(error: unknown): string | undefined {
   return cause instanceof ResponseBodyError ? cause.error : undefined;
 }
 
-export function toCredentialError(error: unknown): CredentialError {
+/** `oddity`: what may be why a refusal came. */
+export function toCredentialError(error: unknown, oddity?: string): CredentialError {
   if (error instanceof ResponseBodyError) {
     const code = /^[a-z_]{1,64}$/.test(error.error) ? error.error : 'an error';
     const transient = code === 'temporarily_unavailable' || code === 'slow_down';
-    return new CredentialError('source_rejected', `the provider answered ${error.status}: ${code}`, {
+    const said = `the provider answered ${error.status}: ${code}${oddity === undefined ? '' : `; ${oddity}`}`;
+    return new CredentialError('source_rejected', said, {
       retryable: transient,
       cause: error,
     });

@@ -203,7 +203,7 @@ describe('the Check listener with TLS', () => {
     });
     await assert.rejects(
       other.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }),
-      /none\.crt cannot be read \(ENOENT\)/,
+      /none\.crt cannot be read: ENOENT/,
     );
   });
 });

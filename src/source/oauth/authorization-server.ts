@@ -50,13 +50,28 @@ export function createAuthorizationServer(
       reply = await oauth.discoveryRequest(address, { ...options(signal), algorithm: 'oauth2' });
     }
     if (reply.status !== 200) {
-      throw new CredentialError('source_rejected', `discovery of the issuer answered ${reply.status}`, {
-        retryable: true,
-      });
+      const message = `no metadata at ${metadataUrl(address)} (${reply.status}): is the issuer right? token_endpoint does without them`;
+      throw new CredentialError('source_rejected', message, { retryable: true });
     }
-    const server = await oauth.processDiscoveryResponse(address, reply);
+    const server = await processed(address, reply);
     if (server.token_endpoint === undefined) throw invalidResponse('the issuer names no token_endpoint');
     return server;
+  }
+
+  async function processed(address: URL, reply: Response): Promise<oauth.AuthorizationServer> {
+    try {
+      return await oauth.processDiscoveryResponse(address, reply);
+    } catch (error) {
+      const { code } = error as { code?: string };
+      if (code === oauth.JSON_ATTRIBUTE_COMPARISON) {
+        const message = `the metadata at ${metadataUrl(address)} name another issuer: ours is to be theirs byte for byte, also a slash at its end`;
+        throw invalidResponse(message, error);
+      }
+      throw invalidResponse(
+        `what is at ${metadataUrl(address)} is no metadata of an issuer (${code})`,
+        error,
+      );
+    }
   }
 
   return {
@@ -74,4 +89,9 @@ export function createAuthorizationServer(
       known = undefined;
     },
   };
+}
+
+/** OpenID Connect Discovery 1.0, section 4. An issuer has neither user nor query, so it may be shown. */
+function metadataUrl({ href }: URL): string {
+  return `${href.replace(/\/$/, '')}/.well-known/openid-configuration`;
 }

@@ -129,7 +129,7 @@ export function createOAuthClient(
     try {
       return await call;
     } catch (error) {
-      const known = toCredentialError(error);
+      const known = toCredentialError(error, isOfClient(error) ? authentication.oddity?.() : undefined);
       // It may have moved its endpoints; not where an answer in OAuth's words came from there.
       if (oauthErrorOf(known) === undefined) authorizationServer.forget();
       throw known;

@@ -86,7 +86,7 @@ function parseReply(text: string, { status, headers }: Response): Json {
   if (text.trim() === '') throw invalidResponse(`${at} is empty`);
   if (media !== 'application/json') {
     throw invalidResponse(
-      `${at} is no token response: its content type is ${media === '' ? 'missing' : 'not application/json'}`,
+      `${at} is no token response: its content type is ${media === '' ? 'missing' : 'not application/json'}; is this the token endpoint?`,
     );
   }
   try {

@@ -7,6 +7,7 @@ import type { SigningKeyFile, SourceConfig } from '../../config/config.ts';
 import type { PublicKey } from '../../credential/credential.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { CredentialError } from '../../lib/errors.ts';
+import { fileFault } from '../../lib/file-fault.ts';
 import { createSecretReader } from '../../lib/secret-ref.ts';
 import { createSigningKeyReader } from '../signing-key.ts';
 import { nextSignerAt, publishedKeys, type RotatingKey, signingKey } from './key-rotation.ts';
@@ -48,7 +49,7 @@ export function createSigningKeys(config: Config, clock: Clock): SigningKeys {
     const folder = config.keys.path;
     // Kubernetes keeps its versions in folders that begin with "..".
     const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-      throw unreadable(`${folder} cannot be read: ${error.code ?? 'unknown fault'}`);
+      throw unreadable(`${folder} cannot be read: ${fileFault(error)}`);
     });
     const visible = names.filter((name) => !name.startsWith('.')).sort();
     if (visible.length > MAX_FILES) throw unreadable(`${folder} has more than ${MAX_FILES} files`);

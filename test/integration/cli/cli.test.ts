@@ -108,7 +108,7 @@ sources: { key: { required: true, client_credentials: { token_endpoint: "https:/
   assert.match(readFileSync(`/proc/${first.pid}/cmdline`, 'utf8'), /--max-semi-space-size=2/);
   const second = await bearerd('serve', '--config', config);
   assert.equal(second.code, 1);
-  assert.match(second.output, /cannot start: .*check\.sock: another process listens on it/);
+  assert.match(second.output, /cannot start: listen\.check: .*check\.sock: another process listens on it/);
   const [, port] = /"address":"127\.0\.0\.1:(\d+)"/.exec(first.output())!;
   const other = file(
     'other.yaml',

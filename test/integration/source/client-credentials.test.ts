@@ -1,6 +1,9 @@
 // The client credentials source against a loopback provider that misbehaves on demand: real HTTP, scripted faults.
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { issueFailure, issueRequest } from '../../support/issue.ts';
@@ -380,10 +383,62 @@ describe('two secrets', () => {
   });
 });
 
-describe('discovery', () => {
-  test('an issuer that names another one is refused', async () => {
+describe('what a stranger gets wrong is told with the way out', () => {
+  const discovery = (issuer: string) => failure({ issuer, token_endpoint: undefined });
+  const metadata = () => `${new URL(endpoint).origin}/.well-known/openid-configuration`;
+
+  test('an issuer whose metadata name another one', async () => {
     reply = (_, r) => json(r, 200, { issuer: 'https://evil.example.com', token_endpoint: endpoint });
-    const error = await failure({ issuer: new URL(endpoint).origin, token_endpoint: undefined });
-    assert.equal(error.code, 'source_invalid_response');
+    const { code, message } = await discovery(new URL(endpoint).origin);
+    assert.equal(code, 'source_invalid_response');
+    assert.equal(
+      message,
+      `the metadata at ${metadata()} name another issuer: ours is to be theirs byte for byte, also a slash at its end`,
+    );
+  });
+
+  test('an address without metadata, and one with something else', async () => {
+    reply = (_, r) => json(r, 404, '');
+    assert.equal(
+      (await discovery(new URL(endpoint).origin)).message,
+      `no metadata at ${metadata()} (404): is the issuer right? token_endpoint does without them`,
+    );
+    reply = (_, r) => json(r, 200, { hello: 'world' });
+    assert.match(
+      (await discovery(new URL(endpoint).origin)).message,
+      / is no metadata of an issuer \(OAUTH_/,
+    );
+  });
+
+  test('a provider that is not there, or speaks no TLS', async () => {
+    const gone = createServer();
+    await new Promise<void>((resolve) => gone.listen(0, '127.0.0.1', resolve));
+    const { port } = gone.address() as { port: number };
+    await new Promise((resolve) => gone.close(resolve));
+    const nobody = await failure({ token_endpoint: `http://127.0.0.1:${port}/token` });
+    assert.equal(nobody.message, 'the provider cannot be reached (ECONNREFUSED): nothing listens there');
+    const plain = await failure({ token_endpoint: endpoint.replace('http:', 'https:') });
+    assert.match(plain.message, /: it speaks no TLS at this port$/);
+  });
+
+  test('a secret with white space at an edge; line breaks at the end of a file are none of it', async () => {
+    reply = (_, r, body) =>
+      new URLSearchParams(body).get('client_secret') === 'right'
+        ? json(r, 200, good)
+        : json(r, 401, { error: 'invalid_client' });
+    const client_auth = 'client_secret_post';
+    assert.equal(
+      (await failure({ client_auth, client_secret: { inline: 'right ' } })).message,
+      'the provider answered 401: invalid_client; client_secret begins or ends with white space',
+    );
+    const file = join(mkdtempSync(join(tmpdir(), 'bearerd-secret-')), 'secret');
+    writeFileSync(file, 'right\r\n\n');
+    assert.equal((await issue({ client_auth, client_secret: { file } })).value.reveal(), 'abc');
+    rmSync(dirname(file), { recursive: true });
+    const { code, message } = await failure({ client_auth, client_secret: { file } });
+    assert.deepEqual(
+      [code, message],
+      ['secret_unreadable', `${file} cannot be read: ENOENT (there is no such file)`],
+    );
   });
 });

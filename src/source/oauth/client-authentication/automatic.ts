@@ -77,6 +77,7 @@ export function createAutomatic(
       );
     },
     refused: () => chosen?.refused?.() ?? false,
+    oddity: () => chosen?.oddity?.(),
     files: [...new Set(configured.flatMap(({ authentication }) => authentication.files))],
   };
 }

@@ -16,6 +16,8 @@ export interface ClientAuthentication {
   authenticate(server: oauth.AuthorizationServer, signal: AbortSignal): Promise<oauth.ClientAuth>;
   /** The provider answered invalid_client, or the secret could not be read. True: there is another one to try. */
   refused?(): boolean;
+  /** What is odd about the proof that was sent last, for our own log; quotes nothing of it. */
+  oddity?(): string | undefined;
   /** To watch. */
   readonly files: readonly string[];
 }

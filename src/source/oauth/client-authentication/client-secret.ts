@@ -12,8 +12,14 @@ export function createClientSecret(
   const secrets = refs.map((ref) => createSecretReader(ref, env));
   // The one that was taken last, so that a secret which came or went costs one refused call and not one each time.
   let inUse = 0;
+  let isPadded = false;
   return {
-    authenticate: async () => method((await secrets[inUse]!.read()).reveal()),
+    async authenticate() {
+      const secret = (await secrets[inUse]!.read()).reveal();
+      isPadded = secret.trim() !== secret;
+      return method(secret);
+    },
+    oddity: () => (isPadded ? 'client_secret begins or ends with white space' : undefined),
     refused() {
       inUse = (inUse + 1) % secrets.length;
       return secrets.length > 1;
