@@ -30,7 +30,7 @@ export interface PushedSecret {
 /** One name on one stream. */
 export interface Subscription {
   readonly name: string;
-  /** Whether a policy names it and this listener may serve it. */
+  /** Whether a policy names it now and this listener may serve it. */
   readonly known: boolean;
   current(): PushedSecret;
   /**
@@ -201,7 +201,9 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
       return {
         name,
         held,
-        known: isServed(entry.made, follower.sources),
+        get known() {
+          return isServed(entry.made, follower.sources);
+        },
         current: () =>
           entry.made === undefined || isServed(entry.made, follower.sources)
             ? entry.current

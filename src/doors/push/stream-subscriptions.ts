@@ -39,6 +39,8 @@ export function createStreamSubscriptions(
   changed: () => void,
 ): StreamSubscriptions {
   const all = new Map<string, Subscription>();
+  /** Whether each is known, as the observer was told. */
+  const told = new Map<string, boolean>();
   const peer: Peer = { listener, node: '' };
   let queued = false;
   let ended = false;
@@ -51,12 +53,20 @@ export function createStreamSubscriptions(
       if (!ended) changed();
     });
   };
+  const tell = (name: string, known: boolean | undefined): void => {
+    const before = told.get(name);
+    if (before === known) return;
+    if (before !== undefined) observer.secretUnsubscribed(name, before);
+    if (known === undefined) told.delete(name);
+    else {
+      told.set(name, known);
+      observer.secretSubscribed(name, known);
+    }
+  };
   const remove = (name: string): void => {
-    const subscription = all.get(name);
-    if (!subscription) return;
+    all.get(name)?.close();
     all.delete(name);
-    subscription.close();
-    observer.secretUnsubscribed(name, subscription.known);
+    tell(name, undefined);
   };
   stream.onEnd(() => {
     ended = true;
@@ -74,15 +84,21 @@ export function createStreamSubscriptions(
       return false;
     },
     add(name, before) {
+      const changedName = (): void => {
+        tell(name, all.get(name)?.known);
+        queue();
+      };
       const subscription =
-        name.length > MAX_NAME_LENGTH ? undefined : secrets.subscribe(name, sources, peer, queue, before);
+        name.length > MAX_NAME_LENGTH
+          ? undefined
+          : secrets.subscribe(name, sources, peer, changedName, before);
       if (subscription === undefined) {
         observer.peerFault(listener, 'too_many_names');
         stream.end(GrpcStatus.RESOURCE_EXHAUSTED, 'too many or too long resource names');
         return undefined;
       }
       all.set(name, subscription);
-      observer.secretSubscribed(name, subscription.known);
+      tell(name, subscription.known);
       return subscription;
     },
     remove,

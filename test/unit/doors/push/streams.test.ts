@@ -544,6 +544,31 @@ test('a name that Envoy asked for before any policy had it is served once one ha
   assert.deepEqual(valuesOf(only(stream.take())), [['late', 'Bearer one']]);
 });
 
+test('whether a policy has a name is told anew when that changes', async () => {
+  const [sotw, delta] = [openSotw(), openDelta()];
+  sotw.receive(sotwRequest({ resourceNames: ['orders'] }));
+  delta.receive(deltaRequest({ resourceNamesSubscribe: ['late'] }));
+  const told = () => recorded.events.splice(0).filter(([what]) => /^secret(Uns|S)ubscribed$/.test(what));
+  assert.deepEqual(told(), [
+    ['secretSubscribed', 'orders', true],
+    ['secretSubscribed', 'late', false],
+  ]);
+  secrets.usePolicies(fakePolicies([{ name: 'late', host: 'late' }]));
+  assert.deepEqual(told(), [
+    ['secretUnsubscribed', 'orders', true],
+    ['secretSubscribed', 'orders', false],
+    ['secretUnsubscribed', 'late', false],
+    ['secretSubscribed', 'late', true],
+  ]);
+  store.publish('late', 'one');
+  sotw.end();
+  delta.end();
+  assert.deepEqual(told(), [
+    ['secretUnsubscribed', 'orders', false],
+    ['secretUnsubscribed', 'late', true],
+  ]);
+});
+
 test('policies that keep a name push nothing', async () => {
   store.publish('orders', 'one');
   const stream = openSotw();
