@@ -144,6 +144,8 @@ schema.properties['sidecar'] = {
   additionalProperties: false,
   properties: sidecar,
 };
+// A PEM itself, or base64 in lines, would break the manifest.
+schema.properties['caBundle'] = { ...schema.properties['caBundle'], pattern: '^[A-Za-z0-9+/]*=*$' };
 schema.properties['failurePolicy'] = { ...schema.properties['failurePolicy'], enum: ['Ignore', 'Fail'] };
 // helm gives `global` to every chart.
 schema.properties['global'] = { type: 'object' };

@@ -8,7 +8,7 @@ import { parseSidecarFile } from '../config/sidecar-file.ts';
 import { GenerateError } from '../doors/generate/problems.ts';
 import { injectionTemplate } from '../kubernetes/injection-template.ts';
 import { monitoringManifests } from '../kubernetes/monitoring-manifests.ts';
-import { portRefusals, portsAsked, portsListened } from '../kubernetes/ports.ts';
+import { listenRefusals, portsAsked, portsListened } from '../kubernetes/ports.ts';
 import { webhookManifests } from '../kubernetes/webhook-manifests.ts';
 import { type WorkloadLabel, workloadManifests } from '../kubernetes/workload-manifests.ts';
 import { toYaml } from '../lib/commented-yaml.ts';
@@ -108,7 +108,7 @@ async function webhook({ text, options }: Sidecar, { flags, switches }: Argument
 async function workload({ options }: Sidecar, parsed: Arguments): Promise<string> {
   const file = required(parsed, 'config');
   const loaded = await loadConfig(file);
-  const refusals = portRefusals(loaded, options);
+  const refusals = listenRefusals(loaded, options);
   if (refusals.length > 0) throw new GenerateError(refusals);
   const texts = await readConfigTexts(file);
   const named = texts.map(({ file: one, text }) => [

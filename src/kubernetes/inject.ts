@@ -12,7 +12,7 @@ import {
   socketsMount,
 } from './sidecar.ts';
 
-/** "true" or "false" on a pod decides for it, whatever its namespace says. */
+/** "false" on a pod keeps the sidecar out of it. */
 export const INJECT_LABEL = 'bearerd.io/inject';
 /**
  * On a pod: another ConfigMap of its namespace than the webhook's. It gives nobody more than creating a pod there does, which
@@ -38,7 +38,8 @@ export function injectSidecar(pod: Pod, webhookOptions: SidecarOptions): Injecte
   if (metadata.labels?.[INJECT_LABEL] === 'false') return undefined;
   const options = {
     ...webhookOptions,
-    configMap: metadata.annotations?.[CONFIG_ANNOTATION] ?? webhookOptions.configMap,
+    // Charts write "" for what nobody set.
+    configMap: metadata.annotations?.[CONFIG_ANNOTATION] || webhookOptions.configMap,
   };
   const warnings: string[] = [];
   if (spec['hostNetwork'] === true) {
@@ -46,26 +47,28 @@ export function injectSidecar(pod: Pod, webhookOptions: SidecarOptions): Injecte
       'bearerd: with hostNetwork the health port is the node’s: one such pod a node, and whoever reaches the node reaches it',
     );
   }
-  if ((spec.containers ?? []).some(({ name }) => name === SIDECAR_NAME)) {
-    return {
-      pod,
-      warnings: [`bearerd: a container is called ${SIDECAR_NAME} already: nothing is injected, rename it`],
-    };
-  }
+  const obstacle = obstacleIn(spec);
+  if (obstacle !== undefined) return { pod, warnings: [`bearerd: ${obstacle}`] };
   for (const shared of ['hostPID', 'shareProcessNamespace']) {
     if (spec[shared] !== true) continue;
     warnings.push(`bearerd: with ${shared} other containers of the same user can read its memory`);
   }
-  const others = (spec.initContainers ?? []).filter(({ name }) => name !== SIDECAR_NAME).map(withSockets);
+  const others = (spec.initContainers ?? []).filter(({ name }) => name !== SIDECAR_NAME);
+  for (const { name, volumeMounts = [] } of [...others, ...(spec.containers ?? [])]) {
+    const lost = volumeMounts.filter((mount) => OUR_VOLUMES.has(mount.name)).map((mount) => mount.name);
+    if (lost.length === 0 || name === PROXY_NAME) continue;
+    warnings.push(`bearerd: container ${name} loses its mount of ${lost.join(', ')}: the sidecar’s own`);
+  }
+  const initContainers = others.map(withSockets);
   const containers = (spec.containers ?? []).map(withSockets);
-  const proxyAt = others.findIndex(({ name }) => name === PROXY_NAME);
+  const proxyAt = initContainers.findIndex(({ name }) => name === PROXY_NAME);
   const hasProxy = proxyAt !== -1 || containers.some(({ name }) => name === PROXY_NAME);
   if (!hasProxy)
     warnings.push(`bearerd: no container ${PROXY_NAME} yet; its Envoy must mount ${SOCKETS_VOLUME}`);
   // Before Envoy, whose first secrets and Checks it answers. Without an Envoy among them before all others: they may send
   // requests too. istio-init and istio-validation send none.
   const at = proxyAt === -1 ? 0 : proxyAt;
-  const initContainers = others.toSpliced(at, 0, buildSidecar(options));
+  initContainers.splice(at, 0, buildSidecar(options));
   const volumes: readonly Volume[] = [
     ...(spec.volumes ?? []).filter(({ name }) => !OUR_VOLUMES.has(name)),
     ...buildVolumes(options),
@@ -94,6 +97,19 @@ export function injectSidecar(pod: Pod, webhookOptions: SidecarOptions): Injecte
     },
     warnings,
   };
+}
+
+/** Why the sidecar has no place in this pod; undefined = it has one. Our own container is an init container that stays. */
+function obstacleIn({
+  os,
+  initContainers = [],
+  containers = [],
+}: NonNullable<Pod['spec']>): string | undefined {
+  if ((os as { name?: unknown } | undefined)?.name === 'windows') return 'Windows: nothing is injected';
+  const theirs = [...containers, ...initContainers.filter(({ restartPolicy }) => restartPolicy !== 'Always')];
+  return theirs.some(({ name }) => name === SIDECAR_NAME)
+    ? `a container is called ${SIDECAR_NAME} already: nothing is injected, rename it`
+    : undefined;
 }
 
 function withPorts(excluded: string | undefined, ports: readonly number[]): string {

@@ -1,9 +1,9 @@
-// Ports of a sidecar, out of its configuration: where it is asked from other machines, and what it asks there itself.
+// Ports and sockets of a sidecar, out of its configuration: where it is asked, and what it asks on other machines itself.
 import type { Config, SourceConfig } from '../config/config.ts';
 import type { SidecarOptions } from '../config/sidecar-file.ts';
 import { kinds } from '../config/source/kinds.ts';
 import { isLoopback, type ListenAddress } from '../lib/address.ts';
-import { HEALTH_PORT } from './sidecar.ts';
+import { HEALTH_PORT, SOCKETS_PATH } from './sidecar.ts';
 
 /** Where others than this machine ask: kubelet, Prometheus, who looks at the status page, an Envoy elsewhere. Each once, in order. */
 export function portsListened({ listen }: Config): readonly number[] {
@@ -55,8 +55,22 @@ function sorted(ports: readonly number[]): number[] {
 }
 
 /** Why a pod with this sidecar and this configuration would not work; each with the way out. */
-export function portRefusals({ listen }: Config, { statusPort }: SidecarOptions): string[] {
-  const problems: string[] = [];
+export function listenRefusals({ listen, stateDir }: Config, { statusPort }: SidecarOptions): string[] {
+  const problems = Object.entries({
+    check: listen.check?.listener,
+    check_inbound: listen.checkInbound?.listener,
+    xds: listen.xds.map(({ listener }) => listener),
+    admin: listen.admin,
+  })
+    .flatMap(([name, addresses]) => [addresses ?? []].flat().map((address) => ({ name, address })))
+    .filter(({ address }) => address.kind === 'unix' && !isBelowSockets(address.path))
+    .map(
+      ({ name }) =>
+        `listen.${name} has to be a socket in ${SOCKETS_PATH}: nothing else of the sidecar is writable`,
+    );
+  if (stateDir !== undefined && !isBelowSockets(`${stateDir}/`)) {
+    problems.push(`state_dir has to be ${SOCKETS_PATH}: nothing else of the sidecar is writable`);
+  }
   const { health } = listen;
   if (health?.port !== HEALTH_PORT || isLoopback(health.host)) {
     problems.push(
@@ -73,4 +87,8 @@ export function portRefusals({ listen }: Config, { statusPort }: SidecarOptions)
     );
   }
   return problems;
+}
+
+function isBelowSockets(path: string): boolean {
+  return path.startsWith(`${SOCKETS_PATH}/`);
 }

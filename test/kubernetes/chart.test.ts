@@ -66,6 +66,7 @@ describe('the chart', { skip: helm ? false : 'npm run parts:kubernetes builds he
     'a misspelt value': { failurePolcy: 'Fail' },
     'a misspelt key of the sidecar': { sidecar: { secrets: 'keys' } },
     'an unknown policy': { failurePolicy: 'Open' },
+    'an authority that is not base64 in one line': { caBundle: '-----BEGIN CERTIFICATE-----\n' },
     'a type that does not fit': { networkPolicy: 'yes' },
   })) {
     test(`${what} is refused by the schema of its values`, async () => {

@@ -83,11 +83,30 @@ describe('the sidecar in a pod', () => {
     assert.equal(spec!.containers![0], docs);
   });
 
-  test('stays away from a pod that has a container of its name, which the API server would refuse', () => {
-    const given = pod({ containers: [{ ...app, name: 'bearerd' }, proxy] });
-    const { pod: left, warnings } = injectSidecar(given, options)!;
-    assert.equal(left, given);
-    assert.match(warnings.join(), /a container is called bearerd already: nothing is injected/);
+  for (const [what, spec, reason] of [
+    ['a container', { containers: [{ ...app, name: 'bearerd' }] }, /a container is called bearerd already/],
+    [
+      'an init container',
+      { initContainers: [{ ...init, name: 'bearerd' }], containers: [app] },
+      /a container is called bearerd already/,
+    ],
+    ['Windows', { os: { name: 'windows' }, containers: [app] }, /Windows: nothing is injected/],
+  ] as const) {
+    test(`stays away from a pod that it would break, and says so: ${what}`, () => {
+      const given = pod(spec);
+      const { pod: left, warnings } = injectSidecar(given, options)!;
+      assert.equal(left, given);
+      assert.match(warnings.join(), reason);
+    });
+  }
+
+  test('tells whose mount it takes away, and nobody of its own', () => {
+    const greedy = { ...app, volumeMounts: [{ name: 'bearerd-config', mountPath: '/c' }] };
+    const { pod: once, warnings } = injectSidecar(pod({ containers: [greedy, proxy] }), options)!;
+    assert.deepEqual(warnings, [
+      'bearerd: container app loses its mount of bearerd-config: the sidecar’s own',
+    ]);
+    assert.deepEqual(injectSidecar(once, options)!.warnings, []);
   });
 
   for (const shared of ['hostPID', 'shareProcessNamespace']) {
@@ -151,6 +170,13 @@ describe('the sidecar in a pod', () => {
       image: 'bearerd:1',
       config: 'mine',
       before: 'istio-proxy',
+    });
+  });
+
+  test('takes an annotation of nothing for none', () => {
+    const { spec } = inject(pod({ containers: [app, proxy] }, { annotations: { 'bearerd.io/config': '' } }));
+    assert.deepEqual(spec?.volumes?.find(({ name }) => name === 'bearerd-config')?.['configMap'], {
+      name: 'bearerd',
     });
   });
 

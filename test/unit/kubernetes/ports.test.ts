@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { parseSidecarFile } from '../../../src/config/sidecar-file.ts';
 import { injectSidecar } from '../../../src/kubernetes/inject.ts';
-import { portRefusals, portsAsked, portsListened } from '../../../src/kubernetes/ports.ts';
+import { listenRefusals, portsAsked, portsListened } from '../../../src/kubernetes/ports.ts';
 import { workloadManifests } from '../../../src/kubernetes/workload-manifests.ts';
 import { plain } from '../../../src/lib/commented-yaml.ts';
 
@@ -65,11 +65,12 @@ ${STATIC}inbound: { issuers: { one: { issuer: "https://i", jwks_file: j, audienc
 
   test('that differ from the sidecar file are refused', () => {
     const sidecar = (more = '') => parseSidecarFile(`image: bearerd:1\n${more}`, 'sidecar.yaml');
-    const listen = (text: string) => configOf(`listen: { check: "unix:///run/c.sock", ${text} }\n${STATIC}`);
+    const listen = (text: string) =>
+      configOf(`listen: { check: "unix:///run/bearerd/c.sock", ${text} }\n${STATIC}`);
     const status = `status: { address: "0.0.0.0:9195", ${TLS} }`;
     for (const [text, more, expected] of [
       ['health: 0.0.0.0:9193', '', []],
-      ['admin: "unix:///run/a.sock"', '', [/^listen\.health has to be 0\.0\.0\.0:9193/]],
+      ['admin: "unix:///run/bearerd/a.sock"', '', [/^listen\.health has to be 0\.0\.0\.0:9193/]],
       ['health: 0.0.0.0:9194', '', [/^listen\.health has to be/]],
       ['health: 127.0.0.1:9193', '', [/^listen\.health has to be/]],
       [`health: 0.0.0.0:9193, ${status}`, '', [/^listen\.status is on port 9195: status_port: 9195/]],
@@ -80,10 +81,26 @@ ${STATIC}inbound: { issuers: { one: { issuer: "https://i", jwks_file: j, audienc
         [/^status_port of the sidecar file is 9195/],
       ],
     ] as const) {
-      const problems = portRefusals(listen(text), sidecar(more));
+      const problems = listenRefusals(listen(text), sidecar(more));
       assert.equal(problems.length, expected.length, `${text}: ${problems}`);
       for (const [i, pattern] of expected.entries()) assert.match(problems[i]!, pattern);
     }
+  });
+
+  test('beside sockets that only /run/bearerd can have: everything else of the container is read-only', () => {
+    const sidecar = parseSidecarFile('image: bearerd:1\n', 'sidecar.yaml');
+    const problems = (sockets: string, state: string) =>
+      listenRefusals(
+        configOf(
+          `listen: { check: "unix://${sockets}/c.sock", xds: "unix://${sockets}/x.sock", admin: "unix://${sockets}/a.sock", health: "0.0.0.0:9193" }\nstate_dir: ${state}\n${STATIC}`,
+        ),
+        sidecar,
+      );
+    assert.deepEqual(problems('/run/bearerd', '/run/bearerd'), []);
+    assert.deepEqual(
+      problems('/run', '/var/lib/bearerd').map((problem) => problem.split(' has to be ')[0]),
+      ['listen.check', 'listen.xds', 'listen.admin', 'state_dir'],
+    );
   });
 
   test('of the status page are the container’s, and past Envoy', () => {
