@@ -7,6 +7,7 @@ import { parseKeyRing, RingFault, type RingKey } from '../key-ring/ring.ts';
 import { systemClock } from '../lib/clock.ts';
 import { writeDurably } from '../lib/durable-file.ts';
 import { CredentialError } from '../lib/errors.ts';
+import { acquireHolderLock, NotHeldError } from '../lib/holder-lock.ts';
 import { readSecretFile } from '../lib/secret-ref.ts';
 import { nearestWord } from '../lib/suggestion.ts';
 import { parseArguments } from './arguments.ts';
@@ -43,10 +44,9 @@ Exit code 0 = done, 1 = not allowed, or the file cannot be used.
       throw new UsageError(verb === 'list' ? 'expected one FILE' : `expected "${verb} FILE ID"`);
     }
     try {
-      const text = await readSecretFile(file);
-      const ring = parseKeyRing(text, file);
-      if (verb === 'list') context.out(listing(ring, systemClock.now()));
-      else await change(text, ring, verb as KeyVerb, file, id!, switches.has('print'), context);
+      if (verb === 'list') {
+        context.out(listing(parseKeyRing(await readSecretFile(file), file), systemClock.now()));
+      } else await change(verb as KeyVerb, file, id!, switches.has('print'), context);
       return 0;
     } catch (error) {
       if (!(error instanceof RingFault || error instanceof EditFault || error instanceof CredentialError))
@@ -58,35 +58,47 @@ Exit code 0 = done, 1 = not allowed, or the file cannot be used.
 };
 
 async function change(
-  text: string,
-  ring: readonly RingKey[],
   verb: KeyVerb,
   file: string,
   id: string,
   print: boolean,
   { out, err }: CommandContext,
 ): Promise<void> {
-  const changes = planChanges(ring, verb, id, systemClock.now());
-  const edited = applyChanges(text, changes);
-  const after = parseKeyRing(edited, file);
-  if (print) out(unifiedPatch(file, text, edited));
-  else {
-    // A link stays a link: its target is replaced.
-    const target = await realpath(file);
-    if ((await readSecretFile(target)) !== text) {
-      throw new EditFault(`${file} was changed by somebody else at this moment: look at it and try again`);
+  // A link stays a link: its target is replaced. One that is away is told by who reads it.
+  const target = await realpath(file).catch(() => file);
+  // From the reading to the writing: of two at a time the later one would undo what the other did.
+  const lock = print ? undefined : await acquireHolderLock(target).catch(notHeld);
+  try {
+    const text = await readSecretFile(target);
+    const changes = planChanges(parseKeyRing(text, file), verb, id, systemClock.now());
+    const edited = applyChanges(text, changes);
+    const after = parseKeyRing(edited, file);
+    if (print) out(unifiedPatch(file, text, edited));
+    else {
+      await write(target, edited).catch(({ code }: NodeJS.ErrnoException) => {
+        throw new EditFault(`${file} cannot be written: ${code ?? 'unknown fault'}; ${OTHERWISE}`);
+      });
+      for (const { key, to } of changes) out(`${key.id}: ${key.state} -> ${to}\n`);
     }
-    try {
-      await writeDurably(target, edited, (await stat(target)).mode & 0o777);
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? 'unknown fault';
-      throw new EditFault(`${file} cannot be written: ${code}; --print gives the change as a patch`);
+    if (!after.some(({ state }) => state === 'activated' || state === 'in_use')) {
+      err('no key is activated or in use now: requests will be refused\n');
     }
-    for (const { key, to } of changes) out(`${key.id}: ${key.state} -> ${to}\n`);
+  } finally {
+    await lock?.release();
   }
-  if (!after.some(({ state }) => state === 'activated' || state === 'in_use')) {
-    err('no key is activated or in use now: requests will be refused\n');
-  }
+}
+
+const OTHERWISE = '--print gives the change as a patch';
+
+function notHeld(error: unknown): never {
+  if (!(error instanceof NotHeldError)) throw error;
+  throw new EditFault(`${error.message}; try again, or ${OTHERWISE}`);
+}
+
+/** Whoever changes it, it stays its owner's: the serving process must be able to read it. */
+async function write(target: string, text: string): Promise<void> {
+  const { mode, uid, gid } = await stat(target);
+  await writeDurably(target, text, mode & 0o777, { uid, gid });
 }
 
 function listing(ring: readonly RingKey[], now: number): string {

@@ -3,11 +3,20 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** `mode`: permission bits, default 0600. Rejects with the fault of the file system; the old content stands then. */
-export async function writeDurably(path: string, text: string, mode = 0o600): Promise<void> {
+/**
+ * `mode`: permission bits, default 0600. `owner`: default ourselves. Rejects with the fault of the file system; the old content
+ * stands then.
+ */
+export async function writeDurably(
+  path: string,
+  text: string,
+  mode = 0o600,
+  owner?: { readonly uid: number; readonly gid: number },
+): Promise<void> {
   const next = `${path}.new`;
   const file = await open(next, 'w', mode);
   try {
+    if (owner !== undefined) await file.chown(owner.uid, owner.gid);
     // The umask may have taken bits away.
     await file.chmod(mode);
     await file.writeFile(text);

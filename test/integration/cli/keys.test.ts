@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
   lstatSync,
   mkdtempSync,
   readFileSync,
@@ -14,6 +15,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { parseKeyRing } from '../../../src/key-ring/ring.ts';
+import { bearerd } from '../../support/command-line.ts';
 import { ringText } from '../../support/key-ring.ts';
 import { startProcess } from '../../support/process.ts';
 
@@ -83,6 +86,7 @@ test('what cannot be done ends with 1 and says why; a wrong command line ends wi
   assert.equal(broken.code, 1);
   assert.match(broken.output, /ring\.yaml:3:\d+: expected state of key a/);
   assert.match((await keys('list', join(folder, 'none'))).output, /cannot be read: ENOENT/);
+  assert.match((await bearerd('keys', 'revoke', join(folder, 'none'), 'a')).err, /cannot be read: ENOENT/);
   assert.match((await keys('actvate', file, 'a')).output, /did you mean activate\?/);
   assert.equal((await keys('revoke', file)).code, 2);
 });
@@ -90,4 +94,33 @@ test('what cannot be done ends with 1 and says why; a wrong command line ends wi
 test('taking the last usable key away is done and warned of', async () => {
   writeFileSync(file, TEXT);
   assert.match((await keys('suspend', file, 'a')).output, /no key is activated or in use now/);
+});
+
+test('of several at a time each change that is told as done is there; who comes too late is told so', async () => {
+  const ids = ['a', 'b', 'c', 'd', 'e', 'f'];
+  writeFileSync(file, ringText(ids.map((id) => ({ id, state: 'activated' }))));
+  let left = ids;
+  for (let round = 0; left.length > 0; round++) {
+    const said = await Promise.all(left.map((id) => bearerd('keys', 'suspend', file, id)));
+    const states = new Map(
+      parseKeyRing(readFileSync(file, 'utf8'), file).map(({ id, state }) => [id, state]),
+    );
+    for (const [i, { code, err }] of said.entries()) {
+      if (code === 0) assert.equal(states.get(left[i]!), 'suspended', `${left[i]} in round ${round}`);
+      else assert.match(err, /another process holds .*ring\.yaml; try again, or --print/);
+    }
+    left = left.filter((_, i) => said[i]!.code !== 0);
+    assert.ok(round < 50);
+  }
+});
+
+test('a ring stays its owner’s, also when somebody else changes it', {
+  skip: process.getuid!() === 0 ? false : 'needs root',
+}, async () => {
+  writeFileSync(file, TEXT);
+  chmodSync(file, 0o600);
+  chownSync(file, 12_345, 54_321);
+  assert.equal((await bearerd('keys', 'suspend', file, 'a')).code, 0);
+  const { uid, gid, mode } = statSync(file);
+  assert.deepEqual([uid, gid, mode & 0o777], [12_345, 54_321, 0o600]);
 });
