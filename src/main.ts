@@ -5,17 +5,23 @@ import { parseRuntime } from './lib/runtime.ts';
 
 const ended = new AbortController();
 let asked = 0;
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+const serves = ['serve', 'webhook'].includes(process.argv[2]!);
+/** What ends by itself when it is asked to; the others have nothing to put in order. */
+const isAsked = serves || ['status', 'login'].includes(process.argv[2]!);
+for (const signal of isAsked ? (['SIGTERM', 'SIGINT'] as const) : []) {
   process.on(signal, () => {
     // A second one does not wait for calls in flight.
     if (++asked > 1) process.exit(1);
     ended.abort();
   });
 }
-const serves = process.argv[2] === 'serve' || process.argv[2] === 'webhook';
-// `bearerd schema | head` is no failure. Requests do not depend on who reads the log lines: these are lost.
-process.stdout.on('error', () => {
-  if (!serves) process.exit(0);
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // Requests do not depend on who reads the log lines: these are lost.
+  if (serves) return;
+  // `bearerd schema | head` is no failure; half a manifest on a full disk is one.
+  if (error.code === 'EPIPE') process.exit();
+  process.stderr.write(`bearerd: standard output: ${error.code}\n`);
+  process.exit(1);
 });
 process.stderr.on('error', () => {});
 
@@ -76,5 +82,5 @@ const code = await runCommandLine(process.argv.slice(2), {
 const exitCode = failed ? 1 : code;
 process.exitCode = exitCode;
 // What is left open (a watch, a keep-alive) must not hold a process whose work is done; output is flushed first.
-process.stdout.write('', () => process.exit(exitCode));
-if (serves) setTimeout(() => process.exit(exitCode), FLUSH_MS);
+process.stdout.write('', (error) => (error ? setImmediate(() => process.exit()) : process.exit()));
+if (serves) setTimeout(() => process.exit(), FLUSH_MS);

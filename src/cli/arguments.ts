@@ -41,7 +41,8 @@ export function parseArguments(
       const near = nearestWord(token.name, [...flags, ...switches]);
       throw new UsageError(`unknown option ${token.rawName}${near ? `; did you mean --${near}?` : ''}`);
     }
-    if (token.value === undefined) throw new UsageError(`--${token.name} needs a value`);
+    if (token.value === undefined || (!token.inlineValue && /^-./.test(token.value)))
+      throw new UsageError(`--${token.name} needs a value; one that begins with "-" is --${token.name}=-…`);
     if (found[token.name] !== undefined) throw new UsageError(`--${token.name} stands there twice`);
     found[token.name] = token.value;
   }

@@ -1,9 +1,9 @@
 // bearerd audit verify: whether an audit trail is whole.
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { Secret } from '../lib/secret.ts';
 import { readSecretFile } from '../lib/secret-ref.ts';
+import { textLines } from '../lib/text-lines.ts';
 import { rotatedFiles } from '../telemetry/audit/audit-file.ts';
 import type { ChainHead, RecordFault } from '../telemetry/audit/chain.ts';
 import { verifyChain } from '../telemetry/audit/verify.ts';
@@ -57,17 +57,10 @@ Exit code 0 = whole, 1 = not.
   },
 };
 
-/** Ended by LF alone: to readline U+2028 in a record would be the end of a line. */
 async function* linesOf(files: readonly string[]) {
   for (const file of files) {
     let line = 0;
-    let rest = '';
-    for await (const chunk of createReadStream(file, 'utf8')) {
-      const texts = (rest + chunk).split('\n');
-      rest = texts.pop()!;
-      for (const text of texts) yield { file, line: ++line, text };
-    }
-    if (rest !== '') yield { file, line: ++line, text: rest };
+    for await (const text of textLines(file)) yield { file, line: ++line, text };
   }
 }
 

@@ -1,7 +1,7 @@
 // bearerd generate envoy: Envoy's side of a configuration.
-import { readFile, writeFile } from 'node:fs/promises';
-import { parse } from 'yaml';
+import { writeFile } from 'node:fs/promises';
 import { parseTcpOnly } from '../config/listen-address.ts';
+import { readMapping } from '../config/load.ts';
 import { generateEnvoy } from '../doors/generate/generate.ts';
 import { generateInbound, type InboundTls } from '../doors/generate/inbound/inbound.ts';
 import { GenerateError } from '../doors/generate/problems.ts';
@@ -91,20 +91,18 @@ function parseListen(flag: string, text: string | undefined): TcpAddress | undef
 
 async function readUpstreams(file: string | undefined): Promise<Upstreams> {
   if (file === undefined) return {};
-  const value: unknown = parse(await readFile(file, 'utf8'));
-  if (typeof value !== 'object' || value === null)
-    throw new UsageError(`${file}: expected HOST: { address, port }`);
+  const value = await readMapping(file, 'HOST: { address, port }');
   for (const [host, upstream] of Object.entries(value)) checkedUpstream(upstream, `${file}: ${host}`);
-  return value as Upstreams;
+  return value as unknown as Upstreams;
 }
 
 async function readCheckUpstream(file: string | undefined): Promise<Upstream | undefined> {
-  return file === undefined ? undefined : checkedUpstream(parse(await readFile(file, 'utf8')), file);
+  return file === undefined ? undefined : checkedUpstream(await readMapping(file, '{ address, port }'), file);
 }
 
 async function readInboundTls(file: string | undefined): Promise<InboundTls | undefined> {
   if (file === undefined) return undefined;
-  const value = (parse(await readFile(file, 'utf8')) ?? {}) as Record<string, unknown>;
+  const value = await readMapping(file, '{ certificate, private_key }');
   for (const key of ['certificate', 'private_key']) {
     if (typeof value[key] !== 'string') throw new UsageError(`${file}: ${key}: expected a file`);
   }

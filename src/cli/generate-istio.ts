@@ -1,6 +1,6 @@
 // bearerd generate istio: Istio's side of a configuration.
 import { readFile, writeFile } from 'node:fs/promises';
-import { parse } from 'yaml';
+import { readMapping } from '../config/load.ts';
 import { type ClusterOptions, readClusterDump } from '../doors/generate/istio/cluster-dump.ts';
 import { generateIstio } from '../doors/generate/istio/istio.ts';
 import type { OutsideTls } from '../doors/generate/istio/outside.ts';
@@ -93,7 +93,7 @@ Exit code 0 = written, 1 = something cannot be served; each is named with the wa
 
 async function readTls(file: string | undefined): Promise<OutsideTls> {
   if (file === undefined) return {};
-  const hosts = (parse(await readFile(file, 'utf8')) ?? {}) as Record<string, Record<string, unknown> | null>;
+  const hosts = (await readMapping(file, 'HOST: { ca }')) as Record<string, Record<string, unknown> | null>;
   for (const [host, tls] of Object.entries(hosts)) {
     const unknown = Object.keys(tls ?? {}).find((key) => !['ca', 'cert', 'key', 'sni'].includes(key));
     if (unknown !== undefined) throw new UsageError(`${file}: ${host}: unknown key "${unknown}"`);

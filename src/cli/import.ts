@@ -22,10 +22,9 @@ Exit code 0 = written, 1 = there is no credential_injector in FILE.
     const parsed = parseArguments(args, ['output']);
     const [file, ...rest] = parsed.positionals;
     if (file === undefined || rest.length > 0) throw new UsageError('expected one file');
-    const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-      throw new UsageError(`${file} cannot be read: ${error.code}`);
-    });
-    const configuration = documentsOf(text).map((document) => parseYaml(document, file).value);
+    const configuration = documentsOf(await readFile(file, 'utf8')).map(
+      (document) => parseYaml(document, file).value,
+    );
     const injectors = findInjectors(configuration);
     const others = otherCredentials(configuration);
     if (injectors.length === 0) {

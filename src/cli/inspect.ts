@@ -2,6 +2,7 @@
 import { text } from 'node:stream/consumers';
 import { inspectToken } from '../inbound/inspection.ts';
 import { systemClock } from '../lib/clock.ts';
+import { printable } from '../lib/printable.ts';
 import { parseArguments } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
@@ -20,12 +21,13 @@ Exit code 0 = nothing speaks against it, 1 = it would be refused.
     if (given === undefined || rest.length > 0) throw new UsageError('expected one TOKEN');
     const token = (given === '-' ? await text(process.stdin) : given).trim().replace(/^Bearer /i, '');
     const { header, claims, times, refused, notes } = inspectToken(token, systemClock.now());
-    if (header !== undefined) out(`header   ${JSON.stringify(header)}\n`);
-    if (claims !== undefined)
-      out(`claims   ${JSON.stringify(claims, null, 2).replaceAll('\n', '\n         ')}\n`);
-    for (const line of times) out(`time     ${line}\n`);
-    for (const line of notes) out(`note     ${line}\n`);
-    for (const line of refused) out(`refused  ${line}\n`);
+    const say = (what: string, line: string) => out(`${what.padEnd(9)}${printable(line)}\n`);
+    if (header !== undefined) say('header', JSON.stringify(header));
+    for (const [i, line] of JSON.stringify(claims, null, 2)?.split('\n').entries() ?? [])
+      say(i === 0 ? 'claims' : '', line);
+    for (const line of times) say('time', line);
+    for (const line of notes) say('note', line);
+    for (const line of refused) say('refused', line);
     if (refused.length === 0) out('         its signature was not verified\n');
     return refused.length === 0 ? 0 : 1;
   },

@@ -8,6 +8,7 @@ import { systemClock } from '../lib/clock.ts';
 import { writeDurably } from '../lib/durable-file.ts';
 import { CredentialError } from '../lib/errors.ts';
 import { acquireHolderLock, NotHeldError } from '../lib/holder-lock.ts';
+import { printable } from '../lib/printable.ts';
 import { readSecretFile } from '../lib/secret-ref.ts';
 import { nearestWord } from '../lib/suggestion.ts';
 import { parseArguments } from './arguments.ts';
@@ -51,7 +52,7 @@ Exit code 0 = done, 1 = not allowed, or the file cannot be used.
     } catch (error) {
       if (!(error instanceof RingFault || error instanceof EditFault || error instanceof CredentialError))
         throw error;
-      context.err(`bearerd keys: ${error.message}\n`);
+      context.err(`bearerd keys: ${printable(error.message)}\n`);
       return 1;
     }
   },

@@ -63,6 +63,7 @@ export async function runCommandLine(args: readonly string[], context: CommandCo
     context.out(`${context.version}\n`);
     return 0;
   }
+  if (verb === 'help' && rest.length > 0) return runCommandLine([...rest, '--help'], context);
   if (verb === '--help' || verb === '-h' || verb === 'help') {
     context.out(HELP);
     return 0;
@@ -77,7 +78,7 @@ export async function runCommandLine(args: readonly string[], context: CommandCo
     return 2;
   }
   const whole = await VERBS[verb]!();
-  const part = rest[0] === undefined ? undefined : whole.verbs?.[rest[0]];
+  const part = Object.hasOwn(whole.verbs ?? {}, rest[0] ?? '') ? whole.verbs![rest[0]!] : undefined;
   const command = part ?? whole;
   const name = part === undefined ? verb : `${verb} ${rest.shift()}`;
   if (rest.includes('--help') || rest.includes('-h')) {
@@ -99,6 +100,9 @@ export async function runCommandLine(args: readonly string[], context: CommandCo
       context.err(configErrorText(error));
       return 1;
     }
-    throw error;
+    // Of a file: its message has the path, and nothing of what is in it.
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    context.err(`bearerd ${name}: ${error.message}\n`);
+    return 1;
   }
 }

@@ -1,6 +1,6 @@
 // bearerd simulate: what a new policy would change for the requests of an access log. Nothing is sent and nothing fetched.
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
+import { printable } from '../lib/printable.ts';
+import { textLines } from '../lib/text-lines.ts';
 import { compilePolicies } from '../policy/compile.ts';
 import { type AskedRequest, outcomeOf, outcomeText } from '../policy/outcome.ts';
 import { parseArguments, refusePositionals, required } from './arguments.ts';
@@ -40,7 +40,7 @@ Exit code 0 = read, 1 = a configuration or the log cannot be read.
     const changes = new Map<string, { count: number; readonly examples: Set<string> }>();
     const total = { requests: 0, same: 0, unreadable: 0 };
     try {
-      for await (const line of createInterface({ input: createReadStream(file) })) {
+      for await (const line of textLines(file)) {
         if (line.trim() === '') continue;
         const request = parseLogLine(line);
         if (request === undefined) {
@@ -99,5 +99,5 @@ export function parseLogLine(line: string): AskedRequest | undefined {
 }
 
 function exampleText({ method, scheme, host, path }: AskedRequest): string {
-  return `${method} ${scheme}://${host}${path.split('?', 1)[0]}`;
+  return printable(`${method} ${scheme}://${host}${path.split('?', 1)[0]}`);
 }

@@ -1,6 +1,7 @@
 // The answer of GET /status as text for a terminal: what needs somebody first, then a table a noun.
 import type { Status } from '../app/status.ts';
 import { durationText } from '../lib/duration-text.ts';
+import { printable } from '../lib/printable.ts';
 
 /** As it came through JSON. */
 export type ReportedStatus = Status;
@@ -142,11 +143,6 @@ function bundleTexts({
 
 function lines(...texts: readonly (string | undefined)[]): string {
   return texts.map((text) => (text ? `${printable(text)}\n` : '')).join('');
-}
-
-/** Names come from configurations and from the network: no escape sequence reaches the terminal, and no line of their own. */
-function printable(text: string): string {
-  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '\u{fffd}');
 }
 
 /** Enough for each name of a configuration; what a peer calls itself may be longer, and pushes the columns after it away. */

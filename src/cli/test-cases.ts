@@ -5,6 +5,7 @@ import { readConfigText } from '../config/load.ts';
 import { shapeProblems } from '../config/problems.ts';
 import { parseYaml } from '../config/yaml-document.ts';
 import { ConfigError } from '../lib/errors.ts';
+import { printable } from '../lib/printable.ts';
 import { compilePolicies } from '../policy/compile.ts';
 import { outcomeOf, outcomeText, parseAskedRequest } from '../policy/outcome.ts';
 import { parseArguments, required } from './arguments.ts';
@@ -28,12 +29,16 @@ const casesFile = z.strictObject({
       z.strictObject({
         name: z.string().min(1).optional(),
         request,
-        expect: z.strictObject({
-          decision: z.enum(['inject', 'pass', 'deny']).optional(),
-          policy: z.string().nullable().optional().describe('null = no policy'),
-          source: z.string().optional(),
-          reason: z.enum(['unmatched', 'ambiguous_path', 'denied']).optional(),
-        }),
+        expect: z
+          .strictObject({
+            decision: z.enum(['inject', 'pass', 'deny']).optional(),
+            policy: z.string().nullable().optional().describe('null = no policy'),
+            source: z.string().optional(),
+            reason: z.enum(['unmatched', 'ambiguous_path', 'denied']).optional(),
+          })
+          .refine((expect) => Object.keys(expect).length > 0, {
+            error: 'expected at least one of decision, policy, source and reason',
+          }),
       }),
     )
     .min(1),
@@ -79,11 +84,13 @@ Exit code 0 = all as expected, 1 = not.
         ([key, wanted]) => (outcome[key as keyof typeof expect] ?? null) !== wanted,
       );
       return {
-        name: name ?? `${request.method} ${request.scheme}://${request.host}${request.path}`,
+        name: printable(name ?? `${request.method} ${request.scheme}://${request.host}${request.path}`),
         failure:
           wrong.length === 0
             ? undefined
-            : `expected ${wrong.map(([key, wanted]) => `${key} ${wanted ?? 'none'}`).join(', ')}; got ${outcomeText(outcome)}`,
+            : printable(
+                `expected ${wrong.map(([key, wanted]) => `${key} ${wanted ?? 'none'}`).join(', ')}; got ${outcomeText(outcome)}`,
+              ),
       };
     });
     for (const { name, failure } of results) {
@@ -128,6 +135,6 @@ function xml(text: string): string {
     '>': '&gt;',
     '"': '&quot;',
   };
-  // XML 1.0 has no way to write other control characters.
-  return text.replace(/[&<>"]/g, (c) => entities[c]!).replace(/[\0-\x08\x0b\x0c\x0e-\x1f]/g, '?');
+  // XML 1.0 has no way to write control characters.
+  return printable(text).replace(/[&<>"]/g, (c) => entities[c]!);
 }

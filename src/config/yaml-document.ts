@@ -56,8 +56,7 @@ export function parseYaml(text: string, file: string): YamlDocument {
   const faults = yamlFaults(document, text).map(({ offset, message }) => problem(offset, message));
   if (faults.length > 0) throw new ConfigError(file, faults);
   const root: Node | null = document.contents;
-  if (root === null)
-    throw new ConfigError(file, [problem(0, 'the file is empty: expected version: 1 and more')]);
+  if (root === null) throw new ConfigError(file, [problem(0, 'the file is empty')]);
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: MAX_ALIASES });

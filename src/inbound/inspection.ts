@@ -43,7 +43,7 @@ export function inspectToken(token: string, now: number): Inspection {
   }
   const times = Object.entries({ iat, nbf, auth_time: authTime, exp })
     .filter((entry): entry is [string, number] => entry[1] !== undefined)
-    .map(([name, ms]) => `${name} ${iso(ms)}, ${relative(ms - now)}`);
+    .map(([name, ms]) => `${name} ${isDate(ms) ? `${iso(ms)}, ${relative(ms - now)}` : 'beyond all dates'}`);
   return { header, claims, times, refused, notes };
 }
 
@@ -58,8 +58,12 @@ function whyNot(token: string): string[] {
   return ['three parts, but not base64url of JSON objects with each name once, or crit in the header'];
 }
 
+function isDate(ms: number): boolean {
+  return Math.abs(ms) <= 8.64e15;
+}
+
 function iso(ms: number): string {
-  return Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString().replace('.000Z', 'Z') : 'beyond all dates';
+  return new Date(ms).toISOString().replace('.000Z', 'Z');
 }
 
 /** `in 4 minutes`, `2 hours ago`. */

@@ -1,5 +1,6 @@
 // The closed set of ways in which a credential can be missing, cut by what the caller does about it.
 // The same strings are the metric's `reason`, the denial's machine-readable reason and the log field.
+import { printable } from './printable.ts';
 
 /** Codes are closed: a new one needs a row in the answer table of every door. */
 export type CredentialErrorCode =
@@ -58,10 +59,11 @@ export interface ConfigProblem {
   readonly message: string;
 }
 
-/** `FILE:LINE:COLUMN: path: message`, from FILE to COLUMN only where a configuration is several files. */
+/** `FILE:LINE:COLUMN: path: message` in one line, from FILE to COLUMN only where a configuration is several files. */
 export function problemText({ file, line, column, path, message }: ConfigProblem): string {
   const place = file === undefined || line === undefined ? '' : `${file}:${line}:${column}: `;
-  return `${place}${path === '' ? '' : `${path}: `}${message}`;
+  // A key or a value may be quoted in it.
+  return printable(`${place}${path === '' ? '' : `${path}: `}${message}`);
 }
 
 /** Every problem of a configuration at once. */
