@@ -15,7 +15,8 @@ import { BundleFault, MAX_BUNDLE_BYTES, timeProblem, type VerifiedBundle } from 
 
 /** While there is none at all. */
 const FIRST_BACKOFF_MS = 1_000;
-const MAX_RETRY_AFTER_MS = 3_600_000;
+/** Of a Retry-After: one overloaded cache, or a page about maintenance, must not hold a fleet back for an hour. */
+const MAX_WAIT_POLLS = 5;
 /** For logs and metrics. */
 const INPUT = 'policy bundle';
 
@@ -146,7 +147,10 @@ export function createPolicyBundle(config: PolicyBundleConfig, deps: PolicyBundl
       }
       const fault = toTransportError(error, 'bundle');
       refuse(fault.message);
-      return Math.min(fault instanceof CredentialError ? (fault.retryAfterMs ?? 0) : 0, MAX_RETRY_AFTER_MS);
+      return Math.min(
+        fault instanceof CredentialError ? (fault.retryAfterMs ?? 0) : 0,
+        MAX_WAIT_POLLS * pollMs,
+      );
     }
   }
 

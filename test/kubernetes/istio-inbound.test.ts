@@ -56,6 +56,7 @@ inbound:
   issuers:
     idp: { issuer: "${claims.iss}", jwks_file: jwks.json, audience: orders }
   policies:
+    - { name: chat, match: { paths: [/chat] }, rate_limit: { requests: 2, per: 1h, key: { body: [model], max_body_bytes: 4096 } } }
     - { name: api, match: {}, forward: { x-user: sub } }
 `,
     );
@@ -172,6 +173,28 @@ inbound:
       assert.deepEqual(statuses(await friends), { 200: 80 });
       assert.equal(arrived.length, 80);
       assert.ok(arrived.every((headers) => headers['x-user'] === 'alice'));
+    });
+
+    test(`${form}: a limit by the body counts who was let in, one value beside another`, async () => {
+      const chat = (model: string, token?: string) =>
+        send(port, '/chat', {
+          host: 'orders',
+          method: 'POST',
+          headers: {
+            connection: 'close',
+            'content-type': 'application/json',
+            ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          },
+          body: JSON.stringify({ model }),
+        }).then(({ status }) => status);
+      const small = `small-${form}`;
+      for (let i = 0; i < 3; i++) assert.equal(await chat(small), 401);
+      assert.deepEqual(
+        [await chat(small, good), await chat(small, good), await chat(small, good)],
+        [200, 200, 429],
+      );
+      assert.equal(await chat(`large-${form}`, good), 200);
+      assert.equal(await chat('x'.repeat(5_000), good), 413);
     });
 
     test(`${form}: without bearerd nobody comes in, and with it again they do`, async () => {

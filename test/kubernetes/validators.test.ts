@@ -45,10 +45,11 @@ outbound:
     inject: { source: a }
     resilience: { retries: 2, outlier_detection: {}, connections: { max: 9, max_pending: 9, max_requests: 9, requests_per_connection: 9, idle_timeout: 60s }, header_case: preserve }
   - { name: part, match: { services: [part.shop] }, inject: { source: a }, mode: { percent: 25 }, heal_on: invalid_token }
+  - { name: chat, match: { services: [chat.shop] }, inject: { source: a }, rate_limit: { requests: 5, key: { body: [model] } } }
   - { name: keys, match: { hosts: [api.example.com, "api.example.com:8443"] }, inject: { source: b, headers: [{ name: x-key, prefix: "" }, { name: authorization }] } }
 ${more}inbound:
   issuers: { idp: { issuer: "https://idp.example.com", audience: orders } }
-  policies: [{ name: api, match: {}, forward: { x-user: sub } }]
+  policies: [{ name: api, match: {}, forward: { x-user: sub }, rate_limit: { requests: 5, key: { body: [model] } } }]
 `;
 }
 const DENIALS = `  - { name: closed, match: { services: ["orders.shop"], paths: [/admin] }, deny: { status: 404 } }

@@ -224,6 +224,23 @@ test('while there is none, a server without it is asked ever less often', async 
   assert.equal(server.counts.requests, requests);
 });
 
+test('a server that wants to be left alone for an hour is, for five polls', async (t) => {
+  const { server, signer, clock, follow } = await scene(t);
+  server.content = await signer.sign(1, FILES);
+  const one = await follow();
+  await one.start();
+  server.answer = (_, response) => void response.writeHead(503, { 'retry-after': '3600' }).end();
+  assert.match((await one.poll())!, /answered 503/);
+  server.answer = undefined;
+  server.content = await signer.sign(2, FILES);
+  const { requests } = server.counts;
+  await clock.advance(POLL_MS * 4.9);
+  await sleep(50);
+  assert.equal(server.counts.requests, requests);
+  assert.equal(await one.poll(), undefined);
+  assert.equal(serialOf(one.bundle), 2);
+});
+
 test('one that expires stays in force, and a 304 for it is an answer', async (t) => {
   const { server, signer, clock, follow } = await scene(t);
   server.content = await signer.sign(1, FILES);
