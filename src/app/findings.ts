@@ -17,6 +17,9 @@ const HEALING_MS = 30_000;
 /** How long what was healed, or was not, is worth a line. */
 const RECENT_MS = 60_000;
 
+/** The message may name files: it is for the log alone. */
+const IN_WORDS = ' (the log has it in words)';
+
 const RANK = { critical: 0, warning: 1, note: 2 } as const;
 
 export function findingsOf(status: Omit<Status, 'findings'>): readonly Finding[] {
@@ -42,17 +45,17 @@ function* sources({ sources: all, missing, now }: Omit<Status, 'findings'>): Ite
     const next = nextRefreshAt === undefined ? '' : `; next attempt in ${durationText(nextRefreshAt - now)}`;
     if (subjects !== undefined) {
       if (lastFailure !== undefined)
-        yield { severity: 'warning', about, text: `the last fetch failed: ${lastFailure}` };
+        yield { severity: 'warning', about, text: `the last fetch failed: ${lastFailure}${IN_WORDS}` };
     } else if (generation === undefined) {
       if (lastFailure === undefined)
         yield { severity: 'note', about, text: 'waits for its first credential' };
-      else yield { severity: 'critical', about, text: `no credential: ${lastFailure}${next}` };
+      else yield { severity: 'critical', about, text: `no credential: ${lastFailure}${IN_WORDS}${next}` };
     } else if (lastFailure !== undefined) {
       const left = expiresAt == null ? 'has no end' : `lasts ${durationText(expiresAt - now)} more`;
       yield {
         severity: 'warning',
         about,
-        text: `renewal fails: ${lastFailure}; the credential ${left}${next}`,
+        text: `renewal fails: ${lastFailure}${IN_WORDS}; the credential ${left}${next}`,
       };
     }
   }

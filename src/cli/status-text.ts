@@ -15,7 +15,7 @@ export function statusText(status: ReportedStatus): string {
   const parts = [
     lines(
       `bearerd ${version} on ${node}: ${ready}`,
-      `configuration ${revision} (${hash}) since ${since}`,
+      `configuration: revision ${revision} (${hash}) since ${since}`,
       refused && `a newer one was refused: ${refused}`,
       ...(policyBundle === undefined ? [] : bundleTexts(policyBundle)),
     ),
@@ -28,7 +28,7 @@ export function statusText(status: ReportedStatus): string {
       status.sources.map((one) => [
         one.source,
         one.type,
-        one.subjects === undefined ? leftText(one, now) : `${one.subjects} subjects`,
+        one.subjects === undefined ? leftText(one, now) : `subjects: ${one.subjects}`,
         one.nextRefreshAt === undefined ? '-' : `in ${durationText(one.nextRefreshAt - now)}`,
         one.generation === undefined ? '-' : String(one.generation),
         `${sum(one.lastHour, 'ok')} ok, ${sum(one.lastHour, 'failed')} failed`,

@@ -25,7 +25,7 @@ export function boundHostProblems(
 }
 
 /** Whether every host of `asked` is one of `bound`. `*.example.com` is every name below it, and not example.com itself. */
-function isWithin(asked: HostPattern, bound: HostPattern): boolean {
+export function isWithin(asked: HostPattern, bound: HostPattern): boolean {
   if (bound.port !== undefined && bound.port !== asked.port) return false;
   if (!bound.wildcard) return !asked.wildcard && asked.name === bound.name;
   return asked.name.endsWith(`.${bound.name}`) || (asked.wildcard && asked.name === bound.name);

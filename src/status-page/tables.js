@@ -155,7 +155,11 @@ function policyRows(status) {
       decisionCell(policy, 'attempt', status.now),
       [
         part([...policy.headers, ...(policy.query === undefined ? [] : [`?${policy.query}`])].join(', ')),
-        sub(denies === undefined ? `heals on ${word(policy.healOn)}; ${policy.onFailure} without` : 'denies'),
+        sub(
+          denies === undefined
+            ? `heals on ${word(policy.healOn)}; without a credential ${policy.onFailure}`
+            : 'denies',
+        ),
       ],
     ],
   ]);
@@ -269,7 +273,7 @@ function processRows({ configuration, startedAt, certificates, audit, sharedCach
     [
       'configuration',
       [
-        part(`generation ${revision} (${hash})`),
+        part(`revision ${revision} (${hash})`),
         sub(`since ${since}`),
         ...(refused === undefined ? [] : [part(`a newer one was refused: ${refused}`, 'warning')]),
       ],

@@ -48,8 +48,11 @@ outbound:
   const { code, output } = await status();
   t.diagnostic(`\n${output}`);
   assert.equal(code, 0, output);
-  assert.match(output, /^bearerd \S+ on \S+: ready\nconfiguration 1 \(\w+\) since \d/);
-  assert.match(output, /^CRITICAL +source away +no credential: source_unavailable; next attempt in \d/m);
+  assert.match(output, /^bearerd \S+ on \S+: ready\nconfiguration: revision 1 \(\w+\) since \d/);
+  assert.match(
+    output,
+    /^CRITICAL +source away +no credential: source_unavailable \(the log has it in words\); next attempt in \d/m,
+  );
   assert.match(output, /^legacy +file +endless +- +1 +1 ok, 0 failed +-$/m);
   assert.match(output, /^away +client_credentials +none .*0 ok, [1-9]\d* failed +source_unavailable$/m);
   assert.match(output, /^http:\/\/127\.0\.0\.1:9\/token +(closed|open|half_open) /m);

@@ -73,8 +73,8 @@ test('the worst is first: a source without a credential before an open breaker b
       ],
     }),
     [
-      'critical source dead: no credential: source_rejected; next attempt in 5s',
-      'warning source orders: renewal fails: source_unavailable; the credential lasts 2m more; next attempt in 5s',
+      'critical source dead: no credential: source_rejected (the log has it in words); next attempt in 5s',
+      'warning source orders: renewal fails: source_unavailable (the log has it in words); the credential lasts 2m more; next attempt in 5s',
       'warning https://idp: does not answer as it should: its breaker is open, probes go on',
       'note source new: waits for its first credential',
     ],
