@@ -455,7 +455,9 @@ test('a second SIGTERM ends it at once with 1, whatever is in flight', async (t)
   bearerd.process.child.kill('SIGTERM');
   assert.deepEqual(((exit) => [exit.code, exit.signal])(await first), [1, null]);
   assert.ok(performance.now() - begun < 5_000, 'with the first one it would be ten seconds');
-  assert.equal(await waiting, grpc.status.UNAVAILABLE);
+  // By how the connection broke grpc-js calls it the one or the other.
+  const code = await waiting;
+  assert.ok(code === grpc.status.UNAVAILABLE || code === grpc.status.INTERNAL, String(code));
 });
 
 test('SIGTERM at any moment of the start ends it well, and nothing is left behind', async (t) => {
