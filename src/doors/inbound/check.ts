@@ -1,7 +1,6 @@
 // Authorization/Check for incoming requests. That of a token seen before is synchronous from the first byte to the last;
 // every rule runs again, and the answer was encoded when the token was last let in by the same policy.
 import type { InboundConfig } from '../../config/inbound/config.ts';
-import type { Credential } from '../../credential/credential.ts';
 import type { ApiKey } from '../../inbound/api-keys.ts';
 import type { Denial, Inbound } from '../../inbound/inbound.ts';
 import type { Kept } from '../../inbound/kept.ts';
@@ -16,10 +15,9 @@ import { createRouteTable } from '../../policy/route-table.ts';
 import { GrpcError, GrpcStatus, type UnaryHandler } from '../../server/front.ts';
 import type { Observer } from '../../telemetry/observer.ts';
 import { waitWithin } from '../deadline.ts';
-import { withBearer } from './answer.ts';
-import { createCallers } from './callers.ts';
-import { type ClientCertificate, fromForwarded, fromPeer, NO_CERTIFICATE } from './client-certificate.ts';
-import { answerPreflight, originHeaders, preflightOf, varies } from './cors.ts';
+import { createAccept } from './accept.ts';
+import { fromForwarded, fromPeer } from './client-certificate.ts';
+import { answerPreflight, preflightOf } from './cors.ts';
 import { type Presented, presentedCredential } from './credential.ts';
 import type { Exchanges } from './exchanges.ts';
 import { createForwarding } from './forwarded.ts';
@@ -61,17 +59,16 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     policies.map((policy) => ({ policy, match: policy.config.match })),
     'deny_always',
   );
-  const accepted = policies.map(({ name }) => observer.acceptanceCount(name));
-  const callers = createCallers(config, policies, observer);
   const attempts = policies.map(({ name }) =>
     kept.of(
       JSON.stringify(['attempts', name, config.failedAttempts]),
       () => new TokenBucket(config.failedAttempts, clock.monotonic()),
     ),
   );
-  const limits = createRateLimits(policies, position, kept);
-  const proofs = createProofs(position, inbound.replay, inbound.signers);
+  const limits = createRateLimits(policies, position, kept, clock);
+  const proofs = createProofs(position, inbound);
   const forwarding = createForwarding(config);
+  const accept = createAccept({ config, policies, observer, forwarding, origin: ORIGIN });
   const refuse = createRefuse({ config, observer, unchanged: forwarding.unchanged, origin: ORIGIN });
 
   return (message, call) => {
@@ -99,14 +96,16 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     if (policy.config.networks !== undefined && !policy.isFromNetwork(addressOf(request))) {
       return refuse(request, policy, 'network');
     }
-    const certificate = certificateOf(request);
+    const certificate =
+      config.clientCertificate === 'xfcc'
+        ? fromForwarded(request.values[FORWARDED_CERTIFICATE])
+        : fromPeer(request.principal, request.certificate);
     if (policy.config.peers !== undefined && !policy.isPeer(certificate.uris))
       return refuse(request, policy, 'peer');
     // 4. Who it is.
-    const until = clock.monotonic() + waitWithin(maxWaitMs, call.timeoutMs);
     if (policy.config.anonymous) {
       return prove(
-        { request, policy, certificate, scheme: 'Bearer', token: '', key: '', call, until },
+        { request, policy, certificate, scheme: 'Bearer', token: '', key: '', call, until: undefined },
         undefined,
       );
     }
@@ -121,7 +120,10 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     const scheme = isToken ? presented.scheme : 'Bearer';
     const token = isToken ? presented.value : '';
     const key = isToken ? VerifiedTokens.keyOf(token) : '';
-    const answer = authenticate({ request, policy, certificate, scheme, token, key, call, until }, presented);
+    const answer = authenticate(
+      { request, policy, certificate, scheme, token, key, call, until: undefined },
+      presented,
+    );
     if (policy.config.mode === 'enforce' || answer instanceof Uint8Array) return answer;
     // In shadow nobody waits for a verdict that changes nothing.
     answer.catch((error: unknown) => observer.unexpected('inbound shadow', error));
@@ -158,13 +160,20 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     return within(span, work).finally(() => span.end());
   }
 
+  /** How long its answer may wait yet, from when it first had to. A warm one never asks. */
+  function remainingMs(sender: Sender): number {
+    const now = clock.monotonic();
+    sender.until ??= now + waitWithin(maxWaitMs, sender.call.timeoutMs);
+    return sender.until - now;
+  }
+
   async function cold(sender: Sender): Promise<Uint8Array> {
-    const { policy, request, token, key, until } = sender;
+    const { policy, request, token, key } = sender;
     const waitMs = attempts[policy.index]!.waitMs(clock.monotonic());
     if (waitMs > 0) return refuse(request, policy, 'attempts_limited', { retryAfterMs: waitMs });
     let stopWaiting = (): void => {};
     const timeout = new Promise<'keys_unavailable'>((resolve) => {
-      const timer = clock.setTimer(() => resolve('keys_unavailable'), until - clock.monotonic());
+      const timer = clock.setTimer(() => resolve('keys_unavailable'), remainingMs(sender));
       stopWaiting = () => timer.cancel();
     });
     const verdict = await Promise.race([verifiers.verify(token, key, policy.issuers), timeout]);
@@ -193,9 +202,10 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
 
   /** What the sender has to prove of itself; only a proof takes time. */
   function prove(sender: Sender, token: VerifiedToken | undefined): Uint8Array | Promise<Uint8Array> {
-    const found = proofs.refusal(sender, token, inbound.time.now());
+    const found = proofs.refusal(sender, token);
     if (found === undefined) return admit(sender, token);
     if (typeof found === 'string') return refuse(sender.request, sender.policy, found);
+    remainingMs(sender); // What the proof takes counts.
     return found.then((reason) => {
       if (reason === undefined) return admit(sender, token);
       if (reason === 'dpop_proof') return fail(sender, reason, DPOP_PARAMETERS);
@@ -206,7 +216,7 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
   /** Charged last: only what would be let in counts. */
   function admit(sender: Sender, token: VerifiedToken | undefined): Uint8Array | Promise<Uint8Array> {
     const { policy, request } = sender;
-    const limited = limits.take(policy, request, token, clock.monotonic());
+    const limited = limits.take(policy, request, token);
     if (limited !== undefined) {
       return refuse(request, policy, 'rate_limited', {
         retryAfterMs: limited.waitMs,
@@ -220,9 +230,9 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
   }
 
   async function exchange(sender: Sender, token: VerifiedToken): Promise<Uint8Array> {
-    const { policy, request, until } = sender;
+    const { policy, request } = sender;
     try {
-      const exchanged = await exchanges.get(sender, until - clock.monotonic());
+      const exchanged = await exchanges.get(sender, remainingMs(sender));
       // It took its time, in which the caller's own token may have ended or been revoked.
       const denial = inbound.refusal(policy, token);
       if (denial === undefined) return accept(sender, token, exchanged);
@@ -234,41 +244,10 @@ export function createInboundCheck(deps: InboundCheckDeps): UnaryHandler {
     }
   }
 
-  /** `exchanged`: what the app gets in place of the caller's token. */
-  function accept(
-    { policy, request }: Sender,
-    token: VerifiedToken | undefined,
-    exchanged?: Credential,
-  ): Uint8Array {
-    accepted[policy.index]!.count++;
-    callers.count(policy, token);
-    if (policy.config.mode === 'shadow') return forwarding.unchanged;
-    const response = policy.config.cors && originHeaders(policy.config.cors, request.values[ORIGIN]);
-    if (token === undefined || (response !== undefined && response.length > 0)) {
-      const answer = forwarding.accept(
-        policy,
-        token,
-        response?.length ? response : varies(policy.config.cors),
-      );
-      return exchanged === undefined ? answer : withBearer(answer, exchanged.value);
-    }
-    if (token.answer === undefined || token.answeredBy !== policy.index) {
-      token.answer = forwarding.accept(policy, token, varies(policy.config.cors));
-      token.answeredBy = policy.index;
-    }
-    // Not kept: it would be outside of every bound in bytes.
-    return exchanged === undefined ? token.answer : withBearer(token.answer, exchanged.value);
-  }
-
   /** A failed attempt: counted against what the policy verifies. */
   function fail({ policy, request }: Sender, reason: RefusalReason, parameters = ''): Uint8Array {
     attempts[policy.index]!.take(clock.monotonic());
     return refuse(request, policy, reason, { parameters });
-  }
-
-  function certificateOf({ principal, certificate, values }: InboundRequest): ClientCertificate {
-    if (config.clientCertificate === 'xfcc') return fromForwarded(values[FORWARDED_CERTIFICATE]);
-    return principal === '' && certificate === '' ? NO_CERTIFICATE : fromPeer(principal, certificate);
   }
 
   /** Each trusted proxy appended whom it saw; Envoy appended the last of them (use_remote_address). */

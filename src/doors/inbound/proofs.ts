@@ -1,10 +1,9 @@
 // What a sender has to prove beside its token: its certificate, its DPoP key, or a signature over the request.
 import { DPOP_ALGORITHMS, isProven, originOf } from '../../inbound/dpop.ts';
+import type { Inbound } from '../../inbound/inbound.ts';
 import { isSignedRequest } from '../../inbound/message-signature.ts';
 import type { InboundPolicy } from '../../inbound/policy.ts';
 import type { RefusalReason } from '../../inbound/refusal.ts';
-import type { ReplayMemory } from '../../inbound/replay.ts';
-import type { SignerKeys } from '../../inbound/signer-keys.ts';
 import type { VerifiedToken } from '../../inbound/verified-token.ts';
 import { cutQuery } from '../../policy/path.ts';
 import type { UnaryCall } from '../../server/front.ts';
@@ -21,8 +20,8 @@ export interface Sender {
   /** VerifiedTokens.keyOf() it. */
   readonly key: string;
   readonly call: UnaryCall;
-  /** Until when its answer may wait, monotonic milliseconds. */
-  readonly until: number;
+  /** Until when its answer may wait, monotonic milliseconds; set when it first has to. */
+  until: number | undefined;
 }
 
 export interface Proofs {
@@ -30,7 +29,6 @@ export interface Proofs {
   refusal(
     sender: Sender,
     token: VerifiedToken | undefined,
-    now: number,
   ): RefusalReason | undefined | Promise<RefusalReason | undefined>;
 }
 
@@ -38,21 +36,20 @@ export const DPOP_PARAMETERS = `, algs="${DPOP_ALGORITHMS.join(' ')}"`;
 
 export function createProofs(
   position: (header: string) => number,
-  replay: ReplayMemory,
-  signers: SignerKeys,
+  { replay, signers, time }: Pick<Inbound, 'replay' | 'signers' | 'time'>,
 ): Proofs {
   const DPOP = position('dpop');
   const SIGNATURE = position('signature');
   const SIGNATURE_INPUT = position('signature-input');
 
   return {
-    refusal(sender, token, now) {
+    refusal(sender, token) {
       const bound = token === undefined ? undefined : boundRefusal(sender, token);
       if (bound !== undefined) return bound;
       const asksProof = token?.boundKey !== undefined;
       const asksSignature = sender.policy.config.signature !== undefined;
       if (!asksProof && !asksSignature) return undefined;
-      return proven(sender, asksProof ? token : undefined, now);
+      return proven(sender, asksProof ? token : undefined);
     },
   };
 
@@ -76,9 +73,9 @@ export function createProofs(
   async function proven(
     sender: Sender,
     token: VerifiedToken | undefined,
-    now: number,
   ): Promise<RefusalReason | undefined> {
     const { request, policy } = sender;
+    const now = time.now();
     const { values, counts } = request;
     const origin = policy.config.publicUrl ?? originOf('https', request.host);
     if (token !== undefined) {

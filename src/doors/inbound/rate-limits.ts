@@ -4,6 +4,7 @@ import type { RateLimitConfig } from '../../config/inbound/config.ts';
 import type { Kept } from '../../inbound/kept.ts';
 import type { InboundPolicy } from '../../inbound/policy.ts';
 import type { VerifiedToken } from '../../inbound/verified-token.ts';
+import type { Clock } from '../../lib/clock.ts';
 import { TokenBuckets } from '../../lib/token-bucket.ts';
 import type { InboundRequest } from './request.ts';
 
@@ -14,18 +15,14 @@ export interface Limited {
 
 export interface RateLimits {
   /** undefined = one was taken, or there is no limit. */
-  take(
-    policy: InboundPolicy,
-    request: InboundRequest,
-    token: VerifiedToken | undefined,
-    now: number,
-  ): Limited | undefined;
+  take(policy: InboundPolicy, request: InboundRequest, token: VerifiedToken | undefined): Limited | undefined;
 }
 
 export function createRateLimits(
   policies: readonly InboundPolicy[],
   position: (header: string) => number,
   kept: Kept,
+  clock: Clock,
 ): RateLimits {
   const limits = policies.map(({ name, config: { rateLimit } }) => {
     if (rateLimit === undefined) return undefined;
@@ -34,10 +31,11 @@ export function createRateLimits(
     return { rateLimit, header, buckets };
   });
   return {
-    take(policy, request, token, now) {
+    take(policy, request, token) {
       const limit = limits[policy.index];
       if (limit === undefined) return undefined;
       const { rateLimit, header, buckets } = limit;
+      const now = clock.monotonic();
       const waitMs = buckets.of(keyOf(rateLimit, request, token, header), now).take(now);
       return waitMs === 0 ? undefined : { waitMs, headers: limitHeaders(policy.name, rateLimit, waitMs) };
     },
