@@ -2,8 +2,6 @@
 // shows it, the runbook's step cures it, and the alert ends.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
@@ -12,6 +10,7 @@ import { alertmanager as alertmanagerProgram } from '../../tools/parts/alertmana
 import { debianPackage } from '../../tools/parts/debian.ts';
 import { startGateway } from '../support/gateway.ts';
 import { writeRing } from '../support/key-ring.ts';
+import { startUpstream } from '../support/loopback.ts';
 import { startProcess } from '../support/process.ts';
 import { type FiringAlert, startAlertmanager, startPrometheus } from '../support/prometheus.ts';
 import { startTokenEndpoint } from '../support/token-endpoint.ts';
@@ -34,19 +33,14 @@ type Told = FiringAlert & { readonly status: 'firing' | 'resolved' };
 /** Receivers by path, as teams have them. */
 async function startReceivers(t: TestContext) {
   const told = new Map<string, Told[]>();
-  const server = createServer((request, response) => {
+  const port = await startUpstream(t, (request, response) => {
     void json(request).then((body) => {
       const { alerts } = body as { readonly alerts: readonly Told[] };
       told.set(request.url!, [...(told.get(request.url!) ?? []), ...alerts]);
       response.end();
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const url = `http://127.0.0.1:${port}`;
   const receiver = (name: string) => ({
     name,
     webhook_configs: [{ url: `${url}/${name}`, send_resolved: true }],

@@ -1,13 +1,14 @@
 // What else goes through Envoy's router: upgrades, gRPC streams, mirrored and hedged requests, through the attempt door.
 import assert from 'node:assert/strict';
-import { createServer, type Server as HttpServer, type IncomingHttpHeaders } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import { connect } from 'node:net';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, credentials, Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { parse, stringify } from 'yaml';
 import { TESTED_ENVOYS } from '../support/envoy.ts';
-import { startGateway, startUpstream } from '../support/gateway.ts';
+import { startGateway } from '../support/gateway.ts';
+import { listening, startUpstream } from '../support/loopback.ts';
 import { until } from '../support/until.ts';
 
 const SOURCES = '  orders: { static: { value: { inline: token } } }';
@@ -24,15 +25,6 @@ function changed(change: (resources: Any, manager: Any, route: Any) => void) {
     change(document.static_resources, manager, route);
     return stringify(document);
   };
-}
-
-async function listening(t: TestContext, server: HttpServer): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return (server.address() as AddressInfo).port;
 }
 
 for (const version of TESTED_ENVOYS) {

@@ -1,8 +1,7 @@
 // The attempt door on real Envoys: every attempt asks, and the app sees no refusal.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -12,6 +11,7 @@ import { parse, stringify } from 'yaml';
 import { createWorld, OPEN } from '../../demo/world.ts';
 import { TESTED_ENVOYS } from '../support/envoy.ts';
 import { startGateway } from '../support/gateway.ts';
+import { startUpstream } from '../support/loopback.ts';
 import { startWorkloadApi } from '../support/workload-api.ts';
 import { startedWorld } from '../support/world.ts';
 
@@ -23,7 +23,7 @@ interface Seen {
 /** A plain upstream that answers as `status` says and keeps what it saw. */
 async function startPlain(t: TestContext, status: (count: number, request: IncomingMessage) => number) {
   const seen: Seen[] = [];
-  const server = createServer((request, response) => {
+  const port = await startUpstream(t, (request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
@@ -31,12 +31,7 @@ async function startPlain(t: TestContext, status: (count: number, request: Incom
       response.writeHead(status(seen.length, request)).end('answer');
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return { port: (server.address() as AddressInfo).port, seen };
+  return { port, seen };
 }
 
 /** As an operator who also retries what failed at the upstream. */

@@ -3,8 +3,7 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,6 +13,7 @@ import { assertNowhere, dumpOf, needles, shownBy } from '../support/canary.ts';
 import { startCollector } from '../support/collector.ts';
 import { startGateway } from '../support/gateway.ts';
 import { writeRing } from '../support/key-ring.ts';
+import { startUpstream } from '../support/loopback.ts';
 import { startProcess } from '../support/process.ts';
 import { startRedis } from '../support/redis.ts';
 import { storeLogin } from '../support/stored-login.ts';
@@ -71,16 +71,11 @@ async function startProvider(t: TestContext): Promise<string> {
         });
     }
   };
-  const server = createServer((incoming, response) => {
+  const port = await startUpstream(t, (incoming, response) => {
     incoming.resume();
     incoming.on('end', () => answer(incoming.url!, response));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return `http://127.0.0.1:${port}`;
 }
 
 const BROKEN = ['fails', 'refuses', 'refuses-oddly', 'malformed', 'unusable', 'other-type', 'redirects'];

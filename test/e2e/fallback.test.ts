@@ -1,7 +1,8 @@
 // A provider that is away, and one that refuses, with a second source to fall back to, through the check door.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { startGateway, startUpstream } from '../support/gateway.ts';
+import { startGateway } from '../support/gateway.ts';
+import { startUpstream } from '../support/loopback.ts';
 
 for (const [status, expected] of [
   [503, [200, 'Bearer of-backup']],

@@ -3,8 +3,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,6 +10,7 @@ import { promisify } from 'node:util';
 import { createWorld, type GatedEnvoy, type World } from '../../demo/world.ts';
 import { KEPT_STATISTICS } from '../../src/doors/push/envoy-statistics.ts';
 import { load, statuses } from '../support/load.ts';
+import { startUpstream } from '../support/loopback.ts';
 import type { StartedProcess } from '../support/process.ts';
 
 const BOUND_MS = 10_000;
@@ -139,13 +138,10 @@ describe('the guard of rollouts', { concurrency: true }, () => {
   for (const door of ['check', 'attempt'] as const) {
     it(`${door}: a share that draws 401 is withdrawn within 10 s, and not while the other share draws them too`, async (t) => {
       let outage = true;
-      const upstream = createServer((request, response) => {
+      const port = await startUpstream(t, (request, response) => {
         response.statusCode = outage || request.headers.authorization === 'Bearer not-a-token' ? 401 : 200;
         response.end();
       });
-      await new Promise<void>((listening) => upstream.listen(0, '127.0.0.1', listening));
-      t.after(() => upstream.close());
-      const { port } = upstream.address() as AddressInfo;
       const { world, gate, bearerd } = await guardedWorld(t, door, '{ percent: 50, by: x-user-id }', {
         upstreamPort: port,
         first: refusedVersion,

@@ -1,12 +1,12 @@
 // The attack corpus through real Envoy with the generated configuration: each is refused and nothing reaches the app.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
 import { connect as connectTcp } from 'node:net';
 import { describe, test } from 'node:test';
 import { FrameType } from '../../src/http2/frames.ts';
 import { encodeHeaders } from '../../src/http2/hpack/encode.ts';
 import { TESTED_ENVOYS } from '../support/envoy.ts';
 import { type InboundEnvoy, startInboundEnvoy } from '../support/inbound-envoy.ts';
+import { startUpstream } from '../support/loopback.ts';
 import { connectRaw, frame } from '../support/raw-http2.ts';
 import { createTestKey, jwkSet, macToken, part, signToken } from '../support/token-issuer.ts';
 
@@ -45,13 +45,11 @@ for (const version of TESTED_ENVOYS) {
     });
     const { key } = world;
     let canary = 0;
-    const trap = createServer((_, response) => {
+    const port = await startUpstream(t, (_, response) => {
       canary++;
       response.end(jwkSet(createTestKey('evil')));
     });
-    await new Promise<void>((resolve) => trap.listen(0, '127.0.0.1', resolve));
-    t.after(() => trap.close());
-    const trapUrl = `http://127.0.0.1:${(trap.address() as { port: number }).port}/jwks`;
+    const trapUrl = `http://127.0.0.1:${port}/jwks`;
 
     const good = signToken(key, claims());
     const ok = await world.send('/read/1', { authorization: `Bearer ${good}` });

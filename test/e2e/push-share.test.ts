@@ -2,27 +2,24 @@
 // outside the share the request is the app's own, inside it carries the credential or ends.
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createWorld } from '../../demo/world.ts';
 import { TESTED_ENVOYS } from '../support/envoy.ts';
+import { startUpstream } from '../support/loopback.ts';
 
 for (const version of TESTED_ENVOYS) {
   test(`Envoy ${version}: a pod is in the share or out of it, and an app cannot say which`, async (t) => {
-    const upstream = createServer((request, response) => {
+    let attempts = 0;
+    const upstreamPort = await startUpstream(t, (request, response) => {
       response.statusCode = request.url === '/v1/refused' ? 401 : 200;
       attempts++;
       response.end(JSON.stringify(request.headers));
     });
-    let attempts = 0;
-    await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
-    t.after(() => upstream.close().closeAllConnections());
     const world = await createWorld({
       version,
       policy: 'mode: { percent: 0 }',
-      upstreamPort: (upstream.address() as AddressInfo).port,
+      upstreamPort,
     });
     t.after(() => world.stop());
     const bearerd = await world.startBearerd();

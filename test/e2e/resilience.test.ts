@@ -1,11 +1,10 @@
 // What a policy's resilience does through real Envoys: idempotent requests are tried again and others are not, Retry-After is
 // waited for, a refusal is still healed for both, and names of headers keep their case.
 import assert from 'node:assert/strict';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { createWorld } from '../../demo/world.ts';
 import { TESTED_ENVOYS } from '../support/envoy.ts';
+import { startUpstream } from '../support/loopback.ts';
 
 const RESILIENCE = `resilience:
       retries: 2
@@ -14,24 +13,19 @@ const RESILIENCE = `resilience:
       connections: { max: 50, requests_per_connection: 1000, idle_timeout: 30s }
       header_case: preserve`;
 
-let upstream: Server;
 let attempts: { method: string; raw: string[]; at: number }[] = [];
-before(async () => {
-  upstream = createServer((request, response) => {
-    attempts.push({ method: request.method!, raw: request.rawHeaders, at: performance.now() });
-    request.resume();
-    const fault = attempts.length === 1 ? /fault=(\w+)/.exec(request.url!)?.[1] : undefined;
-    if (fault === 'reset') {
-      request.socket.destroy();
-      return;
-    }
-    if (fault === '429') response.setHeader('retry-after', '1');
-    response.statusCode = Number(fault ?? 200);
-    response.end('{}');
-  });
-  await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
+const upstreamPort = await startUpstream({ after }, (request, response) => {
+  attempts.push({ method: request.method!, raw: request.rawHeaders, at: performance.now() });
+  request.resume();
+  const fault = attempts.length === 1 ? /fault=(\w+)/.exec(request.url!)?.[1] : undefined;
+  if (fault === 'reset') {
+    request.socket.destroy();
+    return;
+  }
+  if (fault === '429') response.setHeader('retry-after', '1');
+  response.statusCode = Number(fault ?? 200);
+  response.end('{}');
 });
-after(() => upstream.close().closeAllConnections());
 
 const runs = TESTED_ENVOYS.flatMap((version) =>
   (version === TESTED_ENVOYS[0] ? (['check', 'push', 'attempt'] as const) : (['push'] as const)).map(
@@ -43,7 +37,7 @@ for (const { version, door } of runs) {
     const world = await createWorld({
       version,
       policy: RESILIENCE,
-      upstreamPort: (upstream.address() as AddressInfo).port,
+      upstreamPort,
     });
     t.after(() => world.stop());
     await world.startBearerd();

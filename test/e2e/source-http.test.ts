@@ -1,7 +1,8 @@
 // An API key changed for short-lived tokens, through each door of a real Envoy.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { startGateway, startUpstream } from '../support/gateway.ts';
+import { startGateway } from '../support/gateway.ts';
+import { startUpstream } from '../support/loopback.ts';
 
 for (const door of ['check', 'push', 'attempt'] as const) {
   test(`${door}: each token of the provider goes out, the key never does`, async (t) => {

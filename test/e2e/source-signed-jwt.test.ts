@@ -8,7 +8,8 @@ import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeProtectedHeader } from 'jose';
 import { startEnvoy } from '../support/envoy.ts';
-import { startGateway, startUpstream } from '../support/gateway.ts';
+import { startGateway } from '../support/gateway.ts';
+import { startUpstream } from '../support/loopback.ts';
 import { freePorts } from '../support/ports.ts';
 import { writePrivateKey } from '../support/signing-key.ts';
 

@@ -1,7 +1,6 @@
 // 100,000 users through a bound of about 10,000: memory stays flat and nobody ever gets another's token. The provider is a
 // real HTTP server that names the subject in each token; Checks come as bytes and go as bytes.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -14,6 +13,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { compilePolicies } from '../../src/policy/compile.ts';
 import { createTokenSource } from '../../src/source/registry.ts';
 import { nullObserver } from '../../src/telemetry/observer.ts';
+import { startUpstream } from '../support/loopback.ts';
 
 const USERS = 100_000;
 const AT_ONCE = 100;
@@ -22,7 +22,7 @@ const BYTES = 10_000 * (1_536 + 400 + 404);
 
 test('100,000 users through a bound of 10,000: memory flat, each request with its own token', async (t) => {
   let calls = 0;
-  const server = createServer((request, response) => {
+  const port = await startUpstream(t, (request, response) => {
     let body = '';
     request.on('data', (chunk) => (body += chunk));
     request.on('end', () => {
@@ -32,8 +32,6 @@ test('100,000 users through a bound of 10,000: memory flat, each request with it
       response.end(JSON.stringify({ access_token, token_type: 'Bearer', expires_in: 3_600 }));
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => server.close().closeAllConnections());
   const config = parseConfig(
     JSON.stringify({
       version: 1,
@@ -42,7 +40,7 @@ test('100,000 users through a bound of 10,000: memory flat, each request with it
       sources: {
         api: {
           token_exchange: {
-            token_endpoint: `http://127.0.0.1:${(server.address() as { port: number }).port}/token`,
+            token_endpoint: `http://127.0.0.1:${port}/token`,
             client_id: 'test',
             client_secret: { inline: 'test-secret' },
           },

@@ -1,11 +1,10 @@
 // SIGTERM to a real process, with real clients on all its listeners: what ends in which order, that nothing in flight is
 // lost, and that nobody can hold it for longer than ten seconds.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { Agent, createServer, get, type ServerResponse } from 'node:http';
+import { Agent, get, type ServerResponse } from 'node:http';
 import http2 from 'node:http2';
-import { type AddressInfo, connect, createServer as createSilentServer, type Socket } from 'node:net';
+import { connect, createServer as createSilentServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -25,6 +24,7 @@ import { attemptMessage, readAnswer } from '../support/ext-proc.ts';
 import { newKey } from '../support/fleet.ts';
 import { type ClientStream, openStream } from '../support/grpc-stream.ts';
 import { inboundRequest, readInboundAnswer } from '../support/inbound-messages.ts';
+import { listening, startUpstream } from '../support/loopback.ts';
 import { createBundleSigner } from '../support/policy-bundles.ts';
 import { type Exit, type StartedProcess, startProcess } from '../support/process.ts';
 import { createSocketFolder } from '../support/sockets.ts';
@@ -47,18 +47,13 @@ async function startHeldProvider(t: TestContext) {
     response.writeHead(200, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ ...token, ...claims, exp: Math.floor(claims.exp) }));
   };
-  const server = createServer((request, response) => {
+  const port = await startUpstream(t, (request, response) => {
     request.resume();
     if (isHeld) held.push(response);
     else answer(response);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://127.0.0.1:${port}`,
     held,
     release() {
       isHeld = false;
@@ -371,16 +366,7 @@ test('SIGTERM: not ready, streams end, GOAWAY, calls in flight are answered, exi
 
 /** Accepts and says nothing. */
 async function startSilent(t: TestContext): Promise<number> {
-  const sockets: Socket[] = [];
-  const server = createSilentServer((socket) => sockets.push(socket));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.close();
-    // It has read nothing and so never sees that they are closed.
-    for (const socket of sockets) socket.destroy();
-  });
-  return (server.address() as AddressInfo).port;
+  return listening(t, createSilentServer());
 }
 
 test('peers that never close, and providers, Redis, bundle server and collector that hang, hold it no longer than that', async (t) => {

@@ -1,19 +1,16 @@
 // The network that other tests let fail: each fault does what its name says, and is gone when it was taken back.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { hasGo } from '../../tools/parts/go.ts';
+import { startUpstream } from '../support/loopback.ts';
 import { startToxiproxy } from '../support/toxiproxy.ts';
 
 test('toxiproxy: down, slow, silent and cut connections, and none of it after a reset', async (t) => {
   if (!(await hasGo())) return t.skip('toxiproxy is built with Go, which is not installed');
-  const server = createServer((_, response) => response.end('x'.repeat(1_000)));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const port = await startUpstream(t, (_, response) => response.end('x'.repeat(1_000)));
   const toxiproxy = await startToxiproxy();
   t.after(() => toxiproxy.stop());
-  t.after(() => server.closeAllConnections());
-  t.after(() => server.close());
-  const way = await toxiproxy.proxy('api', (server.address() as { port: number }).port);
+  const way = await toxiproxy.proxy('api', port);
   const get = async () => {
     const answer = await fetch(`http://127.0.0.1:${way.port}/`, {
       headers: { connection: 'close' },

@@ -1,11 +1,10 @@
 // A collector: takes OTLP over HTTP, and reads what it took by OpenTelemetry's own protobuf messages.
 import { execFile } from 'node:child_process';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
 import { pythonPackage } from '../../tools/parts/python.ts';
+import { startUpstream } from './loopback.ts';
 
 export interface ReceivedSpan {
   readonly name: string;
@@ -31,7 +30,7 @@ export interface Collector {
 
 export async function startCollector(t: TestContext): Promise<Collector> {
   const bodies: Buffer[] = [];
-  const server = createServer((request, response) => {
+  const port = await startUpstream(t, (request, response) => {
     void buffer(request).then((body) => {
       const right =
         request.url === '/v1/traces' && request.headers['content-type'] === 'application/x-protobuf';
@@ -39,13 +38,8 @@ export async function startCollector(t: TestContext): Promise<Collector> {
       response.writeHead(right ? 200 : 400, { 'content-type': 'application/x-protobuf' }).end();
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://127.0.0.1:${port}`,
     bodies,
     async spans() {
       const documents = await decoded(bodies);

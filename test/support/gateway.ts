@@ -1,6 +1,6 @@
 // bearerd as its own process and real Envoys before a plain upstream, with sources of the test's own.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -10,6 +10,7 @@ import { parseConfig } from '../../src/config/parse.ts';
 import { generateEnvoy } from '../../src/doors/generate/generate.ts';
 import type { Door } from '../../src/doors/generate/plan.ts';
 import { type EnvoyVersion, startEnvoy } from './envoy.ts';
+import { startUpstream } from './loopback.ts';
 import { type StartedProcess, startProcess } from './process.ts';
 
 export interface GatewayOptions {
@@ -125,18 +126,4 @@ ${options.policy === undefined ? '' : `    ${options.policy.replaceAll('FOLDER',
 
 function echo(request: IncomingMessage, response: ServerResponse): void {
   response.end(JSON.stringify(request.headers));
-}
-
-/** Port of a plain HTTP server on loopback that ends with the test. */
-export async function startUpstream(
-  t: TestContext,
-  answer: (request: IncomingMessage, response: ServerResponse) => void,
-): Promise<number> {
-  const server = createServer(answer);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return (server.address() as { port: number }).port;
 }

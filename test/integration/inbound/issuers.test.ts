@@ -1,6 +1,6 @@
 // Keys of issuers over real HTTP: discovery, rotation, poisoning, outage, floods of unknown key ids; and introspection.
 import assert from 'node:assert/strict';
-import { createServer, type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startIdentityProvider } from '../../../demo/identity-provider.ts';
@@ -8,6 +8,7 @@ import { createIssuerKeys } from '../../../src/inbound/issuer-keys.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
 import { inboundRequest, readInboundAnswer } from '../../support/inbound-messages.ts';
 import { AUDIENCE, goodClaims, startInbound } from '../../support/inbound-world.ts';
+import { startUpstream } from '../../support/loopback.ts';
 import { createRecordingObserver } from '../../support/recording-observer.ts';
 import { createTestKey, jwkSet, signToken } from '../../support/token-issuer.ts';
 
@@ -39,19 +40,14 @@ test('a token of a real OpenID provider, its keys found by discovery', async (t)
 });
 
 test('an issuer that never answers costs a caller max_wait and no more, whatever deadline Envoy has', async (t) => {
-  const silent = createServer(() => {});
-  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    silent.closeAllConnections();
-    silent.close();
-  });
+  const port = await startUpstream(t, () => {});
   const world = await startInbound(
     t,
     `
   issuers:
     idp:
       issuer: https://idp.example.com
-      jwks_uri: "http://127.0.0.1:${(silent.address() as { port: number }).port}/jwks"
+      jwks_uri: "http://127.0.0.1:${port}/jwks"
       audience: orders
   policies: [{ name: api, match: {} }]
 max_wait: 300ms
@@ -256,7 +252,7 @@ describe('introspection', () => {
 
   async function startEndpoint(t: TestContext): Promise<Fake> {
     const fake: Fake = { url: '', questions: [], authorization: [], answer: () => [200, { active: false }] };
-    const server = createServer(async (request: IncomingMessage, response) => {
+    const port = await startUpstream(t, async (request: IncomingMessage, response) => {
       let text = '';
       for await (const chunk of request) text += chunk;
       const form = new URLSearchParams(text);
@@ -266,12 +262,7 @@ describe('introspection', () => {
       response.statusCode = status;
       response.end(JSON.stringify(body));
     });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    t.after(() => {
-      server.closeAllConnections();
-      server.close();
-    });
-    fake.url = `http://127.0.0.1:${(server.address() as { port: number }).port}/introspect`;
+    fake.url = `http://127.0.0.1:${port}/introspect`;
     return fake;
   }
 

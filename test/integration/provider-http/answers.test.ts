@@ -1,12 +1,13 @@
 // Memory that a provider can take: each answer and all of them together are bounded, and free again afterwards.
 import assert from 'node:assert/strict';
-import { createServer, type ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { createProviderHttp } from '../../../src/provider-http/http.ts';
+import { startUpstream } from '../../support/loopback.ts';
 
 test('answers that trickle in together take 8 MiB at most; the next one after them is read', async (t) => {
   const open: ServerResponse[] = [];
-  const server = createServer((request, response) => {
+  const port = await startUpstream(t, (request, response) => {
     if (request.url === '/small') {
       response.end('{}');
       return;
@@ -15,14 +16,8 @@ test('answers that trickle in together take 8 MiB at most; the next one after th
     response.write(Buffer.alloc((1 << 20) - 1, 120));
     open.push(response);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
   const http = createProviderHttp({ caFile: undefined, env: {}, now: () => Date.now() });
-  t.after(async () => {
-    await http.close();
-    server.close();
-    server.closeAllConnections();
-  });
+  t.after(() => http.close());
   const fetch = (path: string) =>
     http.fetch(`http://127.0.0.1:${port}${path}`, { method: 'GET', headers: {} }).then(
       () => 'read',

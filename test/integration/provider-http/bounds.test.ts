@@ -1,15 +1,16 @@
 // The bounds of a call to a provider, each with its measured value: on real sockets that stay silent or trickle.
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { type AddressInfo, createServer as createSocketServer, type Server as SocketServer } from 'node:net';
+import { createServer as createSocketServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createAuthority } from '../../../demo/certificates.ts';
 import { toTransportError } from '../../../src/provider-http/errors.ts';
 import { createProviderHttp, type HttpDeps, type ProviderHttp } from '../../../src/provider-http/http.ts';
+import { listening } from '../../support/loopback.ts';
 
 const GET = { method: 'GET', headers: {} };
 
@@ -17,17 +18,6 @@ function client(t: TestContext, deps: Partial<HttpDeps> = {}): ProviderHttp {
   const http = createProviderHttp({ caFile: undefined, env: {}, now: () => Date.now(), ...deps });
   t.after(() => http.close());
   return http;
-}
-
-async function listening(t: TestContext, server: Server | SocketServer): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const sockets = new Set<{ destroy(): void }>();
-  server.on('connection', (socket) => sockets.add(socket));
-  t.after(() => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  return (server.address() as AddressInfo).port;
 }
 
 /** How long the call took to fail, milliseconds, and with which code. */

@@ -4,27 +4,20 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { issueFailure, issueRequest } from '../../support/issue.ts';
+import { listening } from '../../support/loopback.ts';
 import { issuedBy, sourceOf } from '../../support/token-source.ts';
 
 let reply: (request: IncomingMessage, response: ServerResponse, body: string) => void;
-let endpoint = '';
 const server = createServer((request, response) => {
   let body = '';
   request.on('data', (chunk) => (body += chunk));
   request.on('end', () => reply(request, response, body));
 });
 
-before(async () => {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  endpoint = `http://127.0.0.1:${(server.address() as { port: number }).port}/token`;
-});
-after(() => {
-  server.close();
-  server.closeAllConnections();
-});
+const endpoint = `http://127.0.0.1:${await listening({ after }, server)}/token`;
 
 const words = (patch: object = {}) => ({
   client_credentials: {

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { UnsecuredJWT } from 'jose';
 import type { SourceConfig } from '../../../src/config/config.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
@@ -12,11 +12,11 @@ import { Secret } from '../../../src/lib/secret.ts';
 import { createTokenSource } from '../../../src/source/registry.ts';
 import { nullObserver } from '../../../src/telemetry/observer.ts';
 import { issued, issueFailure } from '../../support/issue.ts';
+import { listening } from '../../support/loopback.ts';
 
 type Config = Extract<SourceConfig, { type: 'http' }>;
 
 let reply: (request: IncomingMessage, response: ServerResponse, body: string) => void;
-let url = '';
 const server = createServer((request, response) => {
   let body = '';
   request.on('data', (chunk) => (body += chunk));
@@ -24,13 +24,8 @@ const server = createServer((request, response) => {
 });
 const folder = mkdtempSync(join(tmpdir(), 'bearerd-http-'));
 
-before(async () => {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  url = `http://127.0.0.1:${(server.address() as { port: number }).port}/token`;
-});
+const url = `http://127.0.0.1:${await listening({ after }, server)}/token`;
 after(() => {
-  server.close();
-  server.closeAllConnections();
   rmSync(folder, { recursive: true });
 });
 

@@ -5,9 +5,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { type JWTVerifyResult, jwtVerify, SignJWT } from 'jose';
 import { issueFailure } from '../../support/issue.ts';
+import { listening } from '../../support/loopback.ts';
 import { issuedBy, sourceOf } from '../../support/token-source.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bearerd-jwt-bearer-'));
@@ -15,7 +16,6 @@ const { privateKey, publicKey } = generateKeyPairSync('ed25519');
 const key = join(folder, 'key.pem');
 writeFileSync(key, privateKey.export({ type: 'pkcs8', format: 'pem' }));
 
-let endpoint = '';
 let seen: { form: URLSearchParams; assertion: JWTVerifyResult };
 const server = createServer((request, response) => {
   let body = '';
@@ -32,13 +32,8 @@ const server = createServer((request, response) => {
     }
   });
 });
-before(async () => {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  endpoint = `http://127.0.0.1:${(server.address() as { port: number }).port}/token`;
-});
+const endpoint = `http://127.0.0.1:${await listening({ after }, server)}/token`;
 after(() => {
-  server.close();
-  server.closeAllConnections();
   rmSync(folder, { recursive: true, force: true });
 });
 

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createLocalJWKSet, jwtVerify } from 'jose';
-import { startUpstream } from '../../support/gateway.ts';
 import { issueFailure } from '../../support/issue.ts';
+import { startUpstream } from '../../support/loopback.ts';
 import { issuedBy, sourceOf } from '../../support/token-source.ts';
 import { startWorkloadApi } from '../../support/workload-api.ts';
 

@@ -2,8 +2,6 @@
 // certificates, the clock against a provider's, the age of the revocation list, Redis.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -17,6 +15,7 @@ import {
 } from '../../../src/gen/envoy/service/discovery/v3/discovery.ts';
 import { openStream } from '../../support/grpc-stream.ts';
 import { ISSUER } from '../../support/inbound-world.ts';
+import { startUpstream } from '../../support/loopback.ts';
 import { startProcess } from '../../support/process.ts';
 import { hasRedis, startRedis } from '../../support/redis.ts';
 import { createTestKey, jwkSet } from '../../support/token-issuer.ts';
@@ -30,14 +29,12 @@ test('refused secrets, certificates, clock skew, the revocation list and Redis m
   const redis = hasRedis() ? await startRedis() : undefined;
   t.after(() => redis?.stop());
   // A provider whose clock is two minutes behind ours.
-  const provider = createServer((_, response) => {
+  const port = await startUpstream(t, (_, response) => {
     response.setHeader('date', new Date(Date.now() - AHEAD_MS).toUTCString());
     response.writeHead(200, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ access_token: 'token', token_type: 'Bearer', expires_in: 4 }));
   });
-  await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve));
-  t.after(() => provider.close().closeAllConnections());
-  const endpoint = `http://127.0.0.1:${(provider.address() as AddressInfo).port}/token`;
+  const endpoint = `http://127.0.0.1:${port}/token`;
   const authority = await createAuthority(folder);
   const install = async (name: string, lifetimeMs: number) => {
     const { cert, key } = await authority.issue(name, 'server', { lifetimeMs });
