@@ -3,7 +3,7 @@ import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { Credential } from '../../credential/credential.ts';
 import type { Policy } from '../../policy/policy.ts';
 import { tag, writeRawHeader } from '../check-response.ts';
-import type { Answers } from '../decision.ts';
+import type { Answers } from '../decision/door.ts';
 import { type DenialReason, denialOf } from '../denial.ts';
 import type { Header, Proofs } from './proofs.ts';
 

@@ -9,7 +9,8 @@ import type { Policy, PolicyTable } from '../../policy/policy.ts';
 import type { SigningKeys } from '../../proof/signing-keys.ts';
 import { GrpcError, GrpcStatus, type UnaryCall } from '../../server/front.ts';
 import type { Observer } from '../../telemetry/observer.ts';
-import { createDecision } from '../decision.ts';
+import { createInjection, type InjectionDeps } from '../decision/injection.ts';
+import { createPolicyChoice } from '../decision/policy-choice.ts';
 import type { AttemptOutcomes, Outcome } from '../feedback/attempt-outcomes.ts';
 import type { CarriedRing } from '../feedback/carried-ring.ts';
 import type { Nonces } from '../feedback/nonces.ts';
@@ -59,7 +60,7 @@ export type ProcessHandler = (
 
 export function createProcess(deps: ProcessDeps): ProcessHandler {
   const { policies, store, observer, clock, maxWaitMs, outcomes } = deps;
-  const decision = createDecision({
+  const door: InjectionDeps = {
     ...deps,
     answers: createAttemptAnswers(createProofs(deps)),
     tally: {
@@ -67,21 +68,23 @@ export function createProcess(deps: ProcessDeps): ProcessHandler {
       decided: (...decided) => observer.attemptDecided(...decided),
       denied: (...denied) => observer.outboundDenied(...denied),
     },
-  });
-  const injected = policies.policies.flatMap(({ injection }) => injection.headers.map(({ name }) => name));
+  };
+  const policyOf = createPolicyChoice(door);
+  const injection = createInjection(door);
+  const injected = policies.policies.flatMap(({ injection: { headers } }) => headers.map(({ name }) => name));
   const signed = policies.policies.flatMap(({ proof }) => signedHeaders(proof));
   const guard = createUpstreamGuard(policies, deps.plainClusters);
   const headers = headersOf([...new Set([...injected, ...policies.readHeaders, ...signed])]);
 
   return (message, call, mark, upstream = UNTOLD) => {
     const request = parse(message, mark);
-    const policy = decision.policyOf(request);
+    const policy = policyOf(request);
     if (policy instanceof Uint8Array) return policy;
     const leak = guard.refusal(policy, upstream, request);
-    if (leak !== undefined) return decision.withhold(policy, leak);
-    if (request.attempt === 1) return decision.inject(policy, request, call);
+    if (leak !== undefined) return injection.withhold(policy, leak);
+    if (request.attempt === 1) return injection.inject(policy, request, call);
     const carried = carriedBy(policy, request);
-    if (carried === 'unknown') return decision.deny(policy, request, 'credential_expired', 0);
+    if (carried === 'unknown') return injection.deny(policy, request, 'credential_expired', 0);
     // A nonce is learned also where refusals renew nothing.
     if (policy.healOn === 'off' && policy.proof?.dpop !== true) {
       return unchanged(carried, policy, request, call);
@@ -100,7 +103,7 @@ export function createProcess(deps: ProcessDeps): ProcessHandler {
       // Never taken for a subject token: it is what one was exchanged for.
       return (value === undefined ? undefined : store.subjectOf(policy.source, keyOf(value))) ?? 'unknown';
     }
-    const current = decision.current(policy);
+    const current = injection.current(policy);
     const isCurrent = current !== undefined && current.value.reveal() === value;
     return { subject: undefined, generation: isCurrent ? current.generation : undefined };
   }
@@ -113,7 +116,7 @@ export function createProcess(deps: ProcessDeps): ProcessHandler {
     call: UnaryCall,
   ): Uint8Array | Promise<Uint8Array> {
     if (outcome === undefined) observer.feedbackLate(policy.name);
-    const current = decision.current(policy, subject?.key);
+    const current = injection.current(policy, subject?.key);
     if (outcome !== 'refused' || current === undefined || current.generation !== generation) {
       return unchanged({ subject, generation }, policy, request, call);
     }
@@ -124,7 +127,7 @@ export function createProcess(deps: ProcessDeps): ProcessHandler {
       return unchanged({ subject, generation }, policy, request, call);
     }
     const renewed = () => store.after(policy.source, generation, maxWaitMs, call.signal, subject);
-    return decision.injectWhen(renewed, policy, request, subject?.key);
+    return injection.injectWhen(renewed, policy, request, subject?.key);
   }
 
   /** With what is current now. */
@@ -135,8 +138,8 @@ export function createProcess(deps: ProcessDeps): ProcessHandler {
     call: UnaryCall,
   ): Uint8Array | Promise<Uint8Array> {
     return subject === undefined
-      ? decision.inject(policy, request, call)
-      : decision.injectFor(subject, policy, request, call);
+      ? injection.inject(policy, request, call)
+      : injection.injectFor(subject, policy, request, call);
   }
 
   function parse(message: Uint8Array, mark: string | undefined): AttemptRequest {

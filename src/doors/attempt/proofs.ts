@@ -8,7 +8,7 @@ import type { Policy } from '../../policy/policy.ts';
 import { createDpopProver, type DpopProver } from '../../proof/dpop.ts';
 import { signMessage } from '../../proof/message-signature.ts';
 import type { SigningKeys } from '../../proof/signing-keys.ts';
-import type { Asked } from '../decision.ts';
+import type { Asked } from '../decision/door.ts';
 import type { Nonces } from '../feedback/nonces.ts';
 
 export type Header = readonly [name: string, value: string];

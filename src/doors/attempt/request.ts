@@ -1,7 +1,7 @@
 // envoy.service.ext_proc.v3.ProcessingRequest with request headers, read lazily: only what policies need becomes a string.
 // Later values replace earlier ones and repeated sub-messages merge, as protobuf demands.
 import type { ProofConfig } from '../../config/config.ts';
-import type { Asked } from '../decision.ts';
+import type { Asked } from '../decision/door.ts';
 import { MalformedMessage, WireReader } from '../wire.ts';
 
 export interface AttemptRequest extends Asked {

@@ -1,7 +1,7 @@
 // Where an attempt really goes: what Envoy says of the cluster it chose and of the connection, in the metadata of its call, and
 // whether a credential may go there. The last wall of the leak guard, for configurations that the generator did not write.
 import type { Policy, PolicyTable } from '../../policy/policy.ts';
-import type { Asked } from '../decision.ts';
+import type { Asked } from '../decision/door.ts';
 
 /**
  * Envoy fills them in for each call and leaves out what is empty (seen on 1.36.2, 1.37.0 and 1.40.0). Protocol and TLS are

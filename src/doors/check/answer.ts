@@ -5,7 +5,7 @@ import { CredentialError } from '../../lib/errors.ts';
 import type { Policy } from '../../policy/policy.ts';
 import { BackWriter } from '../back-writer.ts';
 import { tag, writeHeader, writeHeaderBack } from '../check-response.ts';
-import type { Answers } from '../decision.ts';
+import type { Answers } from '../decision/door.ts';
 import { type DenialReason, denialOf } from '../denial.ts';
 
 /** OK, and nothing of the request is touched. */

@@ -5,7 +5,8 @@ import type { Tracer } from '../../lib/trace.ts';
 import type { PolicyTable } from '../../policy/policy.ts';
 import { GrpcError, GrpcStatus, type UnaryHandler } from '../../server/front.ts';
 import type { Observer } from '../../telemetry/observer.ts';
-import { createDecision } from '../decision.ts';
+import { createInjection, type InjectionDeps } from '../decision/injection.ts';
+import { createPolicyChoice } from '../decision/policy-choice.ts';
 import type { CarriedRing } from '../feedback/carried-ring.ts';
 import { checkAnswers } from './answer.ts';
 import { type CheckRequest, headersToRead, MalformedMessage, parseCheckRequest } from './request.ts';
@@ -27,7 +28,7 @@ export interface CheckDeps {
 export function createCheck(deps: CheckDeps): UnaryHandler {
   const { observer, policies } = deps;
   const names = headersToRead(policies.readHeaders);
-  const decision = createDecision({
+  const door: InjectionDeps = {
     ...deps,
     answers: checkAnswers,
     tally: {
@@ -35,7 +36,9 @@ export function createCheck(deps: CheckDeps): UnaryHandler {
       decided: (...decided) => observer.checkDecided(...decided),
       denied: (...denied) => observer.outboundDenied(...denied),
     },
-  });
+  };
+  const policyOf = createPolicyChoice(door);
+  const { inject } = createInjection(door);
 
   return (message, call) => {
     const request = parse(message);
@@ -43,8 +46,8 @@ export function createCheck(deps: CheckDeps): UnaryHandler {
       observer.checkDecided(undefined, 'error', 'unmarked');
       throw new GrpcError(GrpcStatus.PERMISSION_DENIED, 'another side');
     }
-    const policy = decision.policyOf(request);
-    return policy instanceof Uint8Array ? policy : decision.inject(policy, request, call);
+    const policy = policyOf(request);
+    return policy instanceof Uint8Array ? policy : inject(policy, request, call);
   };
 
   function parse(message: Uint8Array): CheckRequest {

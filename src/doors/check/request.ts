@@ -1,6 +1,6 @@
 // envoy.service.auth.v3.CheckRequest, read lazily: only what policies need becomes a string.
 // Later values replace earlier ones and repeated sub-messages merge, as protobuf demands.
-import type { Asked } from '../decision.ts';
+import type { Asked } from '../decision/door.ts';
 import { MalformedMessage, WireReader } from '../wire.ts';
 
 export interface CheckRequest extends Asked {
