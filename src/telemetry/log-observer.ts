@@ -209,8 +209,8 @@ function linesOf(log: Logger, clock: Clock): Observer {
           'Envoy asks for a secret that no policy names: it gets an empty one and answers 503',
         );
     },
-    secretRejected(secretName, version, detail) {
-      once(`nack:${secretName}`)?.error(
+    secretRejected(secretName, version, detail, known) {
+      once(`nack:${known ? secretName : ''}`)?.error(
         { secretName, version, detail: beforeContent(detail).slice(0, 300) },
         'Envoy refused a secret (NACK) and keeps the old one',
       );

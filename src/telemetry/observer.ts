@@ -277,8 +277,8 @@ export interface Observer {
   secretSubscribed(secretName: string, known: boolean): void;
   secretUnsubscribed(secretName: string, known: boolean): void;
   secretAcknowledged(secretName: string, version: string): void;
-  /** `detail` is Envoy's error text. */
-  secretRejected(secretName: string, version: string, detail: string): void;
+  /** `detail` is Envoy's error text; `known`: whether a policy has the name. */
+  secretRejected(secretName: string, version: string, detail: string, known: boolean): void;
   /** A peer broke a limit or the protocol on one of our listeners. */
   peerFault(listener: string, fault: string): void;
   /** The front or a server listens, drains, or has ended. */

@@ -103,9 +103,7 @@ export function createStreamSubscriptions(
     },
     remove,
     judge(subscription, secret, refusal) {
-      const { sequence, version } = secret;
-      // A peer may ask for any name: what no policy has is nobody's concern.
-      if (sequence === 0) return;
+      const { version } = secret;
       if (refusal === undefined) {
         subscription.acknowledge(secret);
         observer.secretAcknowledged(subscription.name, version);
@@ -113,7 +111,7 @@ export function createStreamSubscriptions(
       }
       // Nothing is sent again: the same secret would be refused again, in a hot loop. The next one is.
       subscription.reject(version);
-      observer.secretRejected(subscription.name, version, refusal.message);
+      observer.secretRejected(subscription.name, version, refusal.message, subscription.known);
     },
   };
 }

@@ -123,8 +123,12 @@ export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver 
       guardChanged(policy, alarm, { version, good }) {
         log.record('guard', { policy, alarm, version, good });
       },
-      secretRejected(secretName, version) {
-        limited('secret_rejected', `nack:${secretName}`, { secret: secretName.slice(0, MAX_TEXT), version });
+      secretRejected(secretName, version, _detail, known) {
+        // A peer may make up any name.
+        limited('secret_rejected', `nack:${known ? secretName : ''}`, {
+          secret: secretName.slice(0, MAX_TEXT),
+          version,
+        });
       },
       listenerChanged(listener, state, address) {
         log.record('listener', { listener, state, address });

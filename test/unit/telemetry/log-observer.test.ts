@@ -122,22 +122,24 @@ test('of why Envoy refused a secret the reason is told and not the content, whic
   const content =
     'name: "orders"\ngeneric_secret {\n  secret {\n    inline_string: "Bearer canary-token"\n  }\n}\n';
   const reason = 'Proto constraint validation failed (SecretValidationError.Name: ["value is too long"])';
-  observer.secretRejected('orders', '1.2', `${reason}: ${content}`);
-  observer.secretRejected('stock', '1.3', `cannot take ${content}`);
+  observer.secretRejected('orders', '1.2', `${reason}: ${content}`, true);
+  observer.secretRejected('stock', '1.3', `cannot take ${content}`, true);
   assert.deepEqual(
     lines.map(({ detail }) => detail),
     [reason, 'cannot take name: '],
   );
 });
 
-test('whatever an Envoy asks for, however often, is one line a minute: for each name of a policy, and for all others', () => {
+test('whatever an Envoy asks for and refuses, however often, is one line a minute: for each name of a policy, and for all others', () => {
   const { lines, observer } = setUp();
   for (let i = 0; i < 20_000; i++) {
     observer.secretSubscribed('orders', true);
+    observer.secretRejected('orders', '1.2', 'no', true);
     observer.secretSubscribed(`made-up-${i}`, false);
+    observer.secretRejected(`made-up-${i}`, '1.0', 'no', false);
   }
   assert.deepEqual(
     lines.map(({ secretName }) => secretName),
-    ['orders', 'made-up-0'],
+    ['orders', 'orders', 'made-up-0', 'made-up-0'],
   );
 });

@@ -182,7 +182,7 @@ test('nothing of a record is longer than a thousand characters, whoever chose it
   const asked = { method: long, path: long, status: 403 };
   observer.inboundRefused('api', 'scope', 'd', 'enforce', { ...asked, address: '10.0.0.9' });
   observer.outboundDenied('api', 'enforce', { ...asked, host: long });
-  observer.secretRejected(long, '1', 'why');
+  observer.secretRejected(long, '1', 'why', false);
   await log.stop();
   assert.equal(sink.records.length, 3);
   for (const line of sink.text.trimEnd().split('\n')) assert.ok(line.length < 4_000, `${line.length}`);
