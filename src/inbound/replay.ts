@@ -20,12 +20,12 @@ export function createReplayMemory(clock: Clock): ReplayMemory {
     first(what, forMs) {
       const now = clock.monotonic();
       if (now >= turnAt) {
-        previous = new Map([...previous, ...current].filter(([, until]) => until > now));
+        previous = new Map([...previous, ...current].filter(([, until]) => until >= now));
         current = new Map();
         turnAt = now + 10_000;
       }
       const until = current.get(what) ?? previous.get(what);
-      if (until !== undefined && until > now) return false;
+      if (until !== undefined && until >= now) return false;
       if (current.size + previous.size >= MAX_REMEMBERED) return false;
       current.set(what, now + forMs);
       return true;

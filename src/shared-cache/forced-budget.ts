@@ -14,7 +14,8 @@ import { BACKGROUND_MS, type Redis } from './redis.ts';
 /**
  * KEYS endpoint, live credentials of the source, its repeats, last one of the credential, its repeats · ARGV 'came' or 'take',
  * calls an hour or '', the credential, milliseconds that it lives → 0 = counted or taken, else milliseconds until one may be.
- * Repeats by the generic cell rate algorithm: one number, the time when all of it is paid back.
+ * Repeats by the generic cell rate algorithm: one number, the time when all of it is paid back. Times that cannot be, of a clock
+ * that was ahead (a fail-over), count as now.
  */
 const COUNT = `
 local time = redis.call('TIME')
@@ -38,8 +39,8 @@ end
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 local asked = came + before * (1 - now % 3600000 / 3600000)
 local full = math.max(1, refill / 6, stated and 0 or ${CAP_FACTOR} * asked)
-local passed = (now - number_of('at', now)) * refill / 3600000
-local left = math.min(full, number_of('left', refill / 6) + paid + passed)
+local passed = math.max(0, now - number_of('at', now)) * refill / 3600000
+local left = math.max(0, math.min(full, number_of('left', refill / 6) + paid + passed))
 local wait = 0
 if ARGV[1] == 'take' then
   if left < 1 then wait = math.ceil((1 - left) * 3600000 / refill) end
@@ -47,7 +48,8 @@ if ARGV[1] == 'take' then
   if redis.call('GET', KEYS[4]) then
     local of_source = math.max(${LEAST_OF_SOURCE}, math.floor(redis.call('ZCARD', KEYS[2]) * ${OF_SOURCE}))
     for _, limit in ipairs({{KEYS[3], of_source, 60000 / of_source}, {KEYS[5], ${REPEAT_BURST}, ${REPEAT_EVERY_MS}}}) do
-      local due = math.max(tonumber(redis.call('GET', limit[1]) or '0'), now)
+      local due = math.max(now, tonumber(redis.call('GET', limit[1]) or '0'))
+      if due > now + limit[2] * limit[3] then due = now end
       wait = math.max(wait, math.ceil(due - now - (limit[2] - 1) * limit[3]))
       charges[#charges + 1] = {limit[1], string.format('%.0f', due + limit[3]), math.ceil(limit[2] * limit[3])}
     end

@@ -2,11 +2,13 @@
 // missed over a lost connection; the channel only wakes. A message is a hint: who has an older one looks for the newer.
 import type { Clock, Timer } from '../lib/clock.ts';
 import { BACKGROUND_MS, type Redis } from './redis.ts';
-import { ANNOUNCE, HEARD, NEWEST } from './scripts.ts';
+import { ANNOUNCE, HEARD } from './scripts.ts';
 
 /** Wakes may be lost. */
 const LOOK_EVERY_MS = 30_000;
 const RETRY_MS = 250;
+/** Between two reads, whoever wakes us how often. */
+const SPACING_MS = 50;
 
 export interface Invalidations {
   /** The entry of this name was renewed because an upstream refused the one before. */
@@ -25,40 +27,39 @@ export function createInvalidations(
   clock: Clock,
 ): Invalidations {
   const listeners = new Set<(entry: string, fence: number) => void>();
-  let last: string | undefined;
+  let last = '';
   let reading = false;
   let again = false;
+  let readAt = Number.NEGATIVE_INFINITY;
   let timer: Timer | undefined;
   let closed = false;
 
+  /** Whether there was an answer. What was refused before our start concerns nothing that we have. */
   async function read(): Promise<boolean> {
-    if (last === undefined) {
-      // What was refused before our start concerns nothing that we have.
-      const newest = await redis().run(NEWEST, [stream], [], BACKGROUND_MS);
-      if (typeof newest === 'string') last = newest;
-      return last !== undefined;
-    }
-    const heard = await redis().run(HEARD, [stream], [last], BACKGROUND_MS);
-    if (!Array.isArray(heard)) return false;
-    for (const [id, entry, fence] of heard as [string, string, string][]) {
-      last = id;
-      for (const listener of listeners) listener(entry, Number(fence));
+    const reply: unknown = await redis().run(HEARD, [stream], [last], BACKGROUND_MS);
+    if (!Array.isArray(reply)) return false;
+    const [id, heard] = reply as [unknown, unknown];
+    if (typeof id !== 'string' || !Array.isArray(heard)) return false;
+    last = id;
+    for (const message of heard) {
+      if (!Array.isArray(message)) continue;
+      for (const listener of listeners) listener(String(message[0]), Number(message[1]));
     }
     return true;
   }
 
-  async function readAll(): Promise<void> {
-    again = true;
-    if (reading || closed) return;
+  async function readNow(): Promise<void> {
     reading = true;
-    timer?.cancel();
-    let done = true;
-    while (again && !closed) {
-      again = false;
-      done = await read();
-    }
+    again = false;
+    readAt = clock.monotonic();
+    const done = await read();
     reading = false;
-    if (!closed) timer = clock.setTimer(() => void readAll(), done ? LOOK_EVERY_MS : RETRY_MS);
+    plan(again ? SPACING_MS : done ? LOOK_EVERY_MS : RETRY_MS);
+  }
+
+  function plan(delayMs: number): void {
+    timer?.cancel();
+    if (!closed) timer = clock.setTimer(() => void readNow(), delayMs);
   }
 
   return {
@@ -69,7 +70,10 @@ export function createInvalidations(
       listeners.add(heard);
       return () => void listeners.delete(heard);
     },
-    woken: () => void readAll(),
+    woken() {
+      if (reading) again = true;
+      else plan(readAt + SPACING_MS - clock.monotonic());
+    },
     close() {
       closed = true;
       timer?.cancel();

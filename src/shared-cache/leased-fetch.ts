@@ -66,6 +66,8 @@ export function createLeasedFetch(source: TokenSource, deps: LeasedFetchDeps): L
     );
     const result = reply === undefined ? 'unavailable' : reply === 1 ? 'written' : 'overtaken';
     observer.sharedCacheWritten(source.name, result);
+    // It may have answered: of a full one (OOM) the script ends before it gives the lease back.
+    if (result === 'unavailable') release(names);
     if (result !== 'written') return;
     if (isForced) await invalidations.announce(name, entry.fence);
     else await budget.came(names, leftMs);

@@ -78,8 +78,8 @@ export function createLooks(source: TokenSource, deps: LooksDeps): Looks {
       isPresent: typeof text === 'string',
       entry,
       leftMs,
-      fence: fence === '0' ? undefined : Number(fence),
-      heldForMs: Number(heldFor) < 0 ? undefined : Number(heldFor),
+      fence: Number(fence) > 0 ? Number(fence) : undefined,
+      heldForMs: Number(heldFor) >= 0 ? Number(heldFor) : undefined,
     };
   }
 

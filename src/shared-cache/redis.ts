@@ -127,7 +127,8 @@ export function createRedis(config: RedisConfig, deps: RedisDeps): Redis {
         return reply;
       } catch (error) {
         const code = error instanceof Error ? (/^[A-Z]+/.exec(error.message)?.[0] ?? '') : '';
-        if (code === 'READONLY') failed('read_only');
+        // A replica; MASTERDOWN: and without its master.
+        if (code === 'READONLY' || code === 'MASTERDOWN') failed('read_only');
         else if (isServerReply(error)) observer.sharedCacheFailed('refused');
         else failed('connection');
         return undefined;

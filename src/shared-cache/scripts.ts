@@ -2,7 +2,9 @@
 // Sent whole each time (some hundred bytes): no script cache that a restart or a failover could empty.
 
 /** Far above a sealed token of 16 KiB: a foreign value must not be carried here. */
-const MAX_ENTRY_BYTES = 65_536;
+export const MAX_ENTRY_BYTES = 65_536;
+/** Far above a name and a fence. */
+const MAX_MESSAGE_BYTES = 512;
 /** Longer than any entry lives, so that a writer that slept for hours finds that others wrote since. */
 const FENCES_MS = 25 * 3_600_000;
 
@@ -52,16 +54,19 @@ redis.call('XADD', KEYS[1], 'MAXLEN', '~', 1000, '*', 'entry', ARGV[1], 'fence',
 redis.call('PUBLISH', ARGV[3], '')
 return 1`;
 
-/** KEYS stream · ARGV last seen id → id, entry, fence of each after it. */
+/**
+ * KEYS stream · ARGV last seen id, '' = none yet → id of the last message, or '0-0', and entry and fence of each after the one seen.
+ * A stream that has nothing after it and another last one began anew (a flush, a fail-over, an id that somebody planted): all of it.
+ */
 export const HEARD = `
+local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if not newest then return {'0-0', {}} end
+if ARGV[1] == '' or ARGV[1] == newest[1] then return {newest[1], {}} end
+local messages = redis.pcall('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', 1000)
+if messages.err or #messages == 0 then messages = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1000) end
 local heard = {}
-for _, message in ipairs(redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', 1000)) do
-  heard[#heard + 1] = {message[1], message[2][2], message[2][4]}
+for _, message in ipairs(messages) do
+  local entry, fence = message[2][2], message[2][4]
+  if fence and #entry + #fence <= ${MAX_MESSAGE_BYTES} then heard[#heard + 1] = {entry, fence} end
 end
-return heard`;
-
-/** KEYS stream → id of the newest message, or '0-0'. */
-export const NEWEST = `
-local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
-if newest[1] then return newest[1][1] end
-return '0-0'`;
+return {messages[#messages][1], heard}`;

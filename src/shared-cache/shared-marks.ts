@@ -5,6 +5,8 @@ import { BACKGROUND_MS, type Redis } from './redis.ts';
 
 /** Somebody waits, and a proof must not be taken twice for a Redis that is merely slow. */
 const MARK_MS = 100;
+/** A process whose clock is behind takes a proof for so much longer than the one that marked it; beyond it clocks are an alarm. */
+const CLOCKS_MS = 60_000;
 
 /** KEYS mark · ARGV milliseconds → 1 the first time, else 0. */
 const MARK = `return redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) and 1 or 0`;
@@ -38,7 +40,7 @@ export function createSharedMarks(redis: Redis, tenant: string): SharedMarks {
   return {
     async first(what, forMs) {
       const name = `bearerd:${tenant}:seen:${hash('sha256', what, 'base64url')}`;
-      return (await redis.run(MARK, [name], [String(Math.ceil(forMs))], MARK_MS)) !== 0;
+      return (await redis.run(MARK, [name], [String(Math.ceil(forMs + CLOCKS_MS))], MARK_MS)) !== 0;
     },
     async revocations(known) {
       const reply = await redis.run(READ, [list], [known], BACKGROUND_MS);

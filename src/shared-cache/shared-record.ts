@@ -5,20 +5,28 @@ import { seal, unseal } from '../lib/sealed.ts';
 import type { Invalidations } from './invalidations.ts';
 import type { Keys } from './keys.ts';
 import { BACKGROUND_MS, type Redis } from './redis.ts';
-import { RELEASE } from './scripts.ts';
+import { MAX_ENTRY_BYTES, RELEASE } from './scripts.ts';
 
 /** KEYS lease · ARGV holder, milliseconds → milliseconds until another's lease ends; 0 = it is ours. */
 const HOLD = `
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
 return math.max(1, redis.call('PTTL', KEYS[1]))`;
 /** KEYS record → version and text, or false. */
-const READ = `return {redis.call('HGET', KEYS[1], 'version'), redis.call('HGET', KEYS[1], 'text')}`;
+const READ = `
+local text = redis.call('HGET', KEYS[1], 'text')
+return {redis.call('HGET', KEYS[1], 'version'), text and #text <= ${MAX_ENTRY_BYTES} and text}`;
 /**
  * KEYS record, lease · ARGV text, version that it follows ('' = whatever there is), holder ('' = no lease needed), milliseconds
- * of the lease from now → the new version, or 0 = somebody wrote since or has the lease. What was flushed is written anew.
+ * of the lease from now → the new version, or 0 = somebody wrote since or has the lease. What was flushed is written anew, and what is no record
+ * is replaced where no version is to be followed.
  */
 const WRITE = `
-local version = tonumber(redis.call('HGET', KEYS[1], 'version') or '0')
+local version = tonumber(redis.pcall('HGET', KEYS[1], 'version') or '0')
+if not version or version ~= version then
+  if ARGV[2] ~= '' then return 0 end
+  redis.call('DEL', KEYS[1])
+  version = 0
+end
 local known = tonumber(ARGV[2]) or version
 if version ~= 0 and version ~= known then return 0 end
 if ARGV[3] ~= '' then

@@ -10,6 +10,7 @@ import { nullObserver } from '../../../src/telemetry/observer.ts';
 import { startFaultyRedis } from '../../support/faulty-redis.ts';
 import {
   type CountingProvider,
+  clientCredentials,
   countingProvider,
   createMember,
   type Member,
@@ -195,6 +196,45 @@ describe('Redis', () => {
   });
 });
 
+describe('Redis that says no', () => {
+  test('as a replica without its master (MASTERDOWN) is left for another connection', async (t) => {
+    const f = fleet(t);
+    const member = await warm(f);
+    await redis.call('CONFIG', 'SET', 'replica-serve-stale-data', 'no');
+    await redis.call('REPLICAOF', '127.0.0.1', String(await freePort()));
+    t.after(async () => {
+      await redis.call('REPLICAOF', 'NO', 'ONE');
+      await redis.call('CONFIG', 'SET', 'replica-serve-stale-data', 'yes');
+    });
+    assert.equal(await member.issue(), 'token-2');
+    assert.ok(member.named('sharedCacheFailed').some(([fault]) => fault === 'read_only'));
+  });
+
+  test('for want of memory (OOM) after it gave the lease keeps nobody waiting for what was not written', async (t) => {
+    const f = fleet(t);
+    const [full, next] = [f.member(), f.member()];
+    f.provider.answer = async (n) => {
+      if (n === 1) await redis.call('CONFIG', 'SET', 'maxmemory', '1');
+      return { value: new Secret(`token-${n}`), lifetimeMs: 60_000 };
+    };
+    t.after(() => redis.call('CONFIG', 'SET', 'maxmemory', '0'));
+    assert.equal(await full.issue(), 'token-1');
+    while (full.named('sharedCacheWritten').length === 0) await sleep(5);
+    assert.deepEqual(full.named('sharedCacheWritten'), [['orders', 'unavailable']]);
+    const end = performance.now() + 4_000;
+    while ((await f.names(':lease')).length > 0) {
+      assert.ok(performance.now() < end, 'the lease is kept');
+      await sleep(5);
+    }
+    // It says so to everybody, and nobody waits.
+    assert.equal(await next.issue(), 'token-2');
+    await redis.call('CONFIG', 'SET', 'maxmemory', '0');
+    assert.equal(await full.issue(), 'token-3');
+    await sleep(50);
+    assert.equal(await next.issue(), 'token-3');
+  });
+});
+
 describe('what lies in Redis', () => {
   const entryOf = async (f: Fleet) => (await f.names(':entry'))[0]!;
 
@@ -288,6 +328,36 @@ describe('what lies in Redis', () => {
   });
 });
 
+test('a login takes the place of whatever somebody planted in its record', async (t) => {
+  const f = fleet(t);
+  const record = f.member().cache.record('login', clientCredentials());
+  assert.equal(await record.replace('first'), 1);
+  for (const plant of [
+    ['HSET', record.name, 'version', 'garbage'],
+    ['HSET', record.name, 'version', 'nan'],
+    ['SET', record.name, 'no hash'],
+    ['LPUSH', record.name, 'no hash'],
+  ]) {
+    if (plant[0] !== 'HSET') await redis.call('DEL', record.name);
+    await redis.call(...plant);
+    assert.ok(!((await record.write('of a holder', 1))! > 0));
+    assert.ok((await record.replace(plant.join()))! > 0, plant.join(' '));
+    assert.equal((await record.read())?.text, plant.join());
+  }
+  await redis.call('SETRANGE', 'giant', '10000000', 'x');
+  await redis.call(
+    'EVAL',
+    "redis.call('HSET', KEYS[1], 'text', redis.call('GET', 'giant'))",
+    '1',
+    record.name,
+  );
+  const sent = async () =>
+    Number(/total_net_output_bytes:(\d+)/.exec(String(await redis.call('INFO', 'stats')))![1]);
+  const before = await sent();
+  assert.equal((await record.read())?.text, undefined);
+  assert.ok((await sent()) - before < 1e6, 'a giant value never leaves Redis');
+});
+
 test('an invalidation that was missed over a lost connection is heard after it, within a second', async (t) => {
   const f = fleet(t);
   const [far, near] = [f.member(), f.member({ port: redis.port })];
@@ -311,6 +381,29 @@ test('an invalidation that was missed over a lost connection is heard after it, 
   }
   t.diagnostic(`heard ${(heardAt - back).toFixed(0)} ms after Redis was to be had again`);
   assert.equal(await far.issue(), 'token-2');
+});
+
+test('a stream of invalidations that began anew, behind a later clock or an id that somebody planted, is heard', async (t) => {
+  const f = fleet(t);
+  const [far, near] = [f.member(), f.member()];
+  await Promise.all([far.issue(), near.issue()]);
+  let heard = 0;
+  t.after(far.source.arrived!(() => heard++));
+  const stream = `bearerd:${f.tenant}:invalidations`;
+  for (const [i, id] of ['99999999999999-0', `${2n ** 64n - 1n}-${2n ** 64n - 1n}`].entries()) {
+    await redis.call('XADD', stream, id, 'entry', 'x', 'fence', '1');
+    await redis.call('PUBLISH', `bearerd:${f.tenant}:wake`, '');
+    await sleep(150);
+    await redis.call('DEL', stream);
+    const refused = new Secret(await near.issue());
+    await near.issue({ refused });
+    const end = performance.now() + 5_000;
+    while (heard === i) {
+      assert.ok(performance.now() < end, `deaf after ${id}`);
+      await sleep(10);
+    }
+    await far.issue();
+  }
 });
 
 test('a retry that was planned before another attempt succeeded makes no second connection', async (t) => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, type TestContext, test } from 'node:test';
+import { after, describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { createInboundDoor } from '../../../src/doors/inbound/inbound-door.ts';
@@ -18,11 +18,12 @@ import { createRecordingObserver } from '../../support/recording-observer.ts';
 import { startRedis } from '../../support/redis.ts';
 import { createTestKey, jwkSet, signToken } from '../../support/token-issuer.ts';
 
-const redis = await startRedis();
-after(() => redis.stop());
+const shared = await startRedis();
+after(() => shared.stop());
+const { call } = shared;
 
 /** The inbound side of one process, whose configuration may be exchanged. */
-async function startSide(t: TestContext) {
+async function startSide(t: TestContext, redis = shared) {
   const folder = mkdtempSync(join(tmpdir(), 'bearerd-revocations-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const key = createTestKey('one');
@@ -71,7 +72,7 @@ inbound:
     return readInboundAnswer(await door!.check(inboundRequest({ headers }), call)).status;
   };
   return {
-    ...{ told, counted, use, status, list: `bearerd:${tenant}:revocations` },
+    ...{ marks, tenant, told, counted, use, status, list: `bearerd:${tenant}:revocations` },
     revoke: (jti: string) => bearerd('revoke', '--config', file, '--jti', jti),
     async until(isSo: () => Promise<boolean> | boolean) {
       const end = performance.now() + 20_000;
@@ -87,76 +88,87 @@ inbound:
 
 const ANOTHER = ', other: { issuer: "https://other.example.com", jwks_file: jwks.json, audience: orders }';
 
-test('what Redis lost is known over a reload, also one with other issuers', async (t) => {
-  const { use, revoke, until, status, looks, list } = await startSide(t);
-  use();
-  await revoke('first');
-  await until(async () => (await status('first')) === 401);
-  await redis.call('DEL', list);
-  await looks();
-  assert.equal(await status('first'), 401);
-  for (const issuers of ['', ANOTHER]) {
-    use(issuers);
-    await until(async () => (await status('good')) === 200);
+describe('the list of revocations', { concurrency: true }, () => {
+  test('what Redis lost is known over a reload, also one with other issuers', async (t) => {
+    const { use, revoke, until, status, looks, list } = await startSide(t);
+    use();
+    await revoke('first');
+    await until(async () => (await status('first')) === 401);
+    await call('DEL', list);
     await looks();
-    assert.equal(await status('first'), 401, `reloaded with ${issuers || 'the same'}`);
-  }
-});
+    assert.equal(await status('first'), 401);
+    for (const issuers of ['', ANOTHER]) {
+      use(issuers);
+      await until(async () => (await status('good')) === 200);
+      await looks();
+      assert.equal(await status('first'), 401, `reloaded with ${issuers || 'the same'}`);
+    }
+  });
 
-test('a reload with another issuer while Redis is away goes on with the last known list', async (t) => {
-  const { use, revoke, until, status } = await startSide(t);
-  use();
-  await revoke('first');
-  await until(async () => (await status('first')) === 401);
-  await redis.kill();
-  t.after(() => redis.restart());
-  use(ANOTHER);
-  await until(async () => (await status('good')) !== 503);
-  assert.deepEqual([await status('good'), await status('first')], [200, 401]);
-});
+  test('a reload with another issuer while Redis is away goes on with the last known list', async (t) => {
+    const redis = await startRedis();
+    t.after(() => redis.stop());
+    const { use, revoke, until, status } = await startSide(t, redis);
+    use();
+    await revoke('first');
+    await until(async () => (await status('first')) === 401);
+    await redis.kill();
+    use(ANOTHER);
+    await until(async () => (await status('good')) !== 503);
+    assert.deepEqual([await status('good'), await status('first')], [200, 401]);
+  });
 
-test('a list that comes and goes is known once, however often', async (t) => {
-  const { use, until, told, list } = await startSide(t);
-  use();
-  const entries = () => told.named('inputLoaded').filter(([name]) => name === 'revocation list');
-  for (let i = 0; i < 6; i++) {
-    const before = entries().length;
-    await redis.call('DEL', list);
-    await redis.call('RPUSH', list, `{"jti":"${i % 2}"}`);
-    await until(() => entries().length > before);
-  }
-  assert.deepEqual(entries().at(-1), ['revocation list', 2]);
-});
+  test('a list that comes and goes is known once, however often', async (t) => {
+    const { use, until, told, list } = await startSide(t);
+    use();
+    const entries = () => told.named('inputLoaded').filter(([name]) => name === 'revocation list');
+    for (let i = 0; i < 6; i++) {
+      const before = entries().length;
+      await call('DEL', list);
+      await call('RPUSH', list, `{"jti":"${i % 2}"}`);
+      await until(() => entries().length > before);
+    }
+    assert.deepEqual(entries().at(-1), ['revocation list', 2]);
+  });
 
-test('a line that is no revocation is told; the list is fetched again only when it has changed', async (t) => {
-  const { use, revoke, until, status, told, counted, looks, list } = await startSide(t);
-  use();
-  await revoke('first');
-  await until(async () => (await status('first')) === 401);
-  await redis.call('RPUSH', list, 'garbage');
-  const reason = () => told.named('inputRefused').at(-1)?.[1];
-  await until(() => reason() === 'line 2 is no revocation');
-  const { lists } = counted;
-  await looks();
-  assert.equal(counted.lists, lists);
-  assert.equal(await status('first'), 401);
-  await redis.call('LREM', list, '1', 'garbage');
-  await revoke('second');
-  await until(async () => (await status('second')) === 401);
-});
+  test('a line that is no revocation is told; the list is fetched again only when it has changed', async (t) => {
+    const { use, revoke, until, status, told, counted, looks, list } = await startSide(t);
+    use();
+    await revoke('first');
+    await until(async () => (await status('first')) === 401);
+    await call('RPUSH', list, 'garbage');
+    const reason = () => told.named('inputRefused').at(-1)?.[1];
+    await until(() => reason() === 'line 2 is no revocation');
+    const { lists } = counted;
+    await looks();
+    assert.equal(counted.lists, lists);
+    assert.equal(await status('first'), 401);
+    await call('LREM', list, '1', 'garbage');
+    await revoke('second');
+    await until(async () => (await status('second')) === 401);
+  });
 
-test('a list beyond 32 MiB never enters the process', async (t) => {
-  const { use, until, told, list } = await startSide(t);
-  use();
-  const line = `{"reason":"${'x'.repeat(8 << 20)}"}`;
-  for (let i = 0; i < 5; i++) await redis.call('RPUSH', list, line);
-  await until(() => told.named('inputRefused').some(([, reason]) => /larger than/.test(String(reason))));
-  await redis.call('DEL', list);
-});
+  test('a list beyond 32 MiB never enters the process', async (t) => {
+    const { use, until, told, list } = await startSide(t);
+    use();
+    const line = `{"reason":"${'x'.repeat(8 << 20)}"}`;
+    for (let i = 0; i < 5; i++) await call('RPUSH', list, line);
+    await until(() => told.named('inputRefused').some(([, reason]) => /larger than/.test(String(reason))));
+    await call('DEL', list);
+  });
 
-test('whoever revokes is told when the list has no other line: Redis may have lost them', async (t) => {
-  const { revoke } = await startSide(t);
-  const first = await revoke('first');
-  assert.deepEqual([first.code, (await revoke('second')).err], [0, '']);
-  assert.match(first.err, /the shared list was empty/);
+  test('a mark outlives its proof by what the clocks of processes may differ, so that one behind takes it no second time', async (t) => {
+    const { marks, tenant } = await startSide(t);
+    await marks.revocations('');
+    assert.equal(await marks.first('proof', 65_000), true);
+    const [name] = (await call('KEYS', `bearerd:${tenant}:seen:*`)) as [string];
+    assert.ok(Number(await call('PTTL', name)) > 65_000 + 50_000);
+  });
+
+  test('whoever revokes is told when the list has no other line: Redis may have lost them', async (t) => {
+    const { revoke } = await startSide(t);
+    const first = await revoke('first');
+    assert.deepEqual([first.code, (await revoke('second')).err], [0, '']);
+    assert.match(first.err, /the shared list was empty/);
+  });
 });

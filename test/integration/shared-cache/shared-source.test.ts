@@ -318,6 +318,27 @@ for (const kind of ['valkey', 'redis'] as const satisfies readonly RedisKind[]) 
       assert.equal(provider.calls, 4);
     });
 
+    test('a clock of Redis that was set back, or times that nobody wrote, hold up no renewal', async (t) => {
+      const { provider, members, tenant } = fleet(t, 1);
+      const [member] = members as [Member];
+      const refuse = () => member.issue({ refused: new Secret(`token-${provider.calls}`) });
+      await member.issue();
+      await sleep(100);
+      await refuse();
+      await refuse();
+      const ends = async (end: string) => (await redis.call('KEYS', `bearerd:${tenant}:*${end}`)) as string[];
+      const [calls] = (await ends(':calls')) as [string];
+      const repeats = await ends(':repeats:*');
+      assert.equal(repeats.length, 2);
+      for (const time of [String(Date.now() + 3_600_000), '9e15', 'inf', 'nan', '-1e300']) {
+        await redis.call('HSET', calls, 'at', time);
+        for (const name of repeats) await redis.call('SET', name, time);
+        const before = provider.calls;
+        assert.equal(await refuse(), `token-${before + 1}`, time);
+        await sleep(20);
+      }
+    });
+
     test('another secret, scope or tenant is another entry', async (t) => {
       const { provider, members, key, tenant } = fleet(t, 1);
       await members[0]!.issue();

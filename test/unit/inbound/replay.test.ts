@@ -13,7 +13,9 @@ test('what was seen is seen until its time is over, over all turns of the memory
     await clock.advance(1_000);
     assert.equal(replay.first('a', 65_000), false, `after ${second + 1} s`);
   }
-  await clock.advance(2_000);
+  await clock.advance(1_000);
+  assert.equal(replay.first('a', 65_000), false, 'in its last moment a proof is still good');
+  await clock.advance(1_000);
   assert.equal(replay.first('a', 65_000), true);
 });
 
