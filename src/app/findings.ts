@@ -139,9 +139,10 @@ function* certificates({ certificates: all, now }: Omit<Status, 'findings'>): It
 }
 
 function* keeping({ inputs, audit, sharedCache }: Omit<Status, 'findings'>): Iterable<Finding> {
-  for (const { input, refused } of inputs) {
+  for (const { input, refused, currentAt } of inputs) {
     if (refused === undefined) continue;
-    yield { severity: 'warning', about: input, text: `the last good one stays in force: ${refused}` };
+    const meanwhile = currentAt === undefined ? 'there is none so far' : 'the last good one stays in force';
+    yield { severity: 'warning', about: input, text: `${meanwhile}: ${refused}` };
   }
   if (audit?.state === 'failed')
     yield { severity: 'warning', about: 'audit', text: 'the trail cannot be written' };

@@ -22,6 +22,8 @@ Tells which policy, source and door serve a request as the app sends it, and whi
 fetched and no token is shown. With --side inbound: which policy decides on a request that comes in, and what it asks for.
 
 Options:
+  --config FILE      configuration of bearerd, a file or a directory
+  --side SIDE        outbound (default) or inbound
 ${BUNDLE_OPTION}
 Example: bearerd explain --config bearerd.yaml GET http://orders.prod.svc.cluster.local/v1/orders
 `,

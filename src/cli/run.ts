@@ -45,7 +45,7 @@ Usage: bearerd VERB [options]
   doctor --config FILE [--envoy URL]               tell what is wrong between Envoy, bearerd and a configuration
   simulate --policy NEW --log ACCESS_LOG           tell what a new policy would change for the requests of a log
   test CASES --config FILE                         hold a configuration against your expectations, for your CI
-  bundle sign PATH --key KEYFILE --name NAME …      sign policies for a fleet (policy_bundle); also bundle verify
+  bundle sign PATH --key KEYFILE --name NAME …     sign policies for a fleet (policy_bundle); also bundle verify
   audit verify FILE --key KEYFILE                  tell whether an audit trail is whole
   keys list|activate|suspend|revoke FILE [ID]      API keys of a ring file
   verify --config FILE TOKEN...                    ask a running bearerd whether tokens would be let in

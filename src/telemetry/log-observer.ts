@@ -249,7 +249,10 @@ function linesOf(log: Logger, clock: Clock): Observer {
       log.info({ input, entries }, 'read anew');
     },
     inputRefused(input, reason) {
-      once(`input:${input}:${reason}`)?.error({ input, reason }, 'not usable: the last good one counts on');
+      once(`input:${input}:${reason}`)?.error(
+        { input, reason },
+        'not usable: the last good one, if there is one, counts on',
+      );
     },
     spansLost(count) {
       once('spans')?.warn({ count }, 'the collector does not take spans: they are lost');

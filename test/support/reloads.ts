@@ -118,7 +118,7 @@ const FORMS: Record<ReloadedForm, (t: TestContext, world: World) => Exchange | P
       config: configFile,
       replace,
       taken: '"msg":"a policy bundle took over"',
-      refused: 'the last good one counts on',
+      refused: 'the last good one, if there is one, counts on',
     };
   },
 };

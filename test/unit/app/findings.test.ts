@@ -100,6 +100,11 @@ test('a refusal is a note while it heals and a minute after, and an alarm when r
   }
 });
 
+test('an input that never was usable is not said to have a last good one', () => {
+  const inputs = [{ input: 'keys of a', entries: undefined, currentAt: undefined, refused: 'no answer' }];
+  assert.deepEqual(told({ inputs }), ['warning keys of a: there is none so far: no answer']);
+});
+
 test('refused secrets, certificates, inputs, the configuration, the audit trail and Redis are told', () => {
   const findings = told({
     configuration: { ...healthy.configuration, refused: 'startup_wait: expected a duration' },
