@@ -1,8 +1,11 @@
 // bearerd import: from Envoy's own credential_injector to a configuration of bearerd.
 import { readFile, writeFile } from 'node:fs/promises';
 import { parseHostPattern } from '../config/host-pattern.ts';
-import { parseExtraParamName, parseResource, parseScope } from '../config/oauth-values.ts';
+import { parseExtraParamName, parseProviderUrl, parseResource, parseScope } from '../config/oauth-values.ts';
+import { inject } from '../config/schema-inject.ts';
+import { secretRef } from '../config/source/secret-ref.ts';
 import { parseYaml } from '../config/yaml-document.ts';
+import { snakeCased } from '../doors/envoy-json.ts';
 import { bearerdFile } from '../doors/import/bearerd-file.ts';
 import { findInjectors } from '../doors/import/credential-injector.ts';
 import { otherCredentials } from '../doors/import/others.ts';
@@ -22,9 +25,7 @@ Exit code 0 = written, 1 = there is no credential_injector in FILE.
     const parsed = parseArguments(args, ['output']);
     const [file, ...rest] = parsed.positionals;
     if (file === undefined || rest.length > 0) throw new UsageError('expected one file');
-    const configuration = documentsOf(await readFile(file, 'utf8')).map(
-      (document) => parseYaml(document, file).value,
-    );
+    const configuration = snakeCased(parseDump(await readFile(file, 'utf8'), file));
     const injectors = findInjectors(configuration);
     const others = otherCredentials(configuration);
     if (injectors.length === 0) {
@@ -34,6 +35,9 @@ Exit code 0 = written, 1 = there is no credential_injector in FILE.
     }
     const written = bearerdFile(injectors, others, {
       host: (pattern) => isTaken(() => parseHostPattern(pattern)),
+      endpoint: (uri) => isTaken(() => parseProviderUrl(uri, 'token_endpoint')),
+      secret: (reference) => secretRef.safeParse(reference).success,
+      inject: (header) => inject.safeParse({ source: 'any', ...header }).success,
       extraParam: (name) => isTaken(() => parseExtraParamName(name)),
       scope: (scope) => isTaken(() => parseScope([scope])),
       resource: (uri) => isTaken(() => parseResource(uri)),
@@ -54,12 +58,21 @@ function isTaken(parse: () => unknown): boolean {
   }
 }
 
-/** Each at its own lines, so that a problem is named where it is. */
+/** A dump of tens of megabytes is JSON, which YAML's parser takes minutes for. */
+function parseDump(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return documentsOf(text).map((document) => parseYaml(document, file).value);
+  }
+}
+
+/** Each at its own lines, so that a problem is named where it is; without those that are empty. */
 function documentsOf(text: string): string[] {
   let lines = 0;
-  return text.split(/^---(?: .*)?$/m).map((part) => {
+  return text.split(/^---(?: .*)?$/m).flatMap((part) => {
     const document = '\n'.repeat(lines) + part;
     lines += part.split('\n').length - 1;
-    return document;
+    return /^\s*[^\s#%]/m.test(part) ? [document] : [];
   });
 }

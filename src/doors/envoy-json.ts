@@ -9,13 +9,33 @@ export interface Placed {
   readonly above: readonly Json[];
 }
 
-/** Every object below `value`. What nests two hundred deep is no configuration. */
-export function objectsIn(value: unknown, above: readonly Json[] = []): Placed[] {
-  if (typeof value !== 'object' || value === null || above.length > 200) return [];
-  if (Array.isArray(value)) return value.flatMap((item) => objectsIn(item, above));
-  const object = value as Json;
-  const inside = [...above, object];
-  return [{ object, above }, ...Object.values(object).flatMap((inner) => objectsIn(inner, inside))];
+/** Every object below `value`, each before those inside it. What nests four hundred deep is no configuration. */
+export function objectsIn(value: unknown): Placed[] {
+  const found: Placed[] = [];
+  const visit = (inner: unknown, above: readonly Json[], depth: number): void => {
+    if (typeof inner !== 'object' || inner === null || depth > 400) return;
+    if (Array.isArray(inner)) {
+      for (const item of inner) visit(item, above, depth + 1);
+      return;
+    }
+    found.push({ object: inner as Json, above });
+    const inside = [...above, inner as Json];
+    for (const item of Object.values(inner)) visit(item, inside, depth + 1);
+  };
+  visit(value, [], 0);
+  return found;
+}
+
+/** JSON of protobuf may name fields in camelCase, as istioctl does. `value`, whose names are changed where they stand. */
+export function snakeCased(value: unknown): unknown {
+  for (const { object } of objectsIn(value)) {
+    const fields = object as Record<string, unknown>;
+    for (const name of Object.keys(fields).filter((key) => /^[a-z]+(?:[A-Z][a-z0-9]*)+$/.test(key))) {
+      fields[name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)] ??= fields[name];
+      delete fields[name];
+    }
+  }
+  return value;
 }
 
 /** By the end of its type's name. */

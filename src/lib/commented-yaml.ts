@@ -1,5 +1,6 @@
 // YAML with the reasons beside the settings: a commented value becomes a node with its comment above it.
 import { Document, isScalar, type Node, type Pair, YAMLMap, YAMLSeq } from 'yaml';
+import { printable } from './printable.ts';
 
 /** A value whose comment says why it is there. Lines are split at newlines. */
 export class Commented {
@@ -67,6 +68,6 @@ function pair(document: Document, key: string, item: unknown): Pair {
 function comment(text: string): string {
   return text
     .split('\n')
-    .map((line) => (line === '' ? '' : ` ${line}`))
+    .map((line) => (line === '' ? '' : ` ${printable(line)}`))
     .join('\n');
 }

@@ -5,6 +5,9 @@ import type { FoundCredential, FoundInjector } from './credential-injector.ts';
 /** Whether check-config accepts a value; else it is named and left out. */
 export interface Accepts {
   host(pattern: string): boolean;
+  endpoint(uri: string): boolean;
+  secret(reference: object): boolean;
+  inject(header: object): boolean;
   extraParam(name: string): boolean;
   scope(scope: string): boolean;
   resource(uri: string): boolean;
@@ -21,7 +24,7 @@ export function bearerdFile(
   const first = new Map<string, string>();
   const outbound = injectors.map((found, i) => {
     const { where, hosts, credential, leadsTo } = found;
-    const { value, remarks } = sourceOf(credential, accepts);
+    const { value, inject, remarks } = sourceOf(credential, accepts);
     const text = toYaml(value);
     // Two injectors may use one client for different scopes.
     const source = unused(
@@ -45,7 +48,6 @@ export function bearerdFile(
       const hint = leadsTo.length === 0 ? '' : ` Its upstreams are ${leadsTo.join(', ')}.`;
       lines.push(`Its hosts could not be told: name them.${hint}`);
     }
-    const inject = { source, ...(credential.kind === 'generic' ? headerOf(credential) : {}) };
     const name = unused(policyName(where, i), (taken) => names.has(taken));
     names.add(name);
     for (const host of sayable) {
@@ -59,7 +61,7 @@ export function bearerdFile(
     return because(lines.join('\n'), {
       name,
       match: { hosts: sayable.length === 0 ? ['TO-BE-NAMED.example.com'] : [...new Set(sayable)] },
-      inject,
+      inject: { source, ...inject },
       ...(found.remarks.some((remark) => remark.startsWith('allow_request_without_credential'))
         ? { on_failure: 'pass' }
         : {}),
@@ -85,34 +87,47 @@ export function bearerdFile(
 
 interface WrittenSource {
   readonly value: unknown;
+  /** Of the policy, beside the source's name. */
+  readonly inject: object;
   readonly remarks: readonly string[];
 }
 
 function sourceOf(credential: FoundCredential, accepts: Accepts): WrittenSource {
   const { name, sdsFile, bare } = credential.secret;
   const secret = (what: string): unknown => {
-    if (bare?.from === 'file') return { file: bare.place };
-    if (bare?.from === 'env') return { env: bare.place };
+    const reference =
+      bare?.from === 'env' ? { env: bare.place } : bare?.from === 'file' ? { file: bare.place } : {};
+    if (accepts.secret(reference)) return reference;
     const why =
       bare?.from === 'hidden'
         ? `${what} is the static secret "${name}" of Envoy, whose place a dump hides: put it into this file.`
-        : bare?.from === 'inline'
+        : bare !== undefined
           ? `${what} stands in Envoy's configuration, as the static secret "${name}": put it into this file.`
           : sdsFile === undefined
             ? `${what} came to Envoy as the secret "${name}" by SDS: put it into this file.`
             : `Envoy read the secret "${name}" from ${sdsFile}, which is a file of SDS: put the bare value into this one.`;
     return because(why, { file: `/var/run/secrets/bearerd/${plainName(name) || 'secret'}` });
   };
-  if (credential.kind === 'generic')
-    return { value: { static: { value: secret('The value') } }, remarks: [] };
+  if (credential.kind === 'generic') {
+    // Envoy's generic secret holds the whole value, so there is no prefix unless Envoy adds one.
+    const { header, prefix } = credential;
+    const isTaken = accepts.inject({ header, prefix });
+    return {
+      value: { static: { value: secret('The value') } },
+      inject: isTaken ? { header, prefix } : { header: 'x-to-be-named', prefix: '' },
+      // Not quoted: a whole credential may stand in it.
+      remarks: isTaken ? [] : ['header or header_value_prefix, which can carry no credential: name others'],
+    };
+  }
   const { clientId, clientAuth } = credential;
   // Envoy joins them with spaces.
   const words = credential.scopes.flatMap((scope) => scope.split(' ')).filter((scope) => scope !== '');
   const scopes = words.filter((scope) => accepts.scope(scope));
   const beyond = words.filter((scope) => !scopes.includes(scope));
-  const endpoint = endpointOf(credential.tokenEndpoint);
+  const endpoint = endpointOf(credential.tokenEndpoint, accepts);
   const parameters = parametersOf(credential.endpointParams, accepts);
   return {
+    inject: {},
     remarks: [
       ...endpoint.remarks,
       ...(clientId === '' ? ['client_id, which is empty: name it'] : []),
@@ -133,16 +148,21 @@ function sourceOf(credential: FoundCredential, accepts: Accepts): WrittenSource 
   };
 }
 
-function endpointOf(uri: string): { readonly url: string; readonly remarks: readonly string[] } {
-  if (!URL.canParse(uri) || !/^https?:$/.test(new URL(uri).protocol)) {
+function endpointOf(
+  uri: string,
+  accepts: Accepts,
+): { readonly url: string; readonly remarks: readonly string[] } {
+  const url = uri.replace(/^http:/i, 'https:');
+  if (!accepts.endpoint(url)) {
     return {
       url: 'https://TO-BE-NAMED.example.com/token',
-      remarks: [`token_endpoint.uri ${uri || 'is missing'}: name its whole address`],
+      // Not quoted: there may be a password in it.
+      remarks: ['token_endpoint.uri, which is no address of a provider: name its whole address'],
     };
   }
-  if (uri.startsWith('https:')) return { url: uri, remarks: [] };
+  if (url === uri) return { url, remarks: [] };
   return {
-    url: uri.replace(/^http:/, 'https:'),
+    url,
     remarks: [`token_endpoint.uri ${uri}: bearerd asks by https; Envoy's cluster decided that by itself`],
   };
 }
@@ -164,10 +184,10 @@ function parametersOf(
       else remarks.push(`endpoint_params resource ${value}, which is no absolute URI (RFC 8707)`);
       continue;
     }
-    const refused = name !== 'audience' && !accepts.extraParam(name);
+    const refused = name === 'audience' ? value === '' : !accepts.extraParam(name);
     if (refused || once.has(name)) {
       remarks.push(
-        `endpoint_params ${name}, which ${refused ? 'another key states' : 'comes a second time'}`,
+        `endpoint_params ${name}, which ${refused ? 'is empty or stated by another key' : 'comes a second time'}`,
       );
     } else once.set(name, value);
   }
@@ -180,11 +200,6 @@ function parametersOf(
       ...(Object.keys(extra).length === 0 ? {} : { extra_params: extra }),
     },
   };
-}
-
-/** Envoy's generic secret holds the whole value, so there is no prefix unless Envoy adds one. */
-function headerOf({ header, prefix }: { readonly header: string; readonly prefix: string }): object {
-  return { header, prefix };
 }
 
 function hostPattern(domain: string): string {

@@ -40,27 +40,38 @@ const OAUTH2 = 'injected_credentials.oauth2.v3.OAuth2';
 const GENERIC = 'injected_credentials.generic.v3.Generic';
 
 export function findInjectors(configuration: unknown): readonly FoundInjector[] {
+  const all = objectsIn(configuration);
   const routes = virtualHosts(configuration);
   const statics = staticSecrets(configuration);
-  const found = objectsIn(configuration).flatMap(({ object, above }): FoundInjector[] => {
+  const switched = new Set(all.flatMap(({ object }) => Object.keys(json(object['typed_per_filter_config']))));
+  const addresses = new Map(
+    all.flatMap(({ object }) =>
+      'load_assignment' in object ? [[object['name'], namesIn(object['load_assignment'])] as const] : [],
+    ),
+  );
+  const found = all.flatMap(({ object, above }): FoundInjector[] => {
     if (!isType(object, INJECTOR)) return [];
     const cluster = above.findLast((a) => isCluster(a));
     const manager = above.findLast((a) => isType(a, 'HttpConnectionManager'));
-    const name = (cluster ?? above.findLast((a) => typeof a['address'] === 'object'))?.['name'];
-    const hosts =
+    const name = text((cluster ?? above.findLast((a) => typeof a['address'] === 'object'))?.['name']);
+    const through =
       cluster === undefined
-        ? virtualHosts(manager ?? {}).flatMap(({ domains }) => domains)
-        : routes
-            .filter(({ clusters }) => clusters.includes(text(cluster['name']) ?? ''))
-            .flatMap(({ domains }) => domains);
+        ? virtualHosts(manager ?? {})
+        : routes.filter(({ clusters }) => clusters.has(name ?? ''));
+    const upstreams = cluster === undefined ? through.flatMap(({ clusters }) => [...clusters]) : [name];
     const { credential, remarks } = credentialOf(object, statics);
     return [
       {
-        where: `${cluster === undefined ? 'listener' : 'cluster'} ${text(name) ?? '(without a name)'}`,
-        hosts: [...new Set(hosts)],
+        where: `${cluster === undefined ? 'listener' : 'cluster'} ${name ?? '(without a name)'}`,
+        hosts: [...new Set(through.flatMap(({ domains }) => domains))],
         credential,
-        remarks: [...remarks, ...remarksOf(object), ...placeRemarks(above, configuration)],
-        leadsTo: leadsTo(cluster === undefined ? (manager ?? {}) : cluster, configuration),
+        remarks: [
+          ...remarks,
+          ...remarksOf(object),
+          ...placeRemarks(above, switched),
+          ...(cluster === undefined ? [] : elsewhere(through)),
+        ],
+        leadsTo: [...new Set(upstreams.flatMap((one) => addresses.get(one) ?? []))],
       },
     ];
   });
@@ -131,7 +142,7 @@ function remarksOf(injector: Json): string[] {
 }
 
 /** Of where it stands: what decides there whether it acts. */
-function placeRemarks(above: readonly Json[], configuration: unknown): string[] {
+function placeRemarks(above: readonly Json[], switched: ReadonlySet<string>): string[] {
   const remarks: string[] = [];
   if (above.some((a) => isType(a, 'matching.v3.ExtensionWithMatcher'))) {
     remarks.push('the matcher around it (match_delegate): say it by match.paths and match.methods');
@@ -139,7 +150,7 @@ function placeRemarks(above: readonly Json[], configuration: unknown): string[] 
   const filter = above.findLast((a) => typeof a['name'] === 'string' && 'typed_config' in a);
   if (filter?.['disabled'] === true) remarks.push('disabled: it acted only on routes that switched it on');
   const name = String(filter?.['name']);
-  if (objectsIn(configuration).some(({ object }) => name in json(object['typed_per_filter_config']))) {
+  if (switched.has(name)) {
     remarks.push(
       `routes that switch it off or on (typed_per_filter_config of ${name}): say it by match.paths`,
     );
@@ -147,23 +158,25 @@ function placeRemarks(above: readonly Json[], configuration: unknown): string[] 
   return remarks;
 }
 
-/** DNS names of a cluster, or of those that a connection manager's routes lead to. */
-function leadsTo(from: Json, configuration: unknown): readonly string[] {
-  const clusters = objectsIn(configuration).filter(({ object }) => 'load_assignment' in object);
-  const wanted = new Set(
-    isCluster(from) ? [from['name']] : virtualHosts(from).flatMap(({ clusters: names }) => names),
-  );
-  const names = clusters
-    .filter(({ object }) => wanted.has(object['name'] as string))
-    .flatMap(({ object }) => objectsIn(object['load_assignment']))
+/** What a cluster does not see of its hosts, and a policy for them would. */
+function elsewhere(through: readonly FoundVirtualHost[]): string[] {
+  const mixed = through.filter(({ clusters }) => clusters.size > 1).flatMap(({ domains }) => domains);
+  if (mixed.length === 0) return [];
+  return [
+    `other routes of ${[...new Set(mixed)].join(', ')} lead to other clusters, without this credential: say by match.paths and match.methods which are its own`,
+  ];
+}
+
+/** DNS names of its endpoints: what hosts may be meant by `*`. */
+function namesIn(assignment: unknown): readonly string[] {
+  return objectsIn(assignment)
     .map(({ object }) => text(json(object['socket_address'])['address']))
     .filter((address): address is string => address !== undefined && /[a-z]/i.test(address));
-  return [...new Set(names)];
 }
 
 interface FoundVirtualHost {
   readonly domains: readonly string[];
-  readonly clusters: readonly string[];
+  readonly clusters: ReadonlySet<string>;
 }
 
 function virtualHosts(configuration: unknown): readonly FoundVirtualHost[] {
@@ -171,8 +184,12 @@ function virtualHosts(configuration: unknown): readonly FoundVirtualHost[] {
     .filter(({ object }) => Array.isArray(object['domains']) && Array.isArray(object['routes']))
     .map(({ object }) => ({
       domains: list(object['domains']).filter((domain): domain is string => typeof domain === 'string'),
-      clusters: objectsIn(object['routes']).flatMap(({ object: route }) =>
-        ['cluster', 'name'].flatMap((key) => (typeof route[key] === 'string' ? [route[key] as string] : [])),
+      clusters: new Set(
+        list(object['routes']).flatMap((route) => {
+          const { cluster, weighted_clusters } = json(json(route)['route']);
+          const weighted = list(json(weighted_clusters)['clusters']).map((one) => json(one)['name']);
+          return [cluster, ...weighted].filter((one): one is string => typeof one === 'string');
+        }),
       ),
     }));
 }

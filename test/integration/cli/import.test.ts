@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import { parseConfig } from '../../../src/config/parse.ts';
+import { bearerd as run } from '../../support/command-line.ts';
 import { startEnvoy, validateEnvoy } from '../../support/envoy.ts';
 
 const FIRST = 'test/fixtures/envoy/first-injectors.yaml';
@@ -188,4 +189,138 @@ test('a file without a credential_injector is told so', async () => {
   const file = join(mkdtempSync(join(tmpdir(), 'bearerd-import-')), 'envoy.yaml');
   writeFileSync(file, 'static_resources: {}\n');
   await assert.rejects(bearerd('import', file), /has no credential_injector/);
+});
+
+const TYPE = 'type.googleapis.com/envoy.extensions';
+
+/** A cluster with an injector of its own, as JSON of a dump has it. */
+function injectingCluster(name: string, credential: object): object {
+  const typed_config = {
+    '@type': `${TYPE}.filters.http.credential_injector.v3.CredentialInjector`,
+    overwrite: true,
+    credential: { name: 'x', typed_config: credential },
+  };
+  const options = { http_filters: [{ name: 'injector', typed_config }] };
+  return {
+    name,
+    connect_timeout: '1s',
+    typed_extension_protocol_options: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': options },
+  };
+}
+
+function generic(more: object = {}): object {
+  const credential = { name: 'key', sds_config: {} };
+  return { '@type': `${TYPE}.http.injected_credentials.generic.v3.Generic`, credential, ...more };
+}
+
+function oauth2(more: object = {}): object {
+  return {
+    '@type': `${TYPE}.http.injected_credentials.oauth2.v3.OAuth2`,
+    token_endpoint: { uri: 'https://idp.example.com/token' },
+    client_credentials: { client_id: 'checkout', client_secret: { name: 'secret', sds_config: {} } },
+    ...more,
+  };
+}
+
+async function imported(configuration: unknown) {
+  const file = join(mkdtempSync(join(tmpdir(), 'bearerd-import-')), 'dump.json');
+  writeFileSync(file, typeof configuration === 'string' ? configuration : JSON.stringify(configuration));
+  const { code, out, err } = await run('import', file);
+  assert.equal(code, 0, err);
+  return { text: out, ...parseConfig(out, 'bearerd.yaml') };
+}
+
+test('only hosts that lead to a cluster get its credential, and what else they lead to is named', async () => {
+  const { text, outbound } = await imported({
+    clusters: [injectingCluster('orders', generic())],
+    virtual_hosts: [
+      {
+        domains: ['shop.example.com'],
+        routes: [
+          { route: { weighted_clusters: { clusters: [{ name: 'orders' }] } } },
+          { route: { cluster: 'web' } },
+        ],
+      },
+      // A name of a route, and of a header, is no cluster.
+      {
+        domains: ['elsewhere.example.com'],
+        routes: [{ name: 'orders', match: { headers: [{ name: 'orders' }] }, route: { cluster: 'web' } }],
+      },
+    ],
+  });
+  assert.deepEqual(
+    outbound[0]!.match.hosts.map(({ name }) => name),
+    ['shop.example.com'],
+  );
+  assert.match(text, /# Not carried over: other routes of shop\.example\.com lead to other clusters/);
+});
+
+test('a file that begins with ---, has comments alone between two, or names fields as istioctl does, is read', async () => {
+  const text = readFileSync(FIXTURE, 'utf8');
+  const { outbound } = parseConfig(await bearerd('import', FIXTURE), 'bearerd.yaml');
+  const separated = `%YAML 1.2\n---\n# of the team\n---\n${text}\n---\n`;
+  assert.deepEqual((await imported(separated)).outbound, outbound);
+  const camel = JSON.stringify(parse(text)).replace(
+    /"([a-z]+(?:_[a-z0-9]+)+)":/g,
+    (_, name: string) => `"${name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())}":`,
+  );
+  assert.match(camel, /"typedConfig":/);
+  assert.deepEqual((await imported(camel)).outbound, outbound);
+});
+
+test('check-config takes the file whatever stands in Envoy’s, and no password of an address comes with it', async () => {
+  const secret = (name: string, value: object) => ({ name, generic_secret: { secret: value } });
+  const clientOf = (name: string) => ({ client_credentials: { client_id: 'a', client_secret: { name } } });
+  const evil = '\x1b[2J\u202e\u2028\x9b';
+  const credentials = [
+    ...['https://u:canary@idp/t', 'http://u:canary@idp/t', 'https://idp/#x', 'ftp://idp', ' ', '', evil].map(
+      (uri) => oauth2({ token_endpoint: { uri, cluster: evil, timeout: evil } }),
+    ),
+    ...['', 'no name', evil].map((name) => oauth2(clientOf(name))),
+    oauth2({
+      endpoint_params: [
+        { name: 'audience', value: '' },
+        { name: evil, value: evil },
+      ],
+      scopes: [evil, ''],
+    }),
+    ...[':path', 'host', 'x y', 'x-envoy-a', evil].map((header) => generic({ header })),
+    ...[' canary', 'é', 'x'.repeat(300), evil].map((header_value_prefix) => generic({ header_value_prefix })),
+    { '@type': evil },
+    {},
+  ];
+  const clusters = credentials.map((credential, i) => injectingCluster(i % 2 ? evil : `c${i}`, credential));
+  const secrets = [
+    secret('no name', { environment_variable: 'NO NAME' }),
+    secret(evil, { filename: '' }),
+    secret('', { filename: evil }),
+  ];
+  const { text, outbound } = await imported([
+    { clusters, secrets },
+    { virtual_hosts: [{ domains: [evil, '*', 'a.example.com:*'], routes: [{ route: { cluster: evil } }] }] },
+  ]);
+  assert.ok(outbound.length > 15, `${outbound.length}`);
+  assert.doesNotMatch(text, /canary|(?!\n)\p{Cc}|^ *#.*[\u202e\u2028]/mu);
+});
+
+test('a large dump is read in a time that grows with it alone', async (t) => {
+  const names = Array.from({ length: 1_000 }, (_, i) => `c${i}`);
+  const begun = performance.now();
+  const { outbound } = await imported({
+    clusters: names.map((name) => injectingCluster(name, generic())),
+    virtual_hosts: names.map((name) => ({
+      domains: [`${name}.example.com`],
+      routes: Array.from({ length: 10 }, () => ({ match: { prefix: '/' }, route: { cluster: name } })),
+    })),
+  });
+  const ms = performance.now() - begun;
+  assert.equal(outbound.length, names.length);
+  t.diagnostic(`${ms.toFixed(0)} ms`);
+  assert.ok(ms < 20_000, `${ms} ms`);
+});
+
+test('what nests deeper than any configuration is no crash', async () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'bearerd-import-')), 'deep.json');
+  writeFileSync(file, `${'['.repeat(50_000)}${']'.repeat(50_000)}`);
+  assert.match((await run('import', file)).err, /has no credential_injector/);
 });
