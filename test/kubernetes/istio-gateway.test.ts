@@ -1,10 +1,7 @@
 // Gateways of a mesh with a real istiod: what --context egress and --context ingress generate, on an Envoy of the type router.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, globalAgent, type IncomingHttpHeaders } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { globalAgent } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createWorld, OPEN, ORDERS, send, type World } from '../../demo/world.ts';
@@ -18,9 +15,9 @@ import {
   skipMesh,
   startMesh,
 } from '../support/mesh.ts';
+import { type MeshApp, startMeshApp } from '../support/mesh-app.ts';
 import { freePorts } from '../support/ports.ts';
-import { type StartedProcess, startProcess } from '../support/process.ts';
-import { createTestKey, jwkSet, signToken } from '../support/token-issuer.ts';
+import type { StartedProcess } from '../support/process.ts';
 
 const NAMESPACE = 'edge';
 
@@ -160,47 +157,22 @@ describe('an egress gateway of a mesh with a real istiod', { skip: skipMesh }, (
 });
 
 describe('an ingress gateway of a mesh with a real istiod', { skip: skipMesh }, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'bearerd-gateway-'));
-  const configFile = join(folder, 'bearerd.yaml');
   const API = 'api.example.com';
-  const key = createTestKey('one');
-  const claims = {
-    iss: 'https://idp.example.com',
-    aud: 'orders',
-    sub: 'alice',
-    exp: Math.floor(Date.now() / 1_000) + 3_600,
-  };
-  const good = signToken(key, claims);
-  let arrived: IncomingHttpHeaders[] = [];
-  const app = createServer((request, response) => {
-    arrived.push(request.headers);
-    response.end('{}');
-  });
-  let bearerd: StartedProcess;
+  let app: MeshApp;
   let mesh: Mesh;
   let port: number;
 
   before(async () => {
     const [check, listen] = (await freePorts(2)) as [number, number];
     port = listen;
-    await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve));
-    writeFileSync(join(folder, 'jwks.json'), jwkSet(key));
-    writeFileSync(
-      configFile,
-      `version: 1
-listen: { check_inbound: "127.0.0.1:${check}" }
-inbound:
-  issuers:
-    idp: { issuer: "${claims.iss}", jwks_file: jwks.json, audience: orders }
-  policies:
-    - { name: api, match: { hosts: [${API}], paths: [/v1/] }, forward: { x-user: sub } }
-`,
+    app = await startMeshApp(check);
+    app.configure(
+      `    - { name: api, match: { hosts: [${API}], paths: [/v1/] }, forward: { x-user: sub } }\n`,
     );
-    bearerd = await startProcess(process.execPath, ['dist/main.js', 'serve', '--config', configFile]);
+    await app.startBearerd();
     mesh = await startMesh(NAMESPACE, await extensionProviders(...flags('authorization-policy')));
-    const { port: appPort } = app.address() as AddressInfo;
     await mesh.apply([
-      serviceEntry(NAMESPACE, API, 80, { address: '127.0.0.1', port: appPort }),
+      serviceEntry(NAMESPACE, API, 80, { address: '127.0.0.1', port: app.port }),
       ...gateway('ingressgateway', port, [API]),
     ]);
     await mesh.istio.startProxy({
@@ -211,14 +183,12 @@ inbound:
   });
   after(async () => {
     await mesh?.stop();
-    await bearerd?.stop();
-    app.close().closeAllConnections();
-    rmSync(folder, { recursive: true, force: true });
+    await app?.stop();
   });
 
   function flags(form: string): string[] {
     return [
-      ...['--config', configFile, '--namespace', NAMESPACE, '--context', 'ingress'],
+      ...['--config', app.configFile, '--namespace', NAMESPACE, '--context', 'ingress'],
       ...['--inbound', form, '--selector', 'istio=ingressgateway'],
     ];
   }
@@ -242,22 +212,23 @@ inbound:
         return (await ask('/v1/x')) === 401;
       }, 'enforced');
       await mesh.assertAccepted();
-      arrived = [];
+      app.arrived.length = 0;
       const forged = { 'x-user': 'mallory', x_user: 'mallory' };
-      assert.equal(await ask('/v1/x', good, forged), 200);
+      assert.equal(await ask('/v1/x', app.token(), forged), 200);
       assert.deepEqual(
-        [arrived.length, arrived[0]!['x-user'], arrived[0]!['x_user']],
+        [app.arrived.length, app.arrived[0]!['x-user'], app.arrived[0]!['x_user']],
         [1, 'alice', undefined],
       );
-      assert.equal(await ask('/v1/x', signToken(createTestKey('one'), claims)), 401);
-      assert.equal(await ask('/other', good), 403);
-      assert.equal(arrived.length, 1);
+      assert.equal(await ask('/v1/x', app.foreignToken()), 401);
+      assert.equal(await ask('/other', app.token()), 403);
+      assert.equal(app.arrived.length, 1);
     });
   }
 
   test('without bearerd nobody comes in', async () => {
-    await bearerd.stop();
-    arrived = [];
-    assert.deepEqual([await ask('/v1/x', good), await ask('/v1/x'), arrived.length], [503, 503, 0]);
+    await app.stopBearerd();
+    app.arrived.length = 0;
+    const refused = [await ask('/v1/x', app.token()), await ask('/v1/x')];
+    assert.deepEqual([...refused, app.arrived.length], [503, 503, 0]);
   });
 });

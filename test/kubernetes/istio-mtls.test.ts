@@ -2,54 +2,40 @@
 // ask for SPIFFE names and tokens that are bound to a certificate.
 import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, globalAgent, type IncomingHttpHeaders } from 'node:http';
+import { globalAgent } from 'node:http';
 import { Agent, request } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { send } from '../../demo/world.ts';
 import { load, statuses } from '../support/load.ts';
-import { extensionProviders, generateIstio, type Mesh, skipMesh, startMesh } from '../support/mesh.ts';
+import {
+  extensionProviders,
+  generateIstio,
+  type Mesh,
+  peerAuthentication,
+  skipMesh,
+  startMesh,
+} from '../support/mesh.ts';
+import { type MeshApp, startMeshApp } from '../support/mesh-app.ts';
 import { type IdentityServer, type MeshIdentity, startIdentityServer } from '../support/mesh-identity.ts';
 import { freePorts } from '../support/ports.ts';
-import { type StartedProcess, startProcess } from '../support/process.ts';
-import { createTestKey, jwkSet, signToken } from '../support/token-issuer.ts';
 
 const NAMESPACE = 'shop';
 const CHECKOUT = `spiffe://cluster.local/ns/${NAMESPACE}/sa/checkout`;
 const SERVER = `spiffe://cluster.local/ns/${NAMESPACE}/sa/default`;
 
 describe('the inbound side on the mTLS of a mesh', { skip: skipMesh }, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'bearerd-mtls-'));
-  const configFile = join(folder, 'bearerd.yaml');
-  const signer = createTestKey('one');
-  const claims = {
-    iss: 'https://idp.example.com',
-    aud: 'orders',
-    sub: 'alice',
-    exp: Math.floor(Date.now() / 1_000) + 3_600,
-  };
-  let arrived: IncomingHttpHeaders[] = [];
-  const app = createServer((incoming, response) => {
-    arrived.push(incoming.headers);
-    response.end('{}');
-  });
+  let app: MeshApp;
   let mesh: Mesh;
   let identities: IdentityServer;
   let checkout: MeshIdentity;
   let other: MeshIdentity;
   let bound: string;
-  let bearerd: StartedProcess;
-  let check: number;
   let port: number;
 
   before(async () => {
-    const [first, egress, ingress] = (await freePorts(3)) as [number, number, number];
-    [check, port] = [first, ingress];
-    await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve));
-    writeFileSync(join(folder, 'jwks.json'), jwkSet(signer));
+    const [check, egress, ingress] = (await freePorts(3)) as [number, number, number];
+    port = ingress;
+    app = await startMeshApp(check);
     configure('xfcc');
     mesh = await startMesh(NAMESPACE, await extensionProviders(...flags('authorization-policy')));
     for (const account of ['checkout', 'other'])
@@ -60,51 +46,28 @@ describe('the inbound side on the mTLS of a mesh', { skip: skipMesh }, () => {
     const thumbprint = createHash('sha256')
       .update(new X509Certificate(checkout.certificate).raw)
       .digest('base64url');
-    bound = signToken(signer, { ...claims, cnf: { 'x5t#S256': thumbprint } });
-    await peerAuthentication('STRICT');
-    await mesh.istio.joinEnvoy(
-      NAMESPACE,
-      egress,
-      { port, app: (app.address() as AddressInfo).port, provider: check },
-      [identities.cluster],
-    );
+    bound = app.token({ cnf: { 'x5t#S256': thumbprint } });
+    await mesh.apply([peerAuthentication(NAMESPACE, 'STRICT')]);
+    await mesh.istio.joinEnvoy(NAMESPACE, egress, { port, app: app.port, provider: check }, [
+      identities.cluster,
+    ]);
   });
   after(async () => {
     await mesh?.stop();
     identities?.stop();
-    await bearerd?.stop();
-    app.close().closeAllConnections();
-    rmSync(folder, { recursive: true, force: true });
+    await app?.stop();
   });
 
   function configure(from: 'peer' | 'xfcc', more = ''): void {
-    writeFileSync(
-      configFile,
-      `version: 1
-listen: { check_inbound: "127.0.0.1:${check}" }
-inbound:
-  client_certificate: ${from}
-  issuers:
-    idp: { issuer: "${claims.iss}", jwks_file: jwks.json, audience: orders }
-  policies:
-    - { name: peers, match: { paths: [/peers/] }, anonymous: true, peers: ["${CHECKOUT}"] }
+    app.configure(
+      `    - { name: peers, match: { paths: [/peers/] }, anonymous: true, peers: ["${CHECKOUT}"] }
 ${more}    - { name: bound, match: {}, bound: mtls, forward: { x-user: sub } }
 `,
+      `  client_certificate: ${from}\n`,
     );
   }
 
-  const flags = (form: string) => ['--config', configFile, '--namespace', NAMESPACE, '--inbound', form];
-
-  async function peerAuthentication(mode: 'STRICT' | 'PERMISSIVE'): Promise<void> {
-    await mesh.apply([
-      {
-        apiVersion: 'security.istio.io/v1',
-        kind: 'PeerAuthentication',
-        metadata: { name: 'default', namespace: NAMESPACE },
-        spec: { mtls: { mode } },
-      },
-    ]);
-  }
+  const flags = (form: string) => ['--config', app.configFile, '--namespace', NAMESPACE, '--inbound', form];
 
   /** As a sidecar of the mesh calls; status 0 = no connection. `identity` undefined = TLS without a certificate. */
   function ask(
@@ -153,21 +116,20 @@ ${more}    - { name: bound, match: {}, bound: mtls, forward: { x-user: sub } }
   ] as const;
   for (const { form, from } of FORMS) {
     test(`${form}, certificate by ${from}: a token is held to the certificate, a policy to the SPIFFE name`, async (t) => {
-      await bearerd?.stop();
       // Istio's own filter does not tell TLS from plaintext, and the generator says so.
       configure(from, form === 'filter' ? TLS_ONLY : '');
-      bearerd = await startProcess(process.execPath, ['dist/main.js', 'serve', '--config', configFile]);
-      await peerAuthentication('STRICT');
+      await app.startBearerd();
+      await mesh.apply([peerAuthentication(NAMESPACE, 'STRICT')]);
       await mesh.replaceFilters([]);
       await mesh.until(async () => (await status('/x', checkout)) === 200, 'open before');
       await mesh.replaceFilters(await generateIstio(...flags(form)));
       await mesh.until(async () => (await status('/x', checkout)) === 401, 'enforced');
       await mesh.assertAccepted();
 
-      const free = signToken(signer, claims);
-      arrived = [];
+      const free = app.token();
+      app.arrived.length = 0;
       assert.equal(await status('/x', checkout, bound), 200);
-      assert.equal(arrived[0]!['x-user'], 'alice');
+      assert.equal(app.arrived[0]!['x-user'], 'alice');
       assert.equal(await status('/x', other, bound), 401, 'a stolen token with another certificate');
       assert.equal(await status('/x', checkout, free), 401, 'an unbound token');
       assert.equal(await status('/peers/', checkout), 200);
@@ -178,10 +140,10 @@ ${more}    - { name: bound, match: {}, bound: mtls, forward: { x-user: sub } }
       assert.equal(await status('/x', other, bound, forged), 401, 'a forged header');
       assert.equal(await status('/x', undefined, bound), 0, 'no certificate');
       assert.equal(await plain('/x', bound), 0, 'no TLS');
-      assert.equal(arrived.length, 2);
+      assert.equal(app.arrived.length, 2);
 
       // Plain text beside mTLS, as while a mesh is made STRICT: another filter chain of the same listener.
-      await peerAuthentication('PERMISSIVE');
+      await mesh.apply([peerAuthentication(NAMESPACE, 'PERMISSIVE')]);
       await mesh.until(async () => (await plain('/x')) === 401, 'plain text is let to the filters');
       await mesh.assertAccepted();
       assert.equal(await plain('/x', bound, forged), 401, 'a bound token without its certificate');
@@ -192,20 +154,15 @@ ${more}    - { name: bound, match: {}, bound: mtls, forward: { x-user: sub } }
       assert.equal(await status('/peers/', checkout), 200);
       assert.equal(await status('/peers/', other, undefined, forged), 403);
 
-      arrived = [];
+      app.arrived.length = 0;
       let wrong = 0;
-      const stranger = createTestKey('one');
-      const bad = load(
-        () => ask('/x', other, signToken(stranger, { ...claims, jti: String(wrong++) })),
-        100,
-        4,
-      );
+      const bad = load(() => ask('/x', other, app.foreignToken({ jti: String(wrong++) })), 100, 4);
       const friends = load(() => ask('/x', checkout, bound), 10, 4);
       const refused = statuses(await bad);
       t.diagnostic(`flood: ${JSON.stringify(refused)}, callers: ${JSON.stringify(statuses(await friends))}`);
       assert.equal((refused[401] ?? 0) + (refused[429] ?? 0), 400);
       assert.deepEqual(statuses(await friends), { 200: 40 });
-      assert.equal(arrived.length, 40);
+      assert.equal(app.arrived.length, 40);
     });
   }
 });

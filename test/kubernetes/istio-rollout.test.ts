@@ -1,36 +1,27 @@
 // A policy on its way into force in a mesh with a real istiod: by kubectl apply of what is generated for each mode, and by the
 // configuration file alone, replaced as the kubelet replaces a mounted ConfigMap.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { globalAgent } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import { parseAllDocuments } from 'yaml';
 import { createWorld, OPEN, ORDERS, send, type World } from '../../demo/world.ts';
-import { istioParts } from '../../tools/parts/istio.ts';
-import { kubernetesParts } from '../../tools/parts/kubernetes.ts';
 import type { StartedEnvoy } from '../support/envoy.ts';
-import { type Istio, startIstio } from '../support/istio.ts';
-import { type Kubernetes, startKubernetes } from '../support/kubernetes.ts';
+import { generateIstio, type Mesh, serviceEntry, skipMesh, startMesh } from '../support/mesh.ts';
 import { freePort } from '../support/ports.ts';
 import type { StartedProcess } from '../support/process.ts';
 
-const parts = { kubernetes: await kubernetesParts(), istio: await istioParts() };
-const skip = parts.kubernetes && parts.istio ? false : 'npm run parts:kubernetes builds it';
 const NAMESPACE = 'shop';
 /** Who in the end gets the credential, of ten users. */
 const USERS = Array.from({ length: 10 }, (_, i) => `user-${i}`);
 const IN_FORCE = { shadow: 0, '{ percent: 0 }': 0, '{ percent: 100 }': 10, enforce: 10, off: 0 } as const;
 type Mode = keyof typeof IN_FORCE;
 
-describe('a rollout in a mesh with a real istiod', { skip }, () => {
+describe('a rollout in a mesh with a real istiod', { skip: skipMesh }, () => {
   let world: World;
   let bearerd: StartedProcess;
-  let cluster: Kubernetes;
-  let istio: Istio;
+  let mesh: Mesh;
   let envoy: StartedEnvoy;
   let port: number;
   let text: string;
@@ -44,28 +35,14 @@ describe('a rollout in a mesh with a real istiod', { skip }, () => {
     symlinkSync('..data/bearerd.yaml', world.configFile);
     bearerd = await world.startBearerd();
     await world.ready();
-    cluster = await startKubernetes(parts.kubernetes!);
-    istio = await startIstio(parts.istio!, cluster);
-    await cluster.createNamespace(NAMESPACE);
+    mesh = await startMesh(NAMESPACE);
     port = await freePort();
-    const entry = (name: string, host: string) => ({
-      apiVersion: 'networking.istio.io/v1',
-      kind: 'ServiceEntry',
-      metadata: { name, namespace: NAMESPACE },
-      spec: {
-        hosts: [host],
-        location: 'MESH_EXTERNAL',
-        resolution: 'STATIC',
-        ports: [{ number: port, name: 'http', protocol: 'HTTP', targetPort: world.upstream.port }],
-        endpoints: [{ address: '127.0.0.1' }],
-      },
-    });
-    await apply([entry('orders', ORDERS), entry('open', OPEN)]);
-    envoy = await istio.joinEnvoy(NAMESPACE, port);
+    const there = { address: '127.0.0.1', port: world.upstream.port };
+    await mesh.apply([ORDERS, OPEN].map((host) => serviceEntry(NAMESPACE, host, port, there)));
+    envoy = await mesh.istio.joinEnvoy(NAMESPACE, port);
   });
   after(async () => {
-    await istio?.stop();
-    await cluster?.stop();
+    await mesh?.stop();
     await world?.stop();
   });
 
@@ -81,25 +58,11 @@ describe('a rollout in a mesh with a real istiod', { skip }, () => {
     renameSync(join(world.folder, '..data_tmp'), join(world.folder, '..data'));
   }
 
-  async function apply(documents: readonly object[]): Promise<void> {
-    await cluster.kubectl(['apply', '-f', '-'], documents.map((d) => JSON.stringify(d)).join('\n---\n'));
-  }
-
   /** What is generated for the mounted configuration takes the place of what was there. */
   async function applyGenerated(door: string): Promise<void> {
-    const { stdout } = await promisify(execFile)(process.execPath, [
-      ...['dist/main.js', 'generate', 'istio', '--config', world.configFile],
-      ...['--namespace', NAMESPACE, '--door', door],
-    ]);
-    const filters = parseAllDocuments(stdout)
-      .map((document) => document.toJS() as { kind: string; metadata: { name: string } })
-      .filter(({ kind }) => kind === 'EnvoyFilter');
-    await apply(filters);
-    const names = filters.map(({ metadata }) => metadata.name);
-    const old = (await cluster.kubectl(['get', 'envoyfilter', '-n', NAMESPACE, '-o', 'name']))
-      .split('\n')
-      .filter((name) => name !== '' && !names.includes(name.split('/')[1]!));
-    if (old.length > 0) await cluster.kubectl(['delete', '-n', NAMESPACE, ...old]);
+    const flags = ['--config', world.configFile, '--namespace', NAMESPACE, '--door', door];
+    const documents = await generateIstio(...flags);
+    await mesh.replaceFilters(documents.filter(({ kind }) => kind === 'EnvoyFilter'));
   }
 
   /** Status of each user's request, who sends a credential of their own that this upstream refuses. */
@@ -122,20 +85,8 @@ describe('a rollout in a mesh with a real istiod', { skip }, () => {
 
   async function until(wanted: number, what: string): Promise<number> {
     const begun = performance.now();
-    for (const end = Date.now() + 30_000; (await served()) !== wanted; await sleep(100)) {
-      if (Date.now() > end)
-        assert.fail(
-          `${what}: ${JSON.stringify(await istio.sync())}\n${envoy.process.output()}\n${bearerd.output().slice(-2_000)}`,
-        );
-    }
+    await mesh.until(async () => (await served()) === wanted, what);
     return performance.now() - begun;
-  }
-
-  async function assertAccepted(): Promise<void> {
-    assert.deepEqual(
-      (await istio.sync()).filter(({ acked, error }) => !acked || error !== undefined),
-      [],
-    );
   }
 
   for (const door of ['check', 'push', 'attempt']) {
@@ -147,7 +98,7 @@ describe('a rollout in a mesh with a real istiod', { skip }, () => {
         t.diagnostic(`${mode}: in force ${ms.toFixed(0)} ms after kubectl apply`);
         await sleep(300);
         assert.equal(await served(), IN_FORCE[mode], `${mode} stays`);
-        await assertAccepted();
+        await mesh.assertAccepted();
       }
     });
 
@@ -204,7 +155,7 @@ describe('a rollout in a mesh with a real istiod', { skip }, () => {
       await applyGenerated(door);
       await sleep(1_000);
       await envoy.stop();
-      envoy = await istio.startProxy({ type: 'sidecar', namespace: NAMESPACE, labels: { app: 'app' } });
+      envoy = await mesh.istio.startProxy({ type: 'sidecar', namespace: NAMESPACE, labels: { app: 'app' } });
       t.diagnostic(`${door}: ready after ${envoy.startedInMs.toFixed(0)} ms`);
       assert.ok(envoy.startedInMs < 8_000, `${door}: ${envoy.startedInMs} ms`);
       globalAgent.destroy();

@@ -1,34 +1,32 @@
 // Generated manifests on a real kube-apiserver, a real istiod and a plain Envoy that joins it: accepted by all three, and
 // doing what they say.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { globalAgent } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import { parseAllDocuments } from 'yaml';
 import { type Answer, createWorld, OPEN, ORDERS, send, type World } from '../../demo/world.ts';
-import { istioParts } from '../../tools/parts/istio.ts';
-import { kubernetesParts } from '../../tools/parts/kubernetes.ts';
 import type { StartedEnvoy } from '../support/envoy.ts';
-import { type Istio, startIstio } from '../support/istio.ts';
-import { type Kubernetes, startKubernetes } from '../support/kubernetes.ts';
 import { load, statuses } from '../support/load.ts';
+import {
+  generateIstio,
+  type Manifest,
+  type Mesh,
+  serviceEntry,
+  skipMesh,
+  startMesh,
+} from '../support/mesh.ts';
 import { freePort } from '../support/ports.ts';
 import type { StartedProcess } from '../support/process.ts';
 
-const parts = { kubernetes: await kubernetesParts(), istio: await istioParts() };
-const skip = parts.kubernetes && parts.istio ? false : 'npm run parts:kubernetes builds it';
 const NAMESPACE = 'shop';
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 
-describe('a mesh with a real istiod', { skip }, () => {
+describe('a mesh with a real istiod', { skip: skipMesh }, () => {
   let world: World;
   let bearerd: StartedProcess;
-  let cluster: Kubernetes;
-  let istio: Istio;
+  let mesh: Mesh;
   let envoy: StartedEnvoy;
   let port: number;
 
@@ -37,73 +35,45 @@ describe('a mesh with a real istiod', { skip }, () => {
     world = await createWorld({ plainUpstream: true });
     bearerd = await world.startBearerd();
     await world.ready();
-    cluster = await startKubernetes(parts.kubernetes!);
-    istio = await startIstio(parts.istio!, cluster);
-    await cluster.createNamespace(NAMESPACE);
+    mesh = await startMesh(NAMESPACE);
     port = await freePort();
-    await apply(theTeamsOwn(world, port));
-    envoy = await istio.joinEnvoy(NAMESPACE, port);
+    await mesh.apply(theTeamsOwn(world, port));
+    envoy = await mesh.istio.joinEnvoy(NAMESPACE, port);
   });
   after(async () => {
-    await istio?.stop();
-    await cluster?.stop();
+    await mesh?.stop();
     await world?.stop();
   });
 
-  async function apply(documents: readonly object[]): Promise<void> {
-    await cluster.kubectl(['apply', '-f', '-'], documents.map((d) => JSON.stringify(d)).join('\n---\n'));
-  }
-
-  async function generated(door: string, ...more: string[]): Promise<Record<string, unknown>[]> {
-    const { stdout } = await promisify(execFile)(process.execPath, [
-      ...['dist/main.js', 'generate', 'istio', '--config', world.configFile],
-      ...['--namespace', NAMESPACE, '--door', door, ...more],
-    ]);
+  async function generated(door: string, ...more: string[]): Promise<Manifest[]> {
+    const documents = await generateIstio(
+      ...['--config', world.configFile, '--namespace', NAMESPACE, '--door', door, ...more],
+    );
     // The team has its own ServiceEntry and DestinationRule for the host.
-    return parseAllDocuments(stdout)
-      .map((document) => document.toJS() as Record<string, unknown>)
-      .filter(({ kind }) => kind === 'EnvoyFilter');
+    return documents.filter(({ kind }) => kind === 'EnvoyFilter');
   }
 
   /** Puts this door's filters in the place of the last one's, and waits until Envoy has them. */
   async function serveBy(door: string, ...more: string[]): Promise<void> {
-    await cluster.kubectl(['delete', 'envoyfilter', '--all', '-n', NAMESPACE]);
-    await apply(await generated(door, ...more));
-    // Envoy's listener comes with its first configuration.
-    const injected = () =>
-      get('/v1/orders').then(
-        ({ status }) => status === 200,
-        () => false,
-      );
-    for (const deadline = Date.now() + 30_000; !(await injected()); await sleep(200)) {
-      if (Date.now() < deadline) continue;
-      assert.fail(
-        `no credential after 30 s: ${JSON.stringify(await istio.sync())}\n${envoy.process.output()}`,
-      );
-    }
-    // A connection from before goes on with the filters of its time until Envoy has drained it.
-    globalAgent.destroy();
+    await mesh.replaceFilters(await generated(door, ...more));
+    // Whatever the door before left open.
+    await sleep(1_000);
+    await mesh.until(async () => {
+      // A connection from before goes on with the filters of its time until Envoy has drained it.
+      globalAgent.destroy();
+      return (await get('/v1/orders').catch(() => ({ status: 0 }))).status === 200;
+    }, door);
     // Envoy's acknowledgement of a secret must be older than 50 ms before a refusal counts.
     await sleep(500);
   }
 
   const get = (path: string, host = ORDERS): Promise<Answer> => send(port, path, { host });
 
-  async function assertAccepted(): Promise<void> {
-    const sync = await istio.sync();
-    const types = sync.map(({ type }) => type);
-    for (const type of ['Cluster', 'Listener', 'RouteConfiguration'])
-      assert.ok(types.includes(type), `${types}`);
-    assert.deepEqual(
-      sync.filter(({ acked, error }) => !acked || error !== undefined),
-      [],
-    );
-  }
-
   for (const door of ['check', 'push', 'attempt']) {
     test(`${door}: every generated type is acked without an error, and each request carries the credential`, async () => {
       await serveBy(door);
-      await assertAccepted();
+      await mesh.assertAccepted();
+      assert.ok((await mesh.istio.sync()).some(({ type }) => type === 'RouteConfiguration'));
       const answers = await load(() => get('/v1/orders'), 50, 2);
       assert.deepEqual(statuses(answers), { 200: 100 });
       const other = JSON.parse((await get('/open', OPEN)).body) as { authorization: string };
@@ -154,7 +124,7 @@ describe('a mesh with a real istiod', { skip }, () => {
   });
 
   test('what a DestinationRule says of HTTP is kept with --from-cluster', async () => {
-    await cluster.kubectl(['delete', 'envoyfilter', '--all', '-n', NAMESPACE]);
+    await mesh.replaceFilters([]);
     await sleep(2_000);
     const before = await optionsOfOrders();
     const dump = join(world.folder, 'config_dump.json');
@@ -187,18 +157,7 @@ describe('a mesh with a real istiod', { skip }, () => {
 
 /** As a team has it before bearerd comes. An egress listener serves only what has its port. */
 function theTeamsOwn({ upstream }: World, port: number): object[] {
-  const entry = (name: string, host: string) => ({
-    apiVersion: 'networking.istio.io/v1',
-    kind: 'ServiceEntry',
-    metadata: { name, namespace: NAMESPACE },
-    spec: {
-      hosts: [host],
-      location: 'MESH_EXTERNAL',
-      resolution: 'STATIC',
-      ports: [{ number: port, name: 'http', protocol: 'HTTP', targetPort: upstream.port }],
-      endpoints: [{ address: '127.0.0.1' }],
-    },
-  });
+  const there = { address: '127.0.0.1', port: upstream.port };
   const rule = {
     apiVersion: 'networking.istio.io/v1',
     kind: 'DestinationRule',
@@ -208,5 +167,5 @@ function theTeamsOwn({ upstream }: World, port: number): object[] {
       trafficPolicy: { connectionPool: { http: { idleTimeout: '30s', maxRequestsPerConnection: 100 } } },
     },
   };
-  return [entry('orders', ORDERS), rule, entry('open', OPEN)];
+  return [...[ORDERS, OPEN].map((host) => serviceEntry(NAMESPACE, host, port, there)), rule];
 }

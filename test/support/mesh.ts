@@ -79,6 +79,16 @@ export function serviceEntry(
   };
 }
 
+/** Of a whole namespace. */
+export function peerAuthentication(namespace: string, mode: 'STRICT' | 'PERMISSIVE' | 'DISABLE'): object {
+  return {
+    apiVersion: 'security.istio.io/v1',
+    kind: 'PeerAuthentication',
+    metadata: { name: 'default', namespace },
+    spec: { mtls: { mode } },
+  };
+}
+
 /** `mesh`: more lines of the mesh configuration. */
 export async function startMesh(namespace: string, mesh = ''): Promise<Mesh> {
   const cluster = await startKubernetes(parts.kubernetes!);
