@@ -76,6 +76,7 @@ export async function dumpOf(port: number, password: string): Promise<string> {
     const lines: string[] = [];
     for (const key of await client.keys('*')) {
       const kind = await client.type(key);
+      if (kind === 'none') continue; // a lease that ended meanwhile
       const read = READ[kind];
       if (read === undefined) throw new Error(`${key} is a ${kind}`);
       lines.push(`${key} ${kind} ${JSON.stringify(await client.sendCommand(read(key)))}`);

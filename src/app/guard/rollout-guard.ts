@@ -59,8 +59,6 @@ const MAX_ABSENT = 1_000;
 interface Watch {
   readonly guard: Guard;
   readonly version: string;
-  /** Epoch ms: what a request that began before it was answered says nothing of this version. */
-  readonly since: number;
   rates: Rates | undefined;
   blind: string | undefined;
 }
@@ -146,7 +144,6 @@ export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
     watches.set(policy, {
       guard: createGuard(current.outbound.guard!, totalsOf(policy), clock.monotonic()),
       version: current.hash,
-      since: clock.now(),
       rates: undefined,
       blind: undefined,
     });
@@ -198,7 +195,10 @@ export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
     },
     refused(policy, share, path, startedAt) {
       const watched = watches.get(policy);
-      if (watched === undefined || startedAt < watched.since) return;
+      if (watched === undefined) return;
+      // How a request that began before it was answered says nothing of this version. By the wall clock of now, as Envoy's
+      // stamps: it may have been set since.
+      if (startedAt < clock.now() - (clock.monotonic() - watched.guard.since)) return;
       totals.refused(policy, share);
       if (share === 'enforced') watched.guard.refusedOn(path);
     },
