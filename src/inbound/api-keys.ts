@@ -1,12 +1,12 @@
 // API keys of one's own callers. Only SHA-256 hashes are stored: keys are long random texts, so nothing slower is needed.
 import { hash } from 'node:crypto';
-import { parse } from 'yaml';
 import * as z from 'zod';
 import type { Clock } from '../lib/clock.ts';
 import { type BucketSize, TokenBucket } from '../lib/token-bucket.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import { createFollowedFile, type FollowedFile } from './followed-file.ts';
 import { createVerifiedToken, type VerifiedToken } from './verified-token.ts';
+import { parseYamlText } from './yaml-text.ts';
 
 export interface ApiKey {
   readonly id: string;
@@ -18,26 +18,34 @@ export interface ApiKey {
 }
 
 const MAX_KEY_BYTES = 1_024;
-const date = z.iso.datetime({ offset: true });
+const date = z.iso.datetime({ offset: true, error: 'expected a time such as 2026-01-31T12:00:00Z' });
 
-const file = z.strictObject({
+/** Which key is not known is not told: it may be a value that lost its key. */
+function strict<S extends z.ZodRawShape>(shape: S) {
+  const known = `expected no other keys than ${Object.keys(shape).join(', ')}`;
+  return z.strictObject(shape, {
+    error: ({ code }) => (code === 'unrecognized_keys' ? known : undefined),
+  });
+}
+
+const file = strict({
   keys: z.array(
-    z.strictObject({
+    strict({
       id: z.string().min(1).max(128),
-      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+      sha256: z.string().regex(/^[0-9a-f]{64}$/, {
+        error: 'expected 64 hexadecimal digits in lower case (printf %s KEY | sha256sum)',
+      }),
       // The words of outbound key rings; only one of them lets a caller in.
       state: z.enum(['generated', 'active', 'suspended', 'revoked']).default('active'),
       not_before: date.optional(),
       expires_at: date.optional(),
       scopes: z.array(z.string()).default([]),
       roles: z.array(z.string()).default([]),
-      rate_limit: z
-        .strictObject({
-          requests: z.int().min(1),
-          per_seconds: z.number().min(0.1).default(1),
-          burst: z.int().min(1).optional(),
-        })
-        .optional(),
+      rate_limit: strict({
+        requests: z.int().min(1),
+        per_seconds: z.number().min(0.1).default(1),
+        burst: z.int().min(1).optional(),
+      }).optional(),
     }),
   ),
 });
@@ -49,16 +57,14 @@ export class ApiKeys {
 
   /** Number of keys. Throws with a message that quotes nothing. */
   take(text: string, now: number): number {
-    let value: unknown;
-    try {
-      value = parse(text);
-    } catch {
-      throw new Error('no YAML');
-    }
-    const result = file.safeParse(value);
+    const result = file.safeParse(parseYamlText(text));
     if (!result.success) {
-      const { path } = result.error.issues[0]!;
-      throw new Error(`not as expected at ${path.join('.') || 'its root'}`);
+      // What was expected, and nothing of what stands there.
+      const { path, message } = result.error.issues[0]!;
+      const place = path
+        .map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`))
+        .join('');
+      throw new Error(`${place.slice(1) || 'the file'}: ${message}`);
     }
     const before = new Map([...this.#byHash.values()].map((key) => [key.id, key]));
     const next = new Map<string, ApiKey>();

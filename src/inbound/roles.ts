@@ -1,9 +1,9 @@
 // Roles and their permissions. A right that is taken away counts for the next request, also of a token that is cached:
 // nothing of this is kept with a token.
-import { parse } from 'yaml';
 import type { Clock } from '../lib/clock.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import { createFollowedFile, type FollowedFile } from './followed-file.ts';
+import { parseYamlText } from './yaml-text.ts';
 
 type Table = Readonly<Record<string, readonly string[]>>;
 
@@ -47,12 +47,7 @@ export function createRolesFile({ path, fixed, roles, clock, observer }: RolesFi
 }
 
 function parseTable(text: string): Table {
-  let value: unknown;
-  try {
-    value = parse(text);
-  } catch {
-    throw new Error('no YAML');
-  }
+  const value = parseYamlText(text);
   const isTable =
     typeof value === 'object' &&
     value !== null &&
