@@ -23,7 +23,9 @@ export function toYaml(value: unknown, heading?: string): string {
   const document = new Document();
   document.contents = node(document, value) as Node as typeof document.contents;
   if (heading !== undefined) document.commentBefore = comment(heading);
-  return document.toString({ lineWidth: 0, aliasDuplicateObjects: false } as object);
+  const text = document.toString({ lineWidth: 0, aliasDuplicateObjects: false } as object);
+  // The library puts such a text in quotes and leaves them as they are; YAML 1.2 (section 5.1) and terminals do not.
+  return text.replace(/[\x7f-\x9f]/g, (c) => `\\x${c.charCodeAt(0).toString(16)}`);
 }
 
 /** The same value without comments, for a reader that wants the data. */
