@@ -47,7 +47,8 @@ export function webhookManifests(options: WebhookOptions): readonly object[] {
       kind: 'PodDisruptionBudget',
       metadata,
       spec: {
-        minAvailable: because('One of two answers while nodes are drained.', 1),
+        // Not minAvailable, which would hold a node for ever where somebody runs one replica.
+        maxUnavailable: because('One of two answers while nodes are drained.', 1),
         selector: { matchLabels: labels },
       },
     },

@@ -82,7 +82,10 @@ function peerAuthentication(
   return {
     apiVersion: 'security.istio.io/v1',
     kind: 'PeerAuthentication',
-    metadata: { name: `bearerd-strict-${value.toLowerCase().replaceAll(/[^a-z0-9-]/g, '-')}`, namespace },
+    metadata: {
+      name: `bearerd-strict-${key}-${value}`.toLowerCase().replaceAll(/[^a-z0-9.]+/g, '-'),
+      namespace,
+    },
     spec: {
       selector: { matchLabels: { [key]: value } },
       mtls: because('Whoever calls without a certificate of the mesh is refused from now on.', {

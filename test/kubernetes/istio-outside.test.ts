@@ -8,7 +8,15 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { createAuthority } from '../../demo/certificates.ts';
 import { send } from '../../demo/world.ts';
-import { generateIstio, type Mesh, serviceEntry, skipMesh, startMesh } from '../support/mesh.ts';
+import type { StartedEnvoy } from '../support/envoy.ts';
+import {
+  generateIstio,
+  type Manifest,
+  type Mesh,
+  serviceEntry,
+  skipMesh,
+  startMesh,
+} from '../support/mesh.ts';
 import { type IdentityServer, startIdentityServer } from '../support/mesh-identity.ts';
 import { freePort } from '../support/ports.ts';
 
@@ -23,6 +31,8 @@ const SHOWN = {
 describe('hosts outside a mesh with a real istiod', { skip: skipMesh }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'bearerd-outside-'));
   const upstreams: ReturnType<typeof createServer>[] = [];
+  let generated: Manifest[];
+  let envoy: StartedEnvoy;
   let mesh: Mesh;
   let secrets: IdentityServer;
   let port: number;
@@ -39,7 +49,11 @@ describe('hosts outside a mesh with a real istiod', { skip: skipMesh }, () => {
       `version: 1
 listen: { check: "unix:///run/bearerd/check.sock", xds: "unix:///run/bearerd/xds.sock" }
 sources: { key: { static: { value: { env: KEY } } } }
-outbound: [{ name: api, match: { hosts: [${hosts}] }, inject: { source: key } }]
+outbound:
+  - name: api
+    match: { hosts: [${hosts}] }
+    inject: { source: key }
+    resilience: { connections: { idle_timeout: 60s } }
 `,
     );
     const tls = file('tls.yaml', hosts.map((host) => `${host}: { ca: ${authority.ca} }\n`).join(''));
@@ -55,12 +69,16 @@ outbound: [{ name: api, match: { hosts: [${hosts}] }, inject: { source: key } }]
       const there = { address: '127.0.0.1', port: (upstream.address() as AddressInfo).port };
       await mesh.apply([serviceEntry(NAMESPACE, host, port, there)]);
     }
-    const generated = await generateIstio('--config', config, '--namespace', NAMESPACE, '--tls', tls);
-    await mesh.apply(generated.filter(({ kind }) => kind === 'DestinationRule'));
+    const flags = ['--config', config, '--namespace', NAMESPACE, '--tls', tls, '--door', 'check'];
+    // Without what asks bearerd, which is not there.
+    generated = (await generateIstio(...flags)).filter(
+      ({ kind, metadata }) => kind === 'DestinationRule' || metadata.name === 'bearerd-upstreams',
+    );
+    await mesh.apply(generated);
     secrets = await startIdentityServer(await mesh.identity('default'), {
       [authority.ca]: readFileSync(authority.ca, 'utf8'),
     });
-    await mesh.istio.joinEnvoy(NAMESPACE, port, undefined, [secrets.cluster]);
+    envoy = await mesh.istio.joinEnvoy(NAMESPACE, port, undefined, [secrets.cluster]);
   });
   after(async () => {
     await mesh?.stop();
@@ -71,14 +89,28 @@ outbound: [{ name: api, match: { hosts: [${hosts}] }, inject: { source: key } }]
 
   const ask = (host: string) => send(port, '/', { host }).catch(() => ({ status: 0, body: '' }));
 
-  for (const host of ['own.example.com', 'wild.example.com'] as const) {
-    test(`a certificate for ${SHOWN[host]} is that of ${host}`, async () => {
+  async function reachesItselfAlone(): Promise<void> {
+    for (const host of ['own.example.com', 'wild.example.com'])
       await mesh.until(async () => (await ask(host)).body === host, host);
-    });
-  }
-
-  test('somebody else with a certificate of the same authority gets no request', async () => {
     assert.equal((await ask('other.example.com')).status, 503);
     await mesh.assertAccepted();
+  }
+
+  test('somebody else with a certificate of the same authority gets no request', reachesItselfAlone);
+
+  test('nor by a rule that a team has, whose check of the name stands in what is patched', async () => {
+    const stated = async () => {
+      const dump = await envoy.admin('/config_dump?resource=dynamic_active_clusters');
+      return dump.match(/"sni":/g)?.length ?? 0;
+    };
+    assert.equal(await stated(), 3);
+    const own = structuredClone(generated.filter(({ kind }) => kind === 'DestinationRule')) as unknown as {
+      spec: { trafficPolicy: { tls: object } };
+    }[];
+    for (const { spec } of own)
+      Object.assign(spec.trafficPolicy.tls, { sni: undefined, subjectAltNames: undefined });
+    await mesh.apply(own);
+    await mesh.until(async () => (await stated()) === 0, 'the rules of the team');
+    await reachesItselfAlone();
   });
 });

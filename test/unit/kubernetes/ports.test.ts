@@ -63,6 +63,29 @@ ${STATIC}inbound: { issuers: { one: { issuer: "https://i", jwks_file: j, audienc
     assert.deepEqual(Object.keys(specOf('PeerAuthentication')['portLevelMtls'] as object), ['9193', '9195']);
   });
 
+  test('closed to plain text are two workloads, also where their labels have one value', () => {
+    const names = workloadManifests({
+      ...{
+        namespace: 'shop',
+        configMap: 'bearerd',
+        config: {},
+        statusPort: undefined,
+        networkPolicy: undefined,
+      },
+      strictMtls: [
+        { key: 'app', value: 'checkout' },
+        { key: 'app.kubernetes.io/name', value: 'checkout' },
+      ],
+    })
+      .map((manifest) => plain(manifest) as { kind: string; metadata: { name: string } })
+      .filter(({ kind }) => kind === 'PeerAuthentication')
+      .map(({ metadata }) => metadata.name);
+    assert.deepEqual(names, [
+      'bearerd-strict-app-checkout',
+      'bearerd-strict-app.kubernetes.io-name-checkout',
+    ]);
+  });
+
   test('that differ from the sidecar file are refused', () => {
     const sidecar = (more = '') => parseSidecarFile(`image: bearerd:1\n${more}`, 'sidecar.yaml');
     const listen = (text: string) =>

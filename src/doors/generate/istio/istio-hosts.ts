@@ -3,6 +3,7 @@ import type { ResilienceConfig } from '../../../config/config.ts';
 import { mayReachQuery } from '../expressions.ts';
 import {
   type Plan,
+  type PlannedEndpoint,
   type PlannedHost,
   type PlannedPolicy,
   type PlannedRule,
@@ -28,7 +29,7 @@ export function istioHosts(plan: Plan): readonly IstioHost[] {
   return plan.hosts
     .filter(({ wildcard }) => !wildcard)
     .flatMap((host) =>
-      host.endpoints.map((endpoint): IstioHost => {
+      everyPortFirst(host.endpoints).map((endpoint): IstioHost => {
         const rules = host.rules.filter((rule) => rule.endpoint === endpoint);
         return {
           name: host.name,
@@ -40,6 +41,11 @@ export function istioHosts(plan: Plan): readonly IstioHost[] {
         };
       }),
     );
+}
+
+/** Its patches reach the cluster and the virtual host of one port too, where those for that port have the last word. */
+function everyPortFirst(endpoints: readonly PlannedEndpoint[]): readonly PlannedEndpoint[] {
+  return [...endpoints].sort((a, b) => Number(a.port !== undefined) - Number(b.port !== undefined));
 }
 
 /** Istio patches the routes of a host as one: whoever heals decides. */

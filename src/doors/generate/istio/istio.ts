@@ -56,6 +56,7 @@ export function generateIstio(config: Config, options: GenerateIstioOptions): st
   ];
   const lines = [
     `Made by "bearerd generate istio --context ${context}".`,
+    ...rootNamespaceLines(options),
     ...(outbound ? outboundHeading(config, plan, options, outside) : []),
     ...uncapturedLines(config),
     ...(inbound ? inboundHeading(config, options.inbound, namespace) : []),
@@ -64,6 +65,14 @@ export function generateIstio(config: Config, options: GenerateIstioOptions): st
   ];
   const [first, ...others] = documents.map((document) => toYaml(document));
   return [`${lines.map((line) => `# ${line}`.trimEnd()).join('\n')}\n${first}`, ...others].join('---\n');
+}
+
+/** What stands in Istio's root namespace holds for every namespace. Another one than the usual is not known here. */
+function rootNamespaceLines({ namespace, selector, context }: GenerateIstioOptions): readonly string[] {
+  if (namespace !== 'istio-system' || selector !== undefined) return [];
+  return [
+    `THE WHOLE MESH: objects of istio-system hold for every ${context === 'sidecar' ? 'sidecar' : 'gateway'} of every namespace. --selector says for which.`,
+  ];
 }
 
 function outboundRefusals(config: Config, plan: Plan, options: GenerateIstioOptions): readonly string[] {

@@ -2,7 +2,7 @@
 // a workload under STRICT mTLS refuses it.
 import type { Config } from '../../../config/config.ts';
 
-/** Hosts inside the cluster that bearerd asks: providers, issuers and Redis. */
+/** Hosts inside the cluster that bearerd asks: providers, issuers, Redis, bundle and collector. */
 export function uncapturedHosts(config: Config): readonly string[] {
   const found = new Set<string>();
   const look = (value: unknown): void => {
@@ -19,6 +19,8 @@ export function uncapturedHosts(config: Config): readonly string[] {
   look(config.sources);
   look(config.sharedCache);
   look(config.inbound?.issuers);
+  look(config.policyBundle?.url);
+  look(config.tracing?.otlpEndpoint);
   return [...found];
 }
 

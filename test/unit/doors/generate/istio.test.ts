@@ -117,6 +117,21 @@ describe('generate istio', () => {
     assert.match(JSON.stringify(marks[0]!.match), /"domainName":"orders\.shop\.svc\.cluster\.local"/);
   });
 
+  test('what holds for one port of a host is said after what holds for all, since Istio merges in that order', () => {
+    const policies = `  - { name: one, match: { hosts: ["api.example.com:8443"] }, inject: { source: a, header: x-one } }
+  - { name: all, match: { hosts: [api.example.com] }, inject: { source: a } }\n`;
+    for (const [door, name] of [
+      ['check', 'bearerd-check'],
+      ['push', 'bearerd-upstreams'],
+      ['push', 'bearerd-retries'],
+    ] as const) {
+      const matches = patchesOf(documents(policies, { door }), name)
+        .filter(({ applyTo }) => applyTo !== 'HTTP_FILTER')
+        .map(({ match }) => /8443/.test(JSON.stringify(match)));
+      assert.deepEqual(matches, [false, true], name);
+    }
+  });
+
   test('a limit by the body holds it back before every filter and counts before the router, without requests of earlier policies', () => {
     const limited = ORDERS.replace(' }\n', ', rate_limit: { requests: 5, key: { body: [model] } } }\n');
     const first =
@@ -339,6 +354,19 @@ outbound:
     }
   });
 
+  test('keeps the check of the name in a patch of a host outside, and touches none of a service', () => {
+    const outside = '  - { name: api, match: { hosts: [api.example.com] }, inject: { source: a } }\n';
+    const checked = (outbound: string, sni?: string) => {
+      const tls = sni === undefined ? {} : { tls: { 'api.example.com': { ca: '/ca', sni } } };
+      const [patch] = patchesOf(documents(outbound, { door: 'push', ...tls }), 'bearerd-upstreams');
+      return /"auto_sni":true,"auto_san_validation":true/.test(JSON.stringify(patch!.patch.value));
+    };
+    assert.deepEqual(
+      [checked(outside), checked(outside, 'other.example.com'), checked(ORDERS)],
+      [true, false, false],
+    );
+  });
+
   test('names a host outside once, with all its ports, and shows a client certificate where one is stated', () => {
     const outside =
       '  - { name: api, match: { hosts: [api.example.com, "api.example.com:8443"] }, inject: { source: a } }\n';
@@ -376,6 +404,19 @@ ${ORDERS}`,
       /# INSIDE THE MESH: bearerd itself asks idp\.auth\.svc\.cluster\.local, .*\n# {3}a PeerAuthentication in auth /,
     );
     assert.doesNotMatch(generateIstio(config(ORDERS), OPTIONS), /INSIDE THE MESH/);
+    const others = `${ORDERS}tracing: { otlp_endpoint: "http://collector.observe.svc:4318" }
+policy_bundle: { url: "https://policies.fleet.svc:8443/x.jws", name: shop, keys: keys.pem }
+`;
+    const text = generateIstio(config(others), OPTIONS);
+    assert.match(text, /asks policies\.fleet\.svc, [\s\S]*asks collector\.observe\.svc, /);
+  });
+
+  test('says so where the whole mesh would be changed', () => {
+    const text = (options: Partial<GenerateIstioOptions>) =>
+      generateIstio(config(ORDERS), { ...OPTIONS, namespace: 'istio-system', ...options });
+    assert.match(text({ context: 'egress' }), /# THE WHOLE MESH: .* every gateway of every namespace\./);
+    for (const options of [{ selector: { istio: 'egressgateway' } }, { namespace: 'shop' }])
+      assert.doesNotMatch(text(options), /THE WHOLE MESH/);
   });
 
   test('prints retries for the VirtualService that a team has, and then patches none', () => {
