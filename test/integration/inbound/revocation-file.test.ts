@@ -47,7 +47,8 @@ test('a list that was cut at the end of a line takes nothing back, and lets nobo
     { 'revoked.jsonl': `${linesOf(whole).slice(0, 2).join('\n')}\n` },
     { waitForKeys: false },
   );
-  while (other.told.named('inputRefused').length === 0) await sleep(5);
+  await until('refused', () => other.told.named('inputRefused').length > 0);
+  await until('the keys', () => !other.door.missing().includes('keys of idp'));
   assert.deepEqual(other.door.missing(), ['revocation list']);
   other.write('revoked.jsonl', whole);
   await other.ready();
@@ -132,8 +133,9 @@ test('nothing is written to a list that is empty, away or no file: what was revo
 
 test('an empty list lets nobody in at a start: it may have been cut', async (t) => {
   const world = await startInbound(t, inbound, { 'revoked.jsonl': '' }, { waitForKeys: false });
-  while (world.told.named('inputRefused').length === 0) await sleep(5);
+  await until('refused', () => world.told.named('inputRefused').length > 0);
   assert.match(String(world.told.named('inputRefused')[0]![1]), /it is empty, as one that was cut/);
+  await until('the keys', () => !world.door.missing().includes('keys of idp'));
   assert.deepEqual(world.door.missing(), ['revocation list']);
   world.write('revoked.jsonl', '\n');
   await world.ready();
@@ -151,9 +153,9 @@ test('a list that a folder or a pipe took the place of counts on, and is followe
     const before = refused();
     rmSync(path);
     execFileSync(what, [path]);
-    const end = performance.now() + 5_000;
+    const end = performance.now() + 30_000;
     while (refused() === before) {
-      assert.ok(performance.now() < end, `${what} was not told within 5 s`);
+      assert.ok(performance.now() < end, `${what} was not told within 30 s`);
       await sleep(5);
     }
     assert.equal((await world.bearer(world.token({ jti: 'a' }))).status, 401);

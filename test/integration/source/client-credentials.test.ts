@@ -8,6 +8,7 @@ import { after, describe, test } from 'node:test';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { issueFailure, issueRequest } from '../../support/issue.ts';
 import { listening } from '../../support/loopback.ts';
+import { freePort } from '../../support/ports.ts';
 import { issuedBy, sourceOf } from '../../support/token-source.ts';
 
 let reply: (request: IncomingMessage, response: ServerResponse, body: string) => void;
@@ -404,10 +405,7 @@ describe('what a stranger gets wrong is told with the way out', () => {
   });
 
   test('a provider that is not there, or speaks no TLS', async () => {
-    const gone = createServer();
-    await new Promise<void>((resolve) => gone.listen(0, '127.0.0.1', resolve));
-    const { port } = gone.address() as { port: number };
-    await new Promise((resolve) => gone.close(resolve));
+    const port = await freePort();
     const nobody = await failure({ token_endpoint: `http://127.0.0.1:${port}/token` });
     assert.equal(nobody.message, 'the provider cannot be reached (ECONNREFUSED): nothing listens there');
     const plain = await failure({ token_endpoint: endpoint.replace('http:', 'https:') });
