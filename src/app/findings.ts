@@ -1,7 +1,7 @@
 // What somebody who looks at a running bearerd should know first, the worst on top. Pure; the page and the terminal show the
 // same. Thresholds are those of the alerts (monitoring/).
 import { durationText } from '../lib/duration-text.ts';
-import { guardFindings } from './guard/texts.ts';
+import { guardFindings } from './guard/findings.ts';
 import type { Status } from './status.ts';
 
 export interface Finding {

@@ -1,11 +1,12 @@
 // bearerd doctor: what is wrong between a running Envoy, a running bearerd and a configuration.
 import { request } from 'node:http';
 import { connect } from 'node:net';
+import { guardFindings } from '../app/guard/findings.ts';
 import type { GuardStatus } from '../app/guard/rollout-guard.ts';
-import { guardFindings } from '../app/guard/texts.ts';
 import type { Config } from '../config/config.ts';
 import { readEnvoyState } from '../doors/doctor/envoy-state.ts';
-import { type Finding, findings } from '../doors/doctor/findings.ts';
+import type { Finding } from '../doors/doctor/finding.ts';
+import { findings } from '../doors/doctor/findings.ts';
 import { uncapturedHosts } from '../doors/generate/istio/uncaptured.ts';
 import { parseArguments, refusePositionals, required } from './arguments.ts';
 import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';

@@ -3,7 +3,7 @@ import type { Config } from '../../config/config.ts';
 import { json } from '../envoy-json.ts';
 import { bodyLimitName } from '../generate/body-limits.ts';
 import { type EnvoyState, ofType } from './envoy-state.ts';
-import type { Finding } from './findings.ts';
+import type { Finding } from './finding.ts';
 
 export function bodyLimits({ outbound }: Config, state: EnvoyState): Finding[] {
   const counted = new Map(

@@ -3,9 +3,8 @@ import type { Config } from '../../config/config.ts';
 import { DEADLINE_SHARE } from '../deadline.ts';
 import { json, list } from '../envoy-json.ts';
 import { durationMs, type EnvoyState, ofType } from './envoy-state.ts';
-import type { Finding } from './findings.ts';
+import { type Finding, GENERATE } from './finding.ts';
 
-export const GENERATE = 'apply what "bearerd generate" writes for this configuration';
 const ENOUGH_RETRIES = 100;
 
 export function filters(config: Config, state: EnvoyState): Finding[] {

@@ -4,16 +4,10 @@ import { type Json, json, objectsIn } from '../envoy-json.ts';
 import { isWatching } from '../generate/plan.ts';
 import { bodyLimits } from './body-limits.ts';
 import { type EnvoyState, ofType } from './envoy-state.ts';
-import { filters, GENERATE } from './filters.ts';
+import { filters } from './filters.ts';
+import { type Finding, GENERATE } from './finding.ts';
 import { plaintext } from './plaintext.ts';
 import { statistics } from './statistics.ts';
-
-export interface Finding {
-  /** error: requests fail or a credential is in danger. warning: something is lost when it matters. */
-  readonly severity: 'error' | 'warning';
-  readonly what: string;
-  readonly fix: string;
-}
 
 export function findings(config: Config, state: EnvoyState): readonly Finding[] {
   const policies = config.outbound.filter((one) => one.rollout.mode !== 'off' && !isWatching(one));

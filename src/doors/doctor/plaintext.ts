@@ -5,7 +5,7 @@ import { TRANSPORT } from '../attempt/upstream.ts';
 import { isType, type Json, json, list, type Placed } from '../envoy-json.ts';
 import { isLocal, isPlain, isUnverified } from '../transport.ts';
 import { type EnvoyState, ofType } from './envoy-state.ts';
-import type { Finding } from './findings.ts';
+import type { Finding } from './finding.ts';
 
 export function plaintext({ mode, outbound }: Config, state: EnvoyState): Finding[] {
   if (mode === 'development') return [];

@@ -3,7 +3,7 @@ import type { Config } from '../../config/config.ts';
 import { json, list } from '../envoy-json.ts';
 import { KEPT_STATISTICS, policyOfCluster } from '../push/envoy-statistics.ts';
 import { type EnvoyState, ofType } from './envoy-state.ts';
-import type { Finding } from './findings.ts';
+import type { Finding } from './finding.ts';
 
 export function statistics(config: Config, state: EnvoyState): readonly Finding[] {
   const guarded = new Set(config.outbound.filter(({ guard }) => guard !== undefined).map(({ name }) => name));
