@@ -37,9 +37,11 @@ const headerName = parsed(z.string(), parseInjectedHeader);
 const prefix = parsed(z.string(), parsePrefix);
 
 const parseUsername = (text: string) =>
-  /^[\x20-\x39\x3b-\x7e]+$/.test(text)
+  /^[\x20-\x39\x3b-\x7e]{1,256}$/.test(text)
     ? text
-    : refuse('a username has visible ASCII characters and spaces, and no colon (RFC 7617 section 2)');
+    : refuse(
+        'a username has at most 256 visible ASCII characters and spaces, and no colon (RFC 7617 section 2)',
+      );
 
 const parseParameter = (text: string) =>
   /^[A-Za-z0-9._~-]+$/.test(text)

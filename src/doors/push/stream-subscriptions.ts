@@ -30,7 +30,8 @@ export interface StreamSubscriptions {
   judge(subscription: Subscription, secret: PushedSecret, refusal: Status | undefined): void;
 }
 
-const MAX_NAME_LENGTH = 512;
+/** A source's name has 128 characters at most, what is encoded behind it 256. */
+const MAX_NAME_LENGTH = 1_024;
 
 /** `changed` is called once for all changes of one moment. */
 export function createStreamSubscriptions(

@@ -63,12 +63,15 @@ test('what is stated twice or does not go together is refused at its place', () 
     [{ headers: [{ name: 'a' }, { name: 'A' }] }, ['headers: a stands here twice']],
     [{ headers: [{ name: 'a' }], header: 'b' }, ['header: header does not go with headers']],
     [{ basic: {}, prefix: 'x' }, ['prefix: basic has a prefix of its own']],
-    [
-      { basic: { username: 'a:b' } },
-      [
-        'basic.username: a username has visible ASCII characters and spaces, and no colon (RFC 7617 section 2)',
-      ],
-    ],
+    ...['a:b', 'x'.repeat(257)].map(
+      (username) =>
+        [
+          { basic: { username } },
+          [
+            'basic.username: a username has at most 256 visible ASCII characters and spaces, and no colon (RFC 7617 section 2)',
+          ],
+        ] as const,
+    ),
     [
       { query: 'a&b' },
       ['query: expected the name of a query parameter: letters, digits, ".", "_", "~" and "-", got "a&b"'],

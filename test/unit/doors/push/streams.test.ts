@@ -93,6 +93,26 @@ test('every name is answered at once: with the credential, or empty when there i
   ]);
 });
 
+test('the longest name that a configuration can make is served', () => {
+  const source = 's'.repeat(128);
+  const config = (inject: string) =>
+    parseConfig(
+      `{ version: 1, listen: { xds: "unix:///x.sock" }, sources: { ${source}: { file: { path: /t } } },
+         outbound: [{ name: orders, match: { hosts: [orders] }, inject: { source: ${source}, ${inject} } }] }`,
+      'bearerd.yaml',
+    );
+  const longest = '"'.repeat(256);
+  for (const inject of [`prefix: '${longest}'`, `basic: { username: '${longest}' }`]) {
+    const table = compilePolicies(config(inject), 'pod-1');
+    secrets = createPushedSecrets({ store, policies: table, clock });
+    const stream = openSotw();
+    const name = table.policies[0]!.injection.headers[0]!.secretName;
+    stream.receive(sotwRequest({ resourceNames: [name] }));
+    assert.equal(stream.ended, undefined, `${name.length} characters`);
+    assert.equal(only(stream.take()).resources.length, 1);
+  }
+});
+
 test('a new credential is pushed with its prefix, a new version and a new nonce; its end pushes the empty secret', async () => {
   const stream = openSotw();
   stream.receive(sotwRequest({ resourceNames: ['orders'] }));
@@ -239,7 +259,7 @@ test('another type, too many names and a too long name end the stream', () => {
       resourceNames: ['orders'],
     }),
     sotwRequest({ resourceNames: Array.from({ length: 10_001 }, (_, i) => `n${i}`) }),
-    sotwRequest({ resourceNames: ['x'.repeat(600)] }),
+    sotwRequest({ resourceNames: ['x'.repeat(1_025)] }),
   ]) {
     const stream = openSotw();
     stream.receive(request);
