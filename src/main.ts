@@ -82,5 +82,7 @@ const code = await runCommandLine(process.argv.slice(2), {
 const exitCode = failed ? 1 : code;
 process.exitCode = exitCode;
 // What is left open (a watch, a keep-alive) must not hold a process whose work is done; output is flushed first.
-process.stdout.write('', (error) => (error ? setImmediate(() => process.exit()) : process.exit()));
+process.stderr.write('', () => {
+  process.stdout.write('', (error) => (error ? setImmediate(() => process.exit()) : process.exit()));
+});
 if (serves) setTimeout(() => process.exit(), FLUSH_MS);

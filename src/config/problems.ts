@@ -114,8 +114,9 @@ function unknownKey(document: YamlDocument, path: Path, key: string, schema: Any
 /** Where the schema knows a key that stands too deep, or not deep enough, in the file. */
 function placeOfKnown(document: YamlDocument, path: Path, key: string, schema: AnySchema): Path | undefined {
   const above = path.map((_, i) => path.slice(0, -1 - i));
-  const beside = Object.keys((valueAt(document.value, path) as object | undefined) ?? {});
-  const below = beside.filter((name) => name !== key).map((name) => [...path, name]);
+  const below = keysAt(schema, path)
+    .map((name) => [...path, name])
+    .filter((one) => valueAt(document.value, one) !== undefined);
   return [...above, ...below].find((one) => keysAt(schema, one).includes(key));
 }
 
@@ -201,7 +202,8 @@ function keysAt(schema: AnySchema, path: Path): readonly string[] {
       return path.length === 0 ? [] : keysAt(def.valueType as AnySchema, path.slice(1));
     case 'object': {
       if (path.length === 0) return Object.keys(def.shape).filter((key) => key !== '$schema');
-      const next = def.shape[String(path[0])];
+      const name = String(path[0]);
+      const next = Object.hasOwn(def.shape, name) ? def.shape[name] : undefined;
       return next === undefined ? [] : keysAt(next as AnySchema, path.slice(1));
     }
     default:

@@ -56,6 +56,10 @@ test('check-config tells every problem with its place and ends with 1', async ()
   const bad = await bearerd('check-config', file('bad.yaml', text));
   assert.equal(bad.code, 1);
   assert.match(bad.output, /bad\.yaml:2:7: mode: .*\n.*bad\.yaml:3:11: listen\.chek: .*did you mean check/);
+  const keys = Array.from({ length: 1_000 }, (_, i) => `unheard_of_${i}: 1\n`).join('');
+  const many = await bearerd('check-config', file('many.yaml', `version: 1\n${keys}`));
+  assert.ok(many.output.length > 128 << 10, 'more than a pipe takes at once');
+  assert.match(many.output, /^1000 problems\n$/m);
   assert.equal((await bearerd('check-config', 'envoy/bearerd.yaml')).code, 0);
   assert.equal((await bearerd('check-config', '--config', 'envoy/bearerd.yaml')).code, 0);
   assert.match((await bearerd('check-config', join(folder, 'none'))).output, /no such file/);
