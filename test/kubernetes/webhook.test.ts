@@ -138,4 +138,23 @@ for (const [origin, manifestsFor] of Object.entries({ manifests, chart }))
       assert.equal(sidecars(opted).length, 0);
       assert.equal(sidecars(await create(pod('elsewhere', {}, 'other'))).length, 0);
     });
+
+    test('pods that it would break are created as they are', async () => {
+      const app = { name: 'app', image: 'app:1' };
+      const windows = await create(pod('windows', { spec: { os: { name: 'windows' }, containers: [app] } }));
+      assert.equal(sidecars(windows).length, 0);
+      const own = { ...app, name: 'bearerd' };
+      const named = await create(pod('named', { spec: { initContainers: [own], containers: [app] } }));
+      assert.deepEqual(
+        sidecars(named).map(({ image }) => image),
+        ['app:1'],
+      );
+    });
+
+    test('who is created while it ends has the sidecar, too', async () => {
+      webhook.child.kill('SIGTERM');
+      await webhook.waitForOutput(/webhook draining/);
+      assert.equal(sidecars(await create(pod('late'))).length, 1);
+      assert.equal((await webhook.exited).code, 0);
+    });
   });

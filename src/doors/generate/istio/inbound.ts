@@ -54,11 +54,12 @@ export function inboundDocuments(config: Config, placed: Placed, form: InboundFo
 
 /** Lines for people: what kubectl cannot apply. */
 export function inboundHeading(config: Config, form: InboundForm, namespace: string): string[] {
-  const asked = [
-    'Inbound: every HTTP request is asked for. NOT SEEN BY ENVOY: a port that its Service calls TCP, TLS that ends in the app, and what',
-    '  traffic.sidecar.istio.io annotations keep out of the sidecar. Nothing there is refused.',
-  ];
-  if (form === 'filter') return asked;
+  if (form === 'filter') {
+    return [
+      'Inbound: every HTTP request is asked for. NOT SEEN: a port that its Service calls TCP, TLS that ends in the app, and what',
+      '  traffic.sidecar.istio.io annotations keep out of the sidecar. Nothing there is refused.',
+    ];
+  }
   const { listener } = config.listen.checkInbound!;
   const { name, service } = providerOf(namespace);
   const provider = {
@@ -76,7 +77,7 @@ export function inboundHeading(config: Config, form: InboundForm, namespace: str
     ],
   };
   return [
-    ...asked,
+    'Inbound: every request is asked for.',
     'Put into the mesh configuration (ConfigMap istio of istio-system, key mesh), beside those of other namespaces:',
     ...toYaml(provider)
       .trimEnd()

@@ -559,10 +559,7 @@ describe('generate istio, inbound', () => {
   });
 
   test('says what Envoy does not see of what comes in', () => {
-    assert.match(
-      made(FORWARDING),
-      /# Inbound: every HTTP request is asked for\. NOT SEEN BY ENVOY: a port .* TCP/,
-    );
+    assert.match(made(FORWARDING), /# Inbound: every HTTP request is asked for\. NOT SEEN: a port .* TCP/);
   });
 
   test('at an egress gateway nothing comes in, and at an ingress gateway the gateway is patched', () => {
