@@ -35,8 +35,8 @@ const file = strict({
       sha256: z.string().regex(/^[0-9a-f]{64}$/, {
         error: 'expected 64 hexadecimal digits in lower case (printf %s KEY | sha256sum)',
       }),
-      // The words of outbound key rings; only one of them lets a caller in.
-      state: z.enum(['generated', 'active', 'suspended', 'revoked']).default('active'),
+      // The words of outbound key rings; only one of them lets a caller in. No default: a file may be cut before the word.
+      state: z.enum(['generated', 'active', 'suspended', 'revoked']),
       not_before: date.optional(),
       expires_at: date.optional(),
       scopes: z.array(z.string()).default([]),

@@ -1,6 +1,7 @@
 // One look into Redis: what lies there, whether it may be used, and the lease where it was granted.
 import type { TokenSource } from '../credential/credential.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { SealingKey } from '../lib/sealed.ts';
 import type { Observer, SharedCacheRead } from '../telemetry/observer.ts';
 import { type Entry, openEntry } from './entry.ts';
 import type { Keys } from './keys.ts';
@@ -50,12 +51,25 @@ export function createLooks(source: TokenSource, deps: LooksDeps): Looks {
     if (!source.perSubject) seen = Math.max(seen, fence);
   }
 
+  async function usableKeys(): Promise<readonly SealingKey[] | undefined> {
+    try {
+      return await keys.all();
+    } catch (error) {
+      observer.unexpected('shared cache', error);
+      observer.sharedCacheRead(source.name, 'unavailable');
+      return undefined;
+    }
+  }
+
   async function look(
     names: EntryNames,
     mode: 'absent' | 'always',
     budgetMs: number,
   ): Promise<Look | undefined> {
     const { entry: name, lease, fences } = names;
+    const sealingKeys = await usableKeys();
+    // Whoever cannot write what it fetches must not have the lease.
+    if (sealingKeys === undefined) return undefined;
     const reply = await redis.run(TAKE, [name, lease, fences], [holder, String(LEASE_MS), mode], budgetMs);
     if (!Array.isArray(reply)) {
       observer.sharedCacheRead(source.name, 'unavailable');
@@ -63,7 +77,7 @@ export function createLooks(source: TokenSource, deps: LooksDeps): Looks {
     }
     const [text, left, fence, heldFor] = reply as [unknown, unknown, unknown, unknown];
     const leftMs = Number(left);
-    const opened = typeof text === 'string' ? openEntry(text, await keys.all(), name) : undefined;
+    const opened = typeof text === 'string' ? openEntry(text, sealingKeys, name) : undefined;
     const result = ((): SharedCacheRead => {
       if (typeof text !== 'string') return 'miss';
       if (opened === undefined) return 'not_opened';

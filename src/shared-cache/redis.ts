@@ -56,8 +56,9 @@ export function createRedis(config: RedisConfig, deps: RedisDeps): Redis {
         client = connected;
         deps.woken();
       },
-      () => {
+      (error: unknown) => {
         connecting = undefined;
+        if (isServerReply(error)) observer.sharedCacheFailed('refused');
         if (!closed) clock.setTimer(() => void connect(), 100 + fullJitterMs(attempts++, PAUSE, random));
       },
     );
@@ -144,7 +145,7 @@ export function createRedis(config: RedisConfig, deps: RedisDeps): Redis {
   };
 }
 
-/** The server is there and said no: a wrong type, a missing right. */
+/** The server is there and said no: a wrong type, a missing right, a wrong password. */
 function isServerReply(error: unknown): boolean {
   return error instanceof Error && /^[A-Z]{2,}( |$)/.test(error.message);
 }

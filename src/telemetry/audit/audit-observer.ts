@@ -6,11 +6,12 @@ import { nullObserver, type Observer } from '../observer.ts';
 import { createRepeatLimit } from '../repeat-limit.ts';
 import { createAcceptedCallers } from './accepted-callers.ts';
 import type { AuditLog } from './audit-log.ts';
+import type { AuditFields } from './chain.ts';
 
 const MINUTE_MS = 60_000;
 /**
  * Of one policy. Whoever is refused decides how often: a flood must not fill the disk, nor hide the refusals of another policy.
- * What is left out is counted in the next record.
+ * What is left out is counted in the next record, within a minute.
  */
 const DENIALS = { requests: 10, perMs: 1_000, burst: 100 };
 /** Of what a caller or Envoy chose. A record that is longer than a line may be would break the chain at the next start. */
@@ -54,8 +55,7 @@ export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver 
 
   function everyMinute(): void {
     timer = clock.setTimer(() => {
-      writeInjections();
-      callers.write();
+      writeCounts();
       everyMinute();
     }, MINUTE_MS);
   }
@@ -67,19 +67,26 @@ export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver 
 
   const callers = createAcceptedCallers(log);
   const denials = new TokenBuckets(DENIALS);
-  const omittedDenials = new Map<string, number>();
+  const omittedDenials = new Map<string, { readonly event: string; readonly fields: AuditFields }>();
+
+  function writeCounts(): void {
+    writeInjections();
+    callers.write();
+    for (const { event, fields } of omittedDenials.values()) log.record(event, fields);
+    omittedDenials.clear();
+  }
 
   /** `of` tells whose limit it is. */
   function refusal(event: string, of: string, fields: Record<string, string | number | undefined>): void {
     const now = clock.monotonic();
-    const omitted = omittedDenials.get(of) ?? 0;
+    const omitted = omittedDenials.get(of)?.fields['omitted'] as number | undefined;
     if (denials.of(of, now).take(now) > 0) {
-      omittedDenials.set(of, omitted + 1);
+      omittedDenials.set(of, { event, fields: { policy: fields['policy'], omitted: (omitted ?? 0) + 1 } });
       return;
     }
     omittedDenials.delete(of);
     const cut = Object.entries(fields).map(([name, value]) => [name, cutText(value)] as const);
-    log.record(event, { ...Object.fromEntries(cut), omitted: omitted === 0 ? undefined : omitted });
+    log.record(event, { ...Object.fromEntries(cut), omitted });
   }
 
   return {
@@ -141,8 +148,7 @@ export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver 
       },
     },
     watch(policies) {
-      writeInjections();
-      callers.write();
+      writeCounts();
       watched = policies;
       told = new Map(policies.map(({ name, injections }) => [name, injections.count]));
       timer?.cancel();
@@ -150,8 +156,7 @@ export function createAuditObserver(log: AuditLog, clock: Clock): AuditObserver 
     },
     stop() {
       timer?.cancel();
-      writeInjections();
-      callers.write();
+      writeCounts();
     },
   };
 }

@@ -22,8 +22,8 @@ describe('API keys', () => {
 `;
   const file = (state: string, more = '') => `keys:
   - { id: partner, sha256: ${sha256('secret-key')}, scopes: [read], state: ${state}${more} }
-  - { id: ended, sha256: ${sha256('old-key')}, expires_at: "2020-01-01T00:00:00Z" }
-  - { id: slow, sha256: ${sha256('slow-key')}, rate_limit: { requests: 1, per_seconds: 60 } }
+  - { id: ended, sha256: ${sha256('old-key')}, expires_at: "2020-01-01T00:00:00Z", state: active }
+  - { id: slow, sha256: ${sha256('slow-key')}, rate_limit: { requests: 1, per_seconds: 60 }, state: active }
 `;
 
   test('an active key lets in with its scopes, and never reaches the app', async (t) => {
@@ -47,6 +47,16 @@ describe('API keys', () => {
     const limited = await ask('/keys/', 'slow-key');
     assert.equal(limited.status, 429);
     assert.ok(Number(limited.headers['retry-after']) >= 55);
+  });
+
+  test('a file that was cut within a key lets nobody in by it: a revoked one is not active for want of its state', async (t) => {
+    const whole = `keys:\n  - id: partner\n    sha256: ${sha256('secret-key')}\n    state: revoked\n`;
+    const world = await startInbound(t, inbound, { 'keys.yaml': whole.slice(0, whole.indexOf('    state')) });
+    const told = () => [...world.told.named('inputRefused'), ...world.told.named('inputLoaded')];
+    while (!told().some(([input]) => input === 'api keys')) await sleep(5);
+    const { status } = await world.ask({ path: '/keys/', headers: { 'x-api-key': 'secret-key' } });
+    assert.equal(status, 401);
+    assert.match(String(world.told.named('inputRefused')[0]![1]), /^keys\[0\]\.state: .*"active"/);
   });
 
   test('a state that lets nobody in counts within a second', async (t) => {

@@ -4,6 +4,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RedisConfig } from '../../../src/config/config.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
+import type { CredentialError } from '../../../src/lib/errors.ts';
 import { Secret } from '../../../src/lib/secret.ts';
 import { createRedis } from '../../../src/shared-cache/redis.ts';
 import { nullObserver } from '../../../src/telemetry/observer.ts';
@@ -210,6 +211,14 @@ describe('Redis that says no', () => {
     assert.ok(member.named('sharedCacheFailed').some(([fault]) => fault === 'read_only'));
   });
 
+  test('to a wrong password has refused us, and is not away', async (t) => {
+    const f = fleet(t);
+    const password = { from: 'inline', value: new Secret('wrong') } as const;
+    const member = f.member({ redis: { username: 'nobody', password } });
+    assert.equal(await member.issue(), 'token-1');
+    assert.ok(member.named('sharedCacheFailed').some(([fault]) => fault === 'refused'));
+  });
+
   test('for want of memory (OOM) after it gave the lease keeps nobody waiting for what was not written', async (t) => {
     const f = fleet(t);
     const [full, next] = [f.member(), f.member()];
@@ -356,6 +365,17 @@ test('a login takes the place of whatever somebody planted in its record', async
   const before = await sent();
   assert.equal((await record.read())?.text, undefined);
   assert.ok((await sent()) - before < 1e6, 'a giant value never leaves Redis');
+});
+
+test('a process without a usable sealing key is on its own, tells it, and keeps no lease that others wait for', async (t) => {
+  const f = fleet(t);
+  const blind = f.member({ keys: ['no key'] });
+  assert.equal(await blind.issue(), 'token-1');
+  assert.deepEqual(await f.names(':lease'), []);
+  await warm(f);
+  assert.equal(await blind.issue(), 'token-3');
+  const [where, error] = blind.named('unexpected')[0] as [string, CredentialError];
+  assert.deepEqual([where, error.code], ['shared cache', 'secret_unreadable']);
 });
 
 test('an invalidation that was missed over a lost connection is heard after it, within a second', async (t) => {

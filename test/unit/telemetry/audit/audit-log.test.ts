@@ -175,6 +175,28 @@ test('incoming refusals stand there with action, path, status and client, a floo
   assert.equal(told.at(-1)?.['omitted'], 900);
 });
 
+test('refusals that were left out stand there within a minute, also when none comes after them, and at the end', async () => {
+  const { sink, clock, log } = setup();
+  const audit = createAuditObserver(log, clock);
+  audit.watch([]);
+  const flood = () => {
+    const request = { method: 'GET', path: '/', status: 403, address: '10.0.0.9' };
+    for (let i = 0; i < 1_000; i++) audit.observer.inboundRefused('api', 'scope', 'd', 'enforce', request);
+  };
+  const omitted = () => sink.records.flatMap(({ policy, omitted }) => (omitted ? [[policy, omitted]] : []));
+  flood();
+  await clock.advance(60_000);
+  assert.deepEqual(omitted(), [['api', 900]]);
+  await clock.advance(600_000);
+  flood();
+  audit.stop();
+  await log.stop();
+  assert.deepEqual(omitted(), [
+    ['api', 900],
+    ['api', 900],
+  ]);
+});
+
 test('nothing of a record is longer than a thousand characters, whoever chose it', async () => {
   const { sink, clock, log } = setup();
   const { observer } = createAuditObserver(log, clock);
