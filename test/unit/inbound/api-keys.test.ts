@@ -9,10 +9,7 @@ test('what is wrong with a file of API keys is told with its place and what was 
     ['keys: [', /^no YAML at line 1, column \d+$/],
     ['- a', /^the file: .*expected object/],
     ['keys: [{ id: a, sha256: hunter2 }]', /^keys\[0\]\.sha256: expected 64 hexadecimal digits .*sha256sum/],
-    [
-      `keys: [{ id: a, sha256: ${HASH}, state: in_use }]`,
-      /^keys\[0\]\.state: .*"generated"\|"active"/,
-    ],
+    [`keys: [{ id: a, sha256: ${HASH}, state: in_use }]`, /^keys\[0\]\.state: .*"generated"\|"active"/],
     [
       `keys: [{ id: a, sha256: ${HASH}, state: active, expires_at: 2026-01-31 }]`,
       /^keys\[0\]\.expires_at: expected a time such as 2026/,
