@@ -1,5 +1,5 @@
 // bearerd doctor: what is wrong between a running Envoy, a running bearerd and a configuration.
-import { request } from 'node:http';
+import type { RequestOptions } from 'node:http';
 import { connect } from 'node:net';
 import { guardFindings } from '../app/guard/findings.ts';
 import type { GuardStatus } from '../app/guard/rollout-guard.ts';
@@ -7,12 +7,17 @@ import type { Config } from '../config/config.ts';
 import { readEnvoyState } from '../doors/doctor/envoy-state.ts';
 import type { Finding } from '../doors/doctor/finding.ts';
 import { findings } from '../doors/doctor/findings.ts';
+import { type Json, json, list } from '../doors/envoy-json.ts';
 import { uncapturedHosts } from '../doors/generate/istio/uncaptured.ts';
+import { askJson } from '../lib/ask-json.ts';
+import { printable } from '../lib/printable.ts';
 import { parseArguments, refusePositionals, required } from './arguments.ts';
 import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
 import { type Command, UsageError } from './command.ts';
 
-const TIMEOUT_MS = 5_000;
+/** Of a mesh with thousands of services a dump has some tens of megabytes. */
+const TIMEOUT_MS = 15_000;
+const MAX_BYTES = 256 << 20;
 
 export const doctor: Command = {
   help: `Usage: bearerd doctor --config FILE [--envoy URL]
@@ -33,13 +38,16 @@ Exit code 0 = nothing is wrong, 1 = something is, or Envoy cannot be asked. Warn
     refusePositionals(parsed);
     const config = await loadBundledConfig(required(parsed, 'config'), parsed.flags['bundle'], context);
     const url = parsed.flags['envoy'] ?? 'http://127.0.0.1:15000';
-    if (!URL.canParse(url)) throw new UsageError(`--envoy takes a URL, got "${url}"`);
+    if (!URL.canParse(url) || new URL(url).protocol !== 'http:')
+      throw new UsageError('--envoy takes a URL, e.g. http://127.0.0.1:9901');
+    const { origin, hostname, port } = new URL(url);
+    const envoy = { host: hostname.replace(/^\[|\]$/g, ''), port: port || 80 };
     let found: Finding[];
     try {
       const [info, dump, stats] = await Promise.all([
-        ask(new URL('/server_info', url)),
-        ask(new URL('/config_dump', url)),
-        ask(new URL('/stats?format=json&filter=bearerd_', url)),
+        ask('/server_info', envoy),
+        ask('/config_dump', envoy),
+        ask('/stats?format=json&filter=bearerd_', envoy),
       ]);
       found = [
         ...findings(config, readEnvoyState(info, dump, stats)),
@@ -48,69 +56,73 @@ Exit code 0 = nothing is wrong, 1 = something is, or Envoy cannot be asked. Warn
       ];
     } catch (error) {
       err(
-        `bearerd doctor: ${url} cannot be asked: ${(error as Error).message}; --envoy names Envoy's admin interface\n`,
+        `bearerd doctor: ${origin} cannot be asked: ${faultOf(error)}; --envoy names Envoy's admin interface\n`,
       );
       return 1;
     }
-    for (const { severity, what, fix } of found) out(`${severity.padEnd(8)}${what}\n        -> ${fix}\n`);
+    for (const { severity, what, fix } of found)
+      out(`${severity.padEnd(8)}${printable(what)}\n        -> ${printable(fix)}\n`);
     const errors = found.filter(({ severity }) => severity === 'error').length;
     out(found.length === 0 ? 'nothing is wrong\n' : `${errors} errors, ${found.length - errors} warnings\n`);
     return errors > 0 ? 1 : 0;
   },
 };
 
+/** By what a finding of a running bearerd is about. */
+const FIXES: readonly (readonly [about: RegExp, fix: string])[] = [
+  [/^source /, 'the log line "no new credential" of bearerd says why'],
+  [/^configuration$/, 'bearerd check-config FILE'],
+  [/^certificate /, 'a new one in its files is taken over by itself'],
+  [/./, '"bearerd status" has more, docs/runbooks.md what to do'],
+];
+
+/** What it says of itself (GET /status), without what mends itself. */
 async function bearerdFindings(config: Config): Promise<Finding[]> {
-  const { listen } = config;
-  if (listen.admin === undefined) return [];
-  let status: {
-    sources: { source: string; generation?: number; lastFailure?: string; required: boolean }[];
-    configuration: { refused?: string };
-    guard: GuardStatus[];
-  };
+  const { admin } = config.listen;
+  if (admin === undefined) {
+    return [
+      {
+        severity: 'warning',
+        what: 'the configuration has no listen.admin: whether bearerd runs and has its credentials was not asked',
+        fix: 'listen.admin: unix:///run/bearerd/admin.sock',
+      },
+    ];
+  }
+  let status: Json;
   try {
-    status = (await ask(new URL('http://bearerd/status'), listen.admin.path)) as typeof status;
+    status = json(await ask('/status', { socketPath: admin.path }));
   } catch (error) {
     return [
       {
         severity: 'error',
-        what: `bearerd does not answer on ${listen.admin.path}: ${(error as Error).message}`,
+        what: `bearerd does not answer on ${admin.path}: ${faultOf(error)}`,
         fix: 'is it running, and may this user open the socket?',
       },
     ];
   }
-  const without = status.sources
-    .filter(({ generation, lastFailure }) => generation === undefined && lastFailure !== undefined)
-    .map(
-      ({ source, lastFailure }): Finding => ({
-        severity: 'error',
-        what: `source ${source} has no credential: ${lastFailure}`,
-        fix: 'the log line "no new credential" of bearerd says why',
-      }),
-    );
+  const found = list(status['findings'])
+    .map(json)
+    .flatMap(({ severity, about, text }): Finding[] => {
+      // The guard's are below, each with its own way out.
+      if (severity === 'note' || String(text).startsWith('guard: ')) return [];
+      const kind = FIXES.find(([kind]) => kind.test(String(about)))!;
+      // What is refused comes into force by nobody.
+      const isError = severity === 'critical' || about === 'configuration';
+      return [{ severity: isError ? 'error' : 'warning', what: `${about}: ${text}`, fix: kind[1] }];
+    });
   const inMesh = uncapturedHosts(config);
-  if (without.length > 0 && inMesh.length > 0) {
-    without.push({
+  if (inMesh.length > 0 && list(status['sources']).some((one) => json(one)['lastFailure'] !== undefined)) {
+    found.push({
       severity: 'warning',
       what: `bearerd asks ${inMesh.join(', ')} inside the mesh, and its traffic is not captured: STRICT mTLS refuses it`,
       fix: 'a PeerAuthentication with portLevelMtls PERMISSIVE for that workload and port; "bearerd generate istio" names it',
     });
   }
-  const guarded = status.guard.flatMap((one) =>
-    guardFindings(one).map(
-      ({ what, fix }): Finding => ({ severity: 'warning', what: `policy ${one.policy}: ${what}`, fix }),
-    ),
-  );
-  const { refused } = status.configuration;
-  if (refused === undefined) return [...without, ...guarded];
-  return [
-    ...without,
-    ...guarded,
-    {
-      severity: 'error',
-      what: `the last configuration was not taken over: ${refused}`,
-      fix: 'bearerd check-config FILE',
-    },
-  ];
+  for (const one of list(status['guard']) as readonly GuardStatus[]) {
+    for (const { what, fix } of guardFindings(one))
+      found.push({ severity: 'warning', what: `policy ${one.policy}: ${what}`, fix });
+  }
+  return found;
 }
 
 /** Whether somebody listens: what it shows is for who has the token or a certificate. */
@@ -138,26 +150,10 @@ async function statusPage({ listen: { status } }: Config): Promise<Finding[]> {
   ];
 }
 
-/** JSON over HTTP, by a Unix socket where one is given. */
-function ask(url: URL, socketPath?: string): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request(
-      url,
-      { timeout: TIMEOUT_MS, ...(socketPath === undefined ? {} : { socketPath }) },
-      (answer) => {
-        const chunks: Buffer[] = [];
-        answer.on('data', (chunk: Buffer) => chunks.push(chunk));
-        answer.on('end', () => {
-          try {
-            resolve(JSON.parse(Buffer.concat(chunks).toString('utf8')));
-          } catch {
-            reject(new Error(`${url.pathname} is no JSON (status ${answer.statusCode})`));
-          }
-        });
-      },
-    );
-    outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
-    outgoing.on('error', (error: NodeJS.ErrnoException) => reject(new Error(error.code ?? error.message)));
-    outgoing.end();
-  });
+function ask(path: string, where: RequestOptions): Promise<unknown> {
+  return askJson({ ...where, path }, { timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES });
+}
+
+function faultOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? (error as Error).message;
 }

@@ -111,7 +111,7 @@ test('tells a policy that Envoy knows nothing of, a source without a credential,
   const { code, text } = await doctor(world, envoy.adminUrl);
   assert.equal(code, 1);
   assert.match(text, /no route or cluster of Envoy is made for the policy forgotten/);
-  assert.match(text, /source orders has no credential: source_unavailable/);
+  assert.match(text, /source orders: no credential: source_unavailable/);
   const { text: away } = await doctor(world, 'http://127.0.0.1:1');
   assert.match(away, /cannot be asked: ECONNREFUSED/);
 });

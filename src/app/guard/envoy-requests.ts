@@ -1,5 +1,4 @@
 // Asks the Envoy beside us how many requests it served by push. Its counters begin anew with it; ours go on.
-import { request } from 'node:http';
 import type { Config } from '../../config/config.ts';
 import {
   type PolicyOfCluster,
@@ -9,6 +8,7 @@ import {
   STATISTICS,
 } from '../../doors/push/envoy-statistics.ts';
 import type { ListenAddress } from '../../lib/address.ts';
+import { askJson } from '../../lib/ask-json.ts';
 import type { Observer } from '../../telemetry/observer.ts';
 import { BLIND } from './texts.ts';
 
@@ -79,28 +79,8 @@ function ask(address: ListenAddress): Promise<unknown> {
   const where =
     address.kind === 'unix' ? { socketPath: address.path } : { host: address.host, port: address.port };
   const path = `/stats?format=json&filter=${encodeURIComponent(STATISTICS)}`;
-  return new Promise((resolve, reject) => {
-    const outgoing = request(
-      { ...where, path, headers: { host: 'envoy' }, agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) },
-      (answer) => {
-        const chunks: Buffer[] = [];
-        let size = 0;
-        answer.on('data', (chunk: Buffer) => {
-          size += chunk.length;
-          chunks.push(chunk);
-          if (size > MAX_BYTES) outgoing.destroy(new Error(`an answer of more than ${MAX_BYTES} bytes`));
-        });
-        answer.on('error', reject);
-        answer.on('end', () => {
-          try {
-            resolve(JSON.parse(Buffer.concat(chunks).toString('utf8')));
-          } catch {
-            reject(new Error(`an answer that is no JSON (status ${answer.statusCode})`));
-          }
-        });
-      },
-    );
-    outgoing.on('error', reject);
-    outgoing.end();
-  });
+  return askJson(
+    { ...where, path, headers: { host: 'envoy' } },
+    { timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES },
+  );
 }

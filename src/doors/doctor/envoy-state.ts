@@ -1,6 +1,6 @@
 // What a running Envoy says of itself by its admin interface, as far as the doctor looks. Pure.
 
-import { isType, json, list, objectsIn, type Placed } from '../envoy-json.ts';
+import { isType, type Json, json, list, objectsIn, type Placed } from '../envoy-json.ts';
 
 export interface EnvoyState {
   /** `1.40.0`; undefined = it could not be told. */
@@ -36,6 +36,11 @@ export function readEnvoyState(serverInfo: unknown, configDump: unknown, stats: 
 /** Those with this type, by the end of its name. */
 export function ofType(state: EnvoyState, name: string): EnvoyState['objects'] {
   return state.objects.filter(({ object }) => isType(object, name));
+}
+
+/** Its secret comes from bearerd. */
+export function isOurs(credential: Json): boolean {
+  return objectsIn(credential).some(({ object }) => String(object['cluster_name']).startsWith('bearerd_xds'));
 }
 
 /** `1.500s` in milliseconds; undefined where it is no duration. */

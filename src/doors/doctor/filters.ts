@@ -2,7 +2,7 @@
 import type { Config } from '../../config/config.ts';
 import { DEADLINE_SHARE } from '../deadline.ts';
 import { json, list } from '../envoy-json.ts';
-import { durationMs, type EnvoyState, ofType } from './envoy-state.ts';
+import { durationMs, type EnvoyState, isOurs, ofType } from './envoy-state.ts';
 import { type Finding, GENERATE } from './finding.ts';
 
 const ENOUGH_RETRIES = 100;
@@ -90,7 +90,8 @@ function injectors({ outbound }: Config, state: EnvoyState): Finding[] {
     const cluster = above.findLast(
       (a) => typeof a['name'] === 'string' && 'typed_extension_protocol_options' in a,
     );
-    if (cluster === undefined) continue;
+    // One of another's, as before a migration, is none of ours to judge.
+    if (cluster === undefined || !isOurs(object)) continue;
     const name = String(cluster['name']);
     if (object['overwrite'] !== true) {
       found.push({

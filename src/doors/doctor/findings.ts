@@ -1,9 +1,9 @@
 // What is wrong between a running Envoy and a configuration of bearerd, each with its way out. Pure.
 import type { Config, OutboundConfig } from '../../config/config.ts';
-import { type Json, json, objectsIn } from '../envoy-json.ts';
+import { json, list } from '../envoy-json.ts';
 import { isWatching } from '../generate/plan.ts';
 import { bodyLimits } from './body-limits.ts';
-import { type EnvoyState, ofType } from './envoy-state.ts';
+import { type EnvoyState, isOurs, ofType } from './envoy-state.ts';
 import { filters } from './filters.ts';
 import { type Finding, GENERATE } from './finding.ts';
 import { plaintext } from './plaintext.ts';
@@ -17,7 +17,7 @@ export function findings(config: Config, state: EnvoyState): readonly Finding[] 
     ...policies.flatMap((policy) => served(policy, state)),
     ...filters(config, state),
     ...rewrites(state),
-    ...credentialsInLogs(state),
+    ...credentialsInLogs(config, state),
     ...plaintext(config, state),
     ...statistics(config, state),
     ...bodyLimits(config, state),
@@ -85,11 +85,6 @@ function served(policy: OutboundConfig, state: EnvoyState): Finding[] {
   ];
 }
 
-/** Its secret comes from bearerd. */
-function isOurs(credential: Json): boolean {
-  return objectsIn(credential).some(({ object }) => String(object['cluster_name']).startsWith('bearerd_xds'));
-}
-
 /** Policies mean the request as the app sent it, and push and attempt look at it after the route's rewrite. */
 function rewrites(state: EnvoyState): Finding[] {
   const KEYS = [
@@ -119,20 +114,30 @@ function rewrites(state: EnvoyState): Finding[] {
   });
 }
 
+/** REQUEST_HEADER since 1.37; the second name is taken where the first is not there. */
+const FROM_REQUEST = /%REQ(?:UEST_HEADER)?\(([^)]*)\)/gi;
+
 /** Upstream filters change the one header map of a request, so the log of the listener sees what they put there. */
-function credentialsInLogs(state: EnvoyState): Finding[] {
+function credentialsInLogs({ outbound }: Config, state: EnvoyState): Finding[] {
+  const injected = outbound.flatMap(({ inject }) => inject.headers.map(({ name }) => name));
+  const secret = new Set(['authorization', 'proxy-authorization', 'cookie', 'x-api-key', ...injected]);
+  const isSecret = (header: unknown) => secret.has(String(header).trim().toLowerCase());
+  const prints = (format: unknown) =>
+    typeof format === 'string' &&
+    [...format.matchAll(FROM_REQUEST)].some(([, names]) => names!.split('?').some(isSecret));
   const found = new Set<string>();
   for (const { object } of state.objects) {
-    for (const value of Object.values(object)) {
-      if (typeof value === 'string' && /%REQ\(:?(authorization|x-api-key|cookie)\b/i.test(value))
-        found.add(value);
-    }
+    for (const value of Object.values(object).flat()) if (prints(value)) found.add(value as string);
+    const reported = list(object['additional_request_headers_to_log']).filter(isSecret);
+    const { name } = json(object['request_header']);
+    for (const header of 'tag' in object && isSecret(name) ? [...reported, name] : reported)
+      found.add(String(header));
   }
   const logs = [...found].map(
     (format): Finding => ({
       severity: 'error',
-      what: `an access log prints a header with a credential: ${format.slice(0, 80)}`,
-      fix: 'take it out of the format: it shows what the upstream filters put there',
+      what: `an access log or trace prints a header with a credential: ${format.slice(0, 80)}`,
+      fix: 'take it out: it shows what the upstream filters put there',
     }),
   );
   const taps = ofType(state, 'tap.v3.Tap').length;
