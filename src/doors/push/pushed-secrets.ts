@@ -243,9 +243,16 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
         [...entries.values()].flatMap(({ name, made, current, followers }) =>
           [...followers].map((follower) => {
             const { peer, verdicts } = follower;
-            const served = made === undefined || isServed(made, follower.sources);
-            const version = served ? current.version : `${epoch}.0`;
-            return { peer, name, version, filled: served && current.generation !== undefined, verdicts };
+            const known = isServed(made, follower.sources);
+            const version = made === undefined || known ? current.version : `${epoch}.0`;
+            return {
+              peer,
+              name,
+              known,
+              version,
+              filled: known && current.generation !== undefined,
+              verdicts,
+            };
           }),
         ),
       ),

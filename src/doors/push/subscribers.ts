@@ -34,6 +34,8 @@ const NAMES_SHOWN = 500;
 export interface ShownName {
   readonly peer: Peer;
   readonly name: string;
+  /** Whether a policy has it. */
+  readonly known: boolean;
   readonly version: string;
   readonly filled: boolean;
   readonly verdicts: Verdicts;
@@ -44,14 +46,14 @@ export function identify(peer: Peer, node: { readonly id: string } | undefined):
   if (node !== undefined && node.id !== '') peer.node = node.id.slice(0, NODE_LENGTH);
 }
 
-/** By stream; those that were refused come first, so that they are among the names shown. */
+/** By stream; names of policies come first and of these the refused ones, so that they are among those shown. */
 export function subscriberStatus(names: readonly ShownName[]): {
   readonly subscribers: readonly SubscriberStatus[];
   readonly leftOut: number;
 } {
-  const ranked = names.toSorted(
-    (a, b) => Number(b.verdicts.rejected !== undefined) - Number(a.verdicts.rejected !== undefined),
-  );
+  const rank = ({ known, verdicts }: ShownName): number =>
+    Number(known) * 2 + Number(verdicts.rejected !== undefined);
+  const ranked = names.toSorted((a, b) => rank(b) - rank(a));
   const shown = Map.groupBy(ranked.slice(0, NAMES_SHOWN), ({ peer }) => peer);
   return {
     subscribers: [...shown].map(([{ listener, node }, secrets]) => ({

@@ -93,6 +93,17 @@ test('every name is answered at once: with the credential, or empty when there i
   ]);
 });
 
+test('of many names those of policies are shown, whatever a peer makes up and refuses', () => {
+  const stream = openSotw();
+  const madeUp = Array.from({ length: 600 }, (_, i) => `made-up-${i}`);
+  stream.receive(sotwRequest({ resourceNames: [...madeUp, 'orders'] }));
+  const answer = only(stream.take());
+  ack(stream, answer, [...madeUp, 'orders'], { errorDetail: error });
+  const { subscribers, leftOut } = secrets.status();
+  assert.equal(leftOut, 101);
+  assert.equal(only(subscribers).secrets[0]!.name, 'orders');
+});
+
 test('the longest name that a configuration can make is served', () => {
   const source = 's'.repeat(128);
   const config = (inject: string) =>
