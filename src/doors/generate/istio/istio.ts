@@ -56,7 +56,7 @@ export function generateIstio(config: Config, options: GenerateIstioOptions): st
   ];
   const lines = [
     `Made by "bearerd generate istio --context ${context}".`,
-    ...rootNamespaceLines(options),
+    ...everyEnvoyLines(options),
     ...(outbound ? outboundHeading(config, plan, options, outside) : []),
     ...uncapturedLines(config),
     ...(inbound ? inboundHeading(config, options.inbound, namespace) : []),
@@ -67,12 +67,18 @@ export function generateIstio(config: Config, options: GenerateIstioOptions): st
   return [`${lines.map((line) => `# ${line}`.trimEnd()).join('\n')}\n${first}`, ...others].join('---\n');
 }
 
-/** What stands in Istio's root namespace holds for every namespace. Another one than the usual is not known here. */
-function rootNamespaceLines({ namespace, selector, context }: GenerateIstioOptions): readonly string[] {
-  if (namespace !== 'istio-system' || selector !== undefined) return [];
-  return [
-    `THE WHOLE MESH: objects of istio-system hold for every ${context === 'sidecar' ? 'sidecar' : 'gateway'} of every namespace. --selector says for which.`,
-  ];
+/** Whom it holds for without a label. What stands in Istio's root namespace, usually this one, holds for every namespace. */
+function everyEnvoyLines({ namespace, selector, context }: GenerateIstioOptions): readonly string[] {
+  if (selector !== undefined) return [];
+  const gateway = context !== 'sidecar';
+  if (namespace === 'istio-system') {
+    return [
+      `THE WHOLE MESH: objects of istio-system hold for every ${gateway ? 'gateway' : 'sidecar'} of every namespace. --selector says for which.`,
+    ];
+  }
+  return gateway
+    ? ['EVERY GATEWAY of the namespace, for what comes in and for what leaves: --selector says which.']
+    : [];
 }
 
 function outboundRefusals(config: Config, plan: Plan, options: GenerateIstioOptions): readonly string[] {

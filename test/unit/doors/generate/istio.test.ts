@@ -411,12 +411,13 @@ policy_bundle: { url: "https://policies.fleet.svc:8443/x.jws", name: shop, keys:
     assert.match(text, /asks policies\.fleet\.svc, [\s\S]*asks collector\.observe\.svc, /);
   });
 
-  test('says so where the whole mesh would be changed', () => {
+  test('says so where every gateway, or the whole mesh, would be changed', () => {
     const text = (options: Partial<GenerateIstioOptions>) =>
       generateIstio(config(ORDERS), { ...OPTIONS, namespace: 'istio-system', ...options });
     assert.match(text({ context: 'egress' }), /# THE WHOLE MESH: .* every gateway of every namespace\./);
     for (const options of [{ selector: { istio: 'egressgateway' } }, { namespace: 'shop' }])
-      assert.doesNotMatch(text(options), /THE WHOLE MESH/);
+      assert.doesNotMatch(text(options), /THE WHOLE MESH|EVERY GATEWAY/);
+    assert.match(text({ namespace: 'edge', context: 'egress' }), /# EVERY GATEWAY of the namespace/);
   });
 
   test('prints retries for the VirtualService that a team has, and then patches none', () => {
