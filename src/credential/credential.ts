@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto';
 import type { SourceConfig } from '../config/config.ts';
 import type { CredentialError } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
-import type { ForcedRefresh } from '../telemetry/observer.ts';
+import type { ForcedRefresh } from '../telemetry/event-details.ts';
 
 /** What a token source hands over. The store turns it into a Credential. */
 export interface IssuedToken {

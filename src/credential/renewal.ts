@@ -1,7 +1,7 @@
 // The slow loop of one source: fetch under single flight, publish, refresh ahead, retry with backoff, end in time.
 import type { Timer } from '../lib/clock.ts';
 import { CredentialError } from '../lib/errors.ts';
-import type { ForcedRefresh } from '../telemetry/observer.ts';
+import type { ForcedRefresh } from '../telemetry/event-details.ts';
 import type { Allowance } from './allowance.ts';
 import type { CarriedSubject, Credential, CredentialListener, SourceStatus, Subject } from './credential.ts';
 import { createIssuance, type IssuanceDeps, type Obtained, type Why } from './issuance.ts';

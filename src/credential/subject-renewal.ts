@@ -3,7 +3,7 @@
 import { fullJitterMs } from '../lib/backoff.ts';
 import type { Timer } from '../lib/clock.ts';
 import { CredentialError } from '../lib/errors.ts';
-import type { ForcedRefresh } from '../telemetry/observer.ts';
+import type { ForcedRefresh } from '../telemetry/event-details.ts';
 import type { Allowance } from './allowance.ts';
 import { createCache } from './cache.ts';
 import type { Credential, Subject } from './credential.ts';

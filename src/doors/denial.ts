@@ -1,5 +1,5 @@
 // Refusals of our own, the same at every door: what the app sees, and why.
-import type { CheckReason } from '../telemetry/observer.ts';
+import type { CheckReason } from '../telemetry/event-details.ts';
 
 /** Reasons that refuse a request. */
 export type DenialReason = Exclude<

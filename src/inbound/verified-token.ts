@@ -1,7 +1,7 @@
 // A token whose signature (or introspection) was right: its claims in the form that rules read. It says nothing about
 // now: every rule runs again for every request.
 import type { ClaimPath } from '../config/inbound/config.ts';
-import type { CallerCount } from '../telemetry/observer.ts';
+import type { CallerCount } from '../telemetry/event-details.ts';
 import type { VerificationKey } from './key-set.ts';
 
 export type Claims = Readonly<Record<string, unknown>>;

@@ -1,5 +1,5 @@
 // Which keys of a ring may be used at a moment, in which order, and what is to be said of them. Pure.
-import type { KeyNotice } from '../telemetry/observer.ts';
+import type { KeyNotice } from '../telemetry/event-details.ts';
 import type { RingKey } from './ring.ts';
 
 const HOUR_MS = 3_600_000;

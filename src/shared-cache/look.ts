@@ -2,7 +2,8 @@
 import type { TokenSource } from '../credential/credential.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { SealingKey } from '../lib/sealed.ts';
-import type { Observer, SharedCacheRead } from '../telemetry/observer.ts';
+import type { SharedCacheRead } from '../telemetry/event-details.ts';
+import type { Observer } from '../telemetry/observer.ts';
 import { type Entry, openEntry } from './entry.ts';
 import type { Keys } from './keys.ts';
 import type { EntryNames } from './name.ts';

@@ -9,7 +9,7 @@ import { CredentialError } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
 import { createSecretReader, readSecretFile } from '../lib/secret-ref.ts';
 import { watchFile, watchFiles } from '../lib/watch.ts';
-import type { KeyNotice } from '../telemetry/observer.ts';
+import type { KeyNotice } from '../telemetry/event-details.ts';
 import { expiryOf } from './jwt-expiry.ts';
 import type { SourceDeps } from './registry.ts';
 

@@ -1,5 +1,5 @@
 // Messages of log lines that one event has several of.
-import type { GuardAlarm, KeyNotice } from './observer.ts';
+import type { GuardAlarm, KeyNotice } from './event-details.ts';
 
 /** What to change, where it is on the other side. */
 export const FAULT_TEXTS: Readonly<Record<string, string>> = {

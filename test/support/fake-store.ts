@@ -1,7 +1,7 @@
 // A credential store that a test fills by hand.
 import type { Credential, CredentialListener, CredentialStore } from '../../src/credential/credential.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import type { ForcedRefresh } from '../../src/telemetry/observer.ts';
+import type { ForcedRefresh } from '../../src/telemetry/event-details.ts';
 
 export interface Refused {
   readonly source: string;

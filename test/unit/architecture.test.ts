@@ -83,6 +83,7 @@ const sharedTypes = [
   'src/config/config.ts',
   'src/config/inbound/config.ts',
   'src/config/source/secret-ref.ts',
+  'src/telemetry/event-details.ts',
   'src/telemetry/observer.ts',
   'src/server/front.ts',
 ];

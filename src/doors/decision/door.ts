@@ -1,7 +1,8 @@
 // What a door brings to a decision: the request that it was asked about, its answers, and where they are counted.
 import type { Credential } from '../../credential/credential.ts';
 import type { Policy } from '../../policy/policy.ts';
-import type { CheckDecision, CheckReason, Observer } from '../../telemetry/observer.ts';
+import type { CheckDecision, CheckReason } from '../../telemetry/event-details.ts';
+import type { Observer } from '../../telemetry/observer.ts';
 import type { DenialReason } from '../denial.ts';
 
 /** What a door knows of the request that it was asked about. */

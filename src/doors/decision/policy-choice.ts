@@ -3,7 +3,7 @@
 import { cutQuery } from '../../policy/path.ts';
 import type { Match, Policy, PolicyTable } from '../../policy/policy.ts';
 import type { Rollout } from '../../policy/rollout.ts';
-import type { DeniedRequest } from '../../telemetry/observer.ts';
+import type { DeniedRequest } from '../../telemetry/event-details.ts';
 import type { Answers, Asked, Tally } from './door.ts';
 
 export interface PolicyChoiceDeps {

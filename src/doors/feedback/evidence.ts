@@ -1,7 +1,7 @@
 // Whether a refused attempt counts against a credential: only when it certainly carried it and a new one may help.
 // Pure: tables in the tests hold every row. In doubt nothing is renewed.
 import type { Policy, PolicyTable } from '../../policy/policy.ts';
-import type { RefusalVerdict } from '../../telemetry/observer.ts';
+import type { RefusalVerdict } from '../../telemetry/event-details.ts';
 import type { Acknowledgements } from '../push/acknowledgements.ts';
 import type { Outcome } from './attempt-outcomes.ts';
 import { demandsNonce, isTokenFault } from './challenge.ts';

@@ -3,7 +3,8 @@
 import { RequestMethod } from '../../gen/envoy/config/core/v3/base.ts';
 import { AccessLogType, type HTTPAccessLogEntry } from '../../gen/envoy/data/accesslog/v3/accesslog.ts';
 import type { PolicyTable } from '../../policy/policy.ts';
-import type { FeedbackDoor, Observer, RequestStatus } from '../../telemetry/observer.ts';
+import type { FeedbackDoor, RequestStatus } from '../../telemetry/event-details.ts';
+import type { Observer } from '../../telemetry/observer.ts';
 
 /** Of upstreams, with whole numbers first: in wide use, and of the older drafts of RateLimit of the IETF. */
 const LIMIT = ['x-ratelimit-limit', 'ratelimit-limit'];

@@ -2,7 +2,8 @@
 import type { InboundConfig } from '../../config/inbound/config.ts';
 import type { InboundPolicy } from '../../inbound/policy.ts';
 import type { VerifiedToken } from '../../inbound/verified-token.ts';
-import type { CallerCount, Observer } from '../../telemetry/observer.ts';
+import type { CallerCount } from '../../telemetry/event-details.ts';
+import type { Observer } from '../../telemetry/observer.ts';
 
 export interface Callers {
   /** Hot. `token` is undefined where nobody was asked who it is. */

@@ -12,7 +12,8 @@ import {
 import { createRate } from '../../credential/rate.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { CredentialError } from '../../lib/errors.ts';
-import type { EndpointRefusal, Observer } from '../../telemetry/observer.ts';
+import type { EndpointRefusal } from '../../telemetry/event-details.ts';
+import type { Observer } from '../../telemetry/observer.ts';
 import { type BreakerState, type Caller, createBreaker, type Outcome } from './breaker.ts';
 import { createTurnQueue, type Dropped, type Lane } from './queue.ts';
 

@@ -1,5 +1,5 @@
 // Who was let in by which inbound policy, and how often: one record a caller a minute, whatever the number of its requests.
-import type { CallerCount } from '../observer.ts';
+import type { CallerCount } from '../event-details.ts';
 import type { AuditLog } from './audit-log.ts';
 
 /** Of one policy a minute; whoever comes then is one of the others. */

@@ -1,7 +1,8 @@
 // Metrics of API keys: ends and ages of a ring's keys, and what an upstream refused.
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Clock } from '../../lib/clock.ts';
-import type { KeyReport, Observer } from '../observer.ts';
+import type { KeyReport } from '../event-details.ts';
+import type { Observer } from '../observer.ts';
 
 type Events = Pick<Observer, 'keyRingRead' | 'keyRingRefused' | 'keyNoticed' | 'keyRefused'>;
 

@@ -1,6 +1,7 @@
 // Metrics of decisions, and what else asks how many there were.
 import type { Registry } from 'prom-client';
-import type { CheckDecision, CheckReason, Observer } from '../observer.ts';
+import type { CheckDecision, CheckReason } from '../event-details.ts';
+import type { Observer } from '../observer.ts';
 import { createDecisionCounts, type DecisionCount } from './decision-counts.ts';
 
 type Events = Pick<Observer, 'injectionCount' | 'checkDecided' | 'attemptInjectionCount' | 'attemptDecided'>;

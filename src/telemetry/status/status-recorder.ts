@@ -1,13 +1,8 @@
 // What a person looks at besides the present state: the last hour of providers and sources, the latest refusals, and what is
 // known of inputs, certificates, sinks. An observer like those of logs and metrics; everything in it is bounded.
 import type { Clock } from '../../lib/clock.ts';
-import {
-  type FeedbackDoor,
-  type ForcedRefresh,
-  nullObserver,
-  type Observer,
-  type RefusalVerdict,
-} from '../observer.ts';
+import type { FeedbackDoor, ForcedRefresh, RefusalVerdict } from '../event-details.ts';
+import { nullObserver, type Observer } from '../observer.ts';
 import { createLastHour, type LastHour, type MinuteReport } from './last-hour.ts';
 
 /** Refusals kept, and names of each kind: configurations that are taken over may bring others without end. */

@@ -26,7 +26,7 @@ function rowsOf(heading: string): ReadonlyMap<string, string> {
 test('every reason of an outgoing request is there, with the status that the app sees', () => {
   const rows = rowsOf('Outgoing requests');
   const codes = union('src/lib/errors.ts', 'CredentialErrorCode');
-  const reasons = [...union('src/telemetry/observer.ts', 'CheckReason'), ...codes];
+  const reasons = [...union('src/telemetry/event-details.ts', 'CheckReason'), ...codes];
   assert.ok(codes.length > 10 && reasons.length > codes.length + 5);
   for (const reason of reasons) assert.ok(page.includes(`\`${reason}\``), `no ${reason}`);
   for (const [reason, answer] of rows) {
@@ -59,7 +59,7 @@ function inboundStatus(reason: string): number {
 test('every reason of an incoming request is there with its status, and every reason not to call a provider', () => {
   const lists = [
     ['Incoming requests', union('src/inbound/refusal.ts', 'RefusalReason')],
-    ['Calls that were not sent to a provider', union('src/telemetry/observer.ts', 'EndpointRefusal')],
+    ['Calls that were not sent to a provider', union('src/telemetry/event-details.ts', 'EndpointRefusal')],
   ] as const;
   for (const [heading, reasons] of lists) {
     assert.deepEqual([...rowsOf(heading).keys()].sort(), [...reasons].sort(), heading);
