@@ -106,20 +106,35 @@ interface NamedHost {
 /** Virtual hosts in the order in which the file names them. */
 function planHosts(policies: readonly PlannedPolicy[]): PlannedHost[] {
   const hosts = new Map<string, NamedHost>();
+  const naming = policiesByName(policies);
   for (const { name, wildcard } of policies.flatMap((policy) => policy.config.match.hosts)) {
     const key = `${wildcard ? '*.' : ''}${name}`;
-    if (!hosts.has(key)) hosts.set(key, { name, wildcard, covering: coverage(policies, name, wildcard) });
+    if (!hosts.has(key)) hosts.set(key, { name, wildcard, covering: coverage(naming, name, wildcard) });
   }
+  const long = [...hosts].filter(([key]) => key.endsWith('.svc.cluster.local'));
   const groups = new Map<string, NamedHost[]>();
   for (const [key, host] of hosts) {
-    const group = longForm(host, hosts) ?? key;
+    const group = longForm(host, long) ?? key;
     groups.set(group, [...(groups.get(group) ?? []), host]);
   }
   return [...groups.values()].map(planHost);
 }
 
+/** By each name that stands in their patterns, with the place of each in the file. */
+function policiesByName(policies: readonly PlannedPolicy[]): ReadonlyMap<string, Map<number, PlannedPolicy>> {
+  const found = new Map<string, Map<number, PlannedPolicy>>();
+  for (const [place, policy] of policies.entries()) {
+    for (const { name } of policy.config.match.hosts)
+      found.set(name, (found.get(name) ?? new Map()).set(place, policy));
+  }
+  return found;
+}
+
 /** In file order: the first match wins. */
-function coverage(policies: readonly PlannedPolicy[], name: string, wildcard: boolean): Coverage[] {
+function coverage(naming: ReturnType<typeof policiesByName>, name: string, wildcard: boolean): Coverage[] {
+  const labels = name.split('.');
+  const named = labels.flatMap((_, i) => [...(naming.get(labels.slice(i).join('.')) ?? [])]);
+  const policies = [...new Map(named.sort(([a], [b]) => a - b)).values()];
   return policies.flatMap((policy) => {
     const patterns = policy.config.match.hosts.filter((pattern) => covers(pattern, name, wildcard));
     return [...new Set(patterns.map((pattern) => pattern.port))].map((port) => ({ policy, port }));
@@ -127,12 +142,12 @@ function coverage(policies: readonly PlannedPolicy[], name: string, wildcard: bo
 }
 
 /** `orders.prod` beside `orders.prod.svc.cluster.local` with the same policies is one service: one virtual host. */
-function longForm(host: NamedHost, hosts: ReadonlyMap<string, NamedHost>): string | undefined {
+function longForm(host: NamedHost, long: readonly (readonly [string, NamedHost])[]): string | undefined {
   if (host.wildcard) return undefined;
   const signature = (h: NamedHost) => JSON.stringify(h.covering.map((c) => [c.policy.name, c.port ?? null]));
-  for (const [key, other] of hosts) {
-    const isLong = key.startsWith(`${host.name}.`) && key.endsWith('.svc.cluster.local');
-    if (isLong && signature(other) === signature(host)) return key;
+  const beginning = `${host.name}.`;
+  for (const [key, other] of long) {
+    if (key.startsWith(beginning) && signature(other) === signature(host)) return key;
   }
   return undefined;
 }
