@@ -11,6 +11,7 @@ import { oneOf, parseArguments, refusePositionals, required } from './arguments.
 import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
 import { type Command, UsageError } from './command.ts';
 import { STEPPED_BACK_OPTION, steppedBack } from './stepped-back.ts';
+import { checkUpstreamTls } from './upstream-tls.ts';
 
 export const generateEnvoyCommand: Command = {
   help: `Usage: bearerd generate envoy --config FILE --door check|push|attempt|both|best|inbound [options]
@@ -118,11 +119,10 @@ function checkedUpstream(value: unknown, at: string): Upstream {
   const upstream = (value ?? {}) as Record<string, unknown>;
   if (typeof upstream['address'] !== 'string') throw new UsageError(`${at}.address: expected a text`);
   const { port, tls } = upstream;
-  if (!Number.isInteger(port)) throw new UsageError(`${at}.port: expected a port from 1 to 65535`);
+  if (!(Number.isInteger(port) && Number(port) > 0 && Number(port) < 65_536))
+    throw new UsageError(`${at}.port: expected a port from 1 to 65535`);
   const unknown = Object.keys(upstream).find((key) => !['address', 'port', 'tls'].includes(key));
   if (unknown !== undefined) throw new UsageError(`${at}: unknown key "${unknown}"`);
-  if (tls !== undefined && typeof (tls as { ca?: unknown } | null)?.ca !== 'string') {
-    throw new UsageError(`${at}.tls.ca: expected a file`);
-  }
+  if (tls !== undefined) checkUpstreamTls(tls, `${at}.tls`);
   return value as Upstream;
 }

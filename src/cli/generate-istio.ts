@@ -9,6 +9,7 @@ import { oneOf, parseArguments, refusePositionals, required } from './arguments.
 import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
 import { type Command, UsageError } from './command.ts';
 import { STEPPED_BACK_OPTION, steppedBack } from './stepped-back.ts';
+import { checkUpstreamTls } from './upstream-tls.ts';
 
 export const generateIstioCommand: Command = {
   help: `Usage: bearerd generate istio --config FILE --namespace NAME [options]
@@ -93,14 +94,8 @@ Exit code 0 = written, 1 = something cannot be served; each is named with the wa
 
 async function readTls(file: string | undefined): Promise<OutsideTls> {
   if (file === undefined) return {};
-  const hosts = (await readMapping(file, 'HOST: { ca }')) as Record<string, Record<string, unknown> | null>;
-  for (const [host, tls] of Object.entries(hosts)) {
-    const unknown = Object.keys(tls ?? {}).find((key) => !['ca', 'cert', 'key', 'sni'].includes(key));
-    if (unknown !== undefined) throw new UsageError(`${file}: ${host}: unknown key "${unknown}"`);
-    if (typeof tls?.['ca'] !== 'string') throw new UsageError(`${file}: ${host}.ca: expected a file`);
-    if ((tls['cert'] === undefined) !== (tls['key'] === undefined))
-      throw new UsageError(`${file}: ${host}: cert and key go together`);
-  }
+  const hosts = await readMapping(file, 'HOST: { ca }');
+  for (const [host, tls] of Object.entries(hosts)) checkUpstreamTls(tls, `${file}: ${host}`);
   return hosts as unknown as OutsideTls;
 }
 

@@ -50,6 +50,21 @@ test('a file of an option that is no YAML, or none of its kind, is told with its
   assert.deepEqual([code, /list\.yaml:1:1: expected HOST: \{ address, port \}/.test(err)], [1, true], err);
 });
 
+test('a mistyped key of TLS to an upstream is no connection without a client certificate, and a port is one', async () => {
+  const said = async (upstream: string) => {
+    const { code, err } = await bearerd(...GENERATE, '--check-upstream', file('upstream.yaml', upstream));
+    assert.equal(code, 2, err);
+    return err;
+  };
+  assert.match(await said('{ address: a, port: 70000 }'), /port: expected a port from 1 to 65535/);
+  assert.match(await said('{ address: a, port: 443, tls: { ca: /ca, crt: /c } }'), /tls: unknown key "crt"/);
+  assert.match(
+    await said('{ address: a, port: 443, tls: { ca: /ca, cert: /c } }'),
+    /cert and key go together/,
+  );
+  assert.match(await said('{ address: a, port: 443, tls: /ca }'), /tls\.ca: expected a file/);
+});
+
 test('an option without its value is told, and not the next one taken for it', async () => {
   const { code, err } = await bearerd('generate', 'envoy', '--config', '--door', 'check');
   assert.equal(code, 2);
