@@ -1,5 +1,5 @@
-// envoy.service.auth.v3.CheckRequest, read lazily: only what policies need becomes a string.
-// Later values replace earlier ones and repeated sub-messages merge, as protobuf demands.
+// envoy.service.auth.v3.CheckRequest of an outgoing request: what only policies need of it.
+import { createCheckRequestReader } from '../check-request.ts';
 import type { Asked } from '../decision/door.ts';
 import { MalformedMessage, WireReader } from '../wire.ts';
 
@@ -36,7 +36,6 @@ class Reading implements CheckRequest {
 const reader = new WireReader();
 const EXTENSIONS = ['policy', 'side'];
 const METHODS = ['GET', 'POST'];
-const SCHEMES = ['http', 'https'];
 
 /** What is read of the headers: the request id, and what policies read. */
 export function headersToRead(readHeaders: readonly string[]): readonly string[] {
@@ -51,64 +50,19 @@ export function parseCheckRequest(
   names: readonly string[] = REQUEST_ID_ONLY,
 ): CheckRequest {
   const request = new Reading(names);
-  reader.reset(bytes);
-  while (reader.next()) {
-    if (reader.field === 1) readAttributes(request);
-    else reader.skip();
-  }
+  read(bytes, request);
   return request;
 }
 
-// CheckRequest.attributes: AttributeContext
-function readAttributes(into: Reading): void {
-  const outer = reader.enter();
-  while (reader.next()) {
-    if (reader.field === 4) readRequest(into);
-    else if (reader.field === 10) readExtension(into);
+const read = createCheckRequestReader<Reading>(reader, {
+  methods: METHODS,
+  attribute(into) {
+    if (reader.field === 10) readExtension(into);
     else reader.skip();
-  }
-  reader.leave(outer);
-}
-
-// AttributeContext.request: Request { time = 1, http = 2 }
-function readRequest(into: Reading): void {
-  const outer = reader.enter();
-  while (reader.next()) {
-    if (reader.field === 2) readHttp(into);
-    else reader.skip();
-  }
-  reader.leave(outer);
-}
-
-// AttributeContext.HttpRequest
-function readHttp(into: Reading): void {
-  const outer = reader.enter();
-  while (reader.next()) {
-    switch (reader.field) {
-      case 2:
-        into.method = reader.oneOf(METHODS);
-        break;
-      case 3:
-        readHeader(into);
-        break;
-      case 4:
-        into.path = reader.string();
-        break;
-      case 5:
-        into.host = reader.string();
-        break;
-      case 6:
-        into.scheme = reader.oneOf(SCHEMES);
-        break;
-      case 13:
-        readHeaderMap(into);
-        break;
-      default:
-        reader.skip();
-    }
-  }
-  reader.leave(outer);
-}
+  },
+  header: readHeader,
+  rawHeader: readRawHeader,
+});
 
 // HttpRequest.headers: map<string, string>; Envoy has joined repeated ones with commas.
 function readHeader(into: Reading): void {
@@ -123,24 +77,17 @@ function readHeader(into: Reading): void {
 }
 
 // HttpRequest.header_map: HeaderMap { headers = 1 }, with encode_raw_headers: HeaderValue { key, value, raw_value }
-function readHeaderMap(into: Reading): void {
+// HeaderValue { key = 1, value = 2, raw_value = 3 }
+function readRawHeader(into: Reading): void {
   const outer = reader.enter();
+  let which = -1;
+  let value = '';
   while (reader.next()) {
-    if (reader.field !== 1) {
-      reader.skip();
-      continue;
-    }
-    const header = reader.enter();
-    let which = -1;
-    let value = '';
-    while (reader.next()) {
-      if (reader.field === 1) which = reader.indexIn(into.names);
-      else if ((reader.field === 2 || reader.field === 3) && which !== -1) value = reader.string() || value;
-      else reader.skip();
-    }
-    if (which !== -1) keep(into, which, value);
-    reader.leave(header);
+    if (reader.field === 1) which = reader.indexIn(into.names);
+    else if ((reader.field === 2 || reader.field === 3) && which !== -1) value = reader.string() || value;
+    else reader.skip();
   }
+  if (which !== -1) keep(into, which, value);
   reader.leave(outer);
 }
 

@@ -1,4 +1,5 @@
 // envoy.service.auth.v3.CheckRequest of an incoming request, read lazily: only what rules need becomes a string.
+import { createCheckRequestReader } from '../check-request.ts';
 import { MalformedMessage, WireReader } from '../wire.ts';
 
 export interface InboundRequest {
@@ -25,12 +26,18 @@ export interface InboundRequest {
 }
 
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS'];
-const SCHEMES = ['http', 'https'];
 const EXTENSIONS = ['side', 'policy'];
 const reader = new WireReader();
 
 /** `names`: headers that are wanted, lower case. */
 export function createInboundReader(names: readonly string[]): (bytes: Uint8Array) => InboundRequest {
+  const read = createCheckRequestReader<InboundRequest>(reader, {
+    methods: METHODS,
+    attribute,
+    header: readHeader,
+    rawHeader: readHeader,
+  });
+
   /** Throws MalformedMessage. */
   return (bytes) => {
     const request: InboundRequest = {
@@ -47,76 +54,9 @@ export function createInboundReader(names: readonly string[]): (bytes: Uint8Arra
       values: new Array<string | undefined>(names.length).fill(undefined),
       counts: new Array<number>(names.length).fill(0),
     };
-    reader.reset(bytes);
-    while (reader.next()) {
-      if (reader.field === 1) readAttributes(request);
-      else reader.skip();
-    }
+    read(bytes, request);
     return request;
   };
-
-  // CheckRequest.attributes: AttributeContext
-  function readAttributes(into: InboundRequest): void {
-    const outer = reader.enter();
-    while (reader.next()) {
-      if (reader.field === 1) readPeer(into);
-      else if (reader.field === 4) readRequest(into);
-      else if (reader.field === 10) readExtension(into);
-      else if (reader.field === 12) readTlsSession(into);
-      else reader.skip();
-    }
-    reader.leave(outer);
-  }
-
-  // AttributeContext.request: Request { time = 1, http = 2 }
-  function readRequest(into: InboundRequest): void {
-    const outer = reader.enter();
-    while (reader.next()) {
-      if (reader.field === 2) readHttp(into);
-      else reader.skip();
-    }
-    reader.leave(outer);
-  }
-
-  // AttributeContext.HttpRequest
-  function readHttp(into: InboundRequest): void {
-    const outer = reader.enter();
-    while (reader.next()) {
-      switch (reader.field) {
-        case 2:
-          into.method = reader.oneOf(METHODS);
-          break;
-        case 3:
-          readHeader(into);
-          break;
-        case 4:
-          into.path = reader.string();
-          break;
-        case 5:
-          into.host = reader.string();
-          break;
-        case 6:
-          into.scheme = reader.oneOf(SCHEMES);
-          break;
-        case 13:
-          readHeaderMap(into);
-          break;
-        default:
-          reader.skip();
-      }
-    }
-    reader.leave(outer);
-  }
-
-  // HttpRequest.header_map: HeaderMap { headers = 1 }
-  function readHeaderMap(into: InboundRequest): void {
-    const outer = reader.enter();
-    while (reader.next()) {
-      if (reader.field === 1) readHeader(into);
-      else reader.skip();
-    }
-    reader.leave(outer);
-  }
 
   // An entry of map<string, string>, or HeaderValue { key = 1, value = 2, raw_value = 3 }: the same to read.
   function readHeader(into: InboundRequest): void {
@@ -136,6 +76,13 @@ export function createInboundReader(names: readonly string[]): (bytes: Uint8Arra
     }
     reader.leave(outer);
   }
+}
+
+function attribute(into: InboundRequest): void {
+  if (reader.field === 1) readPeer(into);
+  else if (reader.field === 10) readExtension(into);
+  else if (reader.field === 12) readTlsSession(into);
+  else reader.skip();
 }
 
 // AttributeContext.Peer { address = 1, principal = 4, certificate = 5 }
