@@ -94,14 +94,20 @@ async function signIn(page: Awaited<ReturnType<typeof newPage>>): Promise<void> 
   await page.click('button[type=submit]');
 }
 
-/** The device flow, with its code entered elsewhere. */
-async function loginByCode(t: TestContext, at: Place): Promise<StartedProcess> {
+/** The device flow, up to the question whether the person agrees. */
+async function enterCode(t: TestContext, at: Place) {
   const process_ = await login(t, at, '--flow', 'device');
   const [, code] = await process_.waitForOutput(/enter the code ([A-Z]{4}-[A-Z]{4})/);
   const page = await newPage(t, chromium!);
   await page.goto((await addressIn(process_)).href);
   await page.fill('input[name=user_code]', code!);
   await page.click('button[type=submit]');
+  return { process_, page };
+}
+
+/** The device flow, with its code entered elsewhere. */
+async function loginByCode(t: TestContext, at: Place): Promise<StartedProcess> {
+  const { process_, page } = await enterCode(t, at);
   await page.click('button[type=submit]');
   await signIn(page);
   return process_;
@@ -216,12 +222,7 @@ describe('the device flow', () => {
 
   test('ends when the person says no', { skip: needsChromium }, async (t) => {
     const at = await place(t);
-    const process_ = await login(t, at, '--flow', 'device');
-    const [, code] = await process_.waitForOutput(/enter the code ([A-Z]{4}-[A-Z]{4})/);
-    const page = await newPage(t, chromium!);
-    await page.goto((await addressIn(process_)).href);
-    await page.fill('input[name=user_code]', code!);
-    await page.click('button[type=submit]');
+    const { process_, page } = await enterCode(t, at);
     await page.click('button[name=abort]');
     assert.equal((await process_.exited).code, 1);
     assert.match(process_.output(), /source_rejected: the provider answered 400: access_denied/);
