@@ -1,4 +1,5 @@
 // The leak guard at load: a source that names its hosts serves no policy for any other, itself or as a fallback.
+import { coversNames } from '../policy/host-index.ts';
 import type { HostPattern } from './config.ts';
 import type { ConfigFile } from './schema.ts';
 import type { Path } from './yaml-document.ts';
@@ -24,11 +25,9 @@ export function boundHostProblems(
   });
 }
 
-/** Whether every host of `asked` is one of `bound`. `*.example.com` is every name below it, and not example.com itself. */
+/** Whether every host of `asked` is one of `bound`. */
 export function isWithin(asked: HostPattern, bound: HostPattern): boolean {
-  if (bound.port !== undefined && bound.port !== asked.port) return false;
-  if (!bound.wildcard) return !asked.wildcard && asked.name === bound.name;
-  return asked.name.endsWith(`.${bound.name}`) || (asked.wildcard && asked.name === bound.name);
+  return (bound.port === undefined || bound.port === asked.port) && coversNames(bound, asked);
 }
 
 function textOf({ name, wildcard, port }: HostPattern): string {

@@ -60,6 +60,15 @@ function collect<P extends Ranked>(ports: Ports<P> | undefined, port: number, fo
   if (exact) found.push(exact);
 }
 
+/**
+ * Whether every host of `asked` is one of the pattern's, ports left aside. `*.example.com` is every name below it, and not
+ * example.com itself.
+ */
+export function coversNames(pattern: HostPattern, asked: Pick<HostPattern, 'name' | 'wildcard'>): boolean {
+  if (!pattern.wildcard) return !asked.wildcard && asked.name === pattern.name;
+  return asked.name.endsWith(`.${pattern.name}`) || (asked.wildcard && asked.name === pattern.name);
+}
+
 /** Whether one pattern covers the host. */
 export function coversHost(pattern: HostPattern, { name, port }: Host): boolean {
   if (pattern.port !== undefined && pattern.port !== port) return false;

@@ -4,6 +4,7 @@ import type { BodyLimitConfig, Config, HostPattern, PathRule } from '../../confi
 import type { InboundConfig } from '../../config/inbound/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
 import type { BucketSize } from '../../lib/token-bucket.ts';
+import { coversNames } from '../../policy/host-index.ts';
 import { type Authority, mayReachQuery } from './expressions.ts';
 import { type Filter, onlyWhen } from './matcher.ts';
 import { isWatching } from './plan.ts';
@@ -145,12 +146,7 @@ function authorityOf({ name, wildcard, port }: HostPattern): Authority {
 function overlap(a: Limited, b: Limited): boolean {
   const [hosts, others] = [a.match.hosts, b.match.hosts];
   if (hosts === undefined || others === undefined) return true;
-  return hosts.some((one) => others.some((two) => isWithin(one, two) || isWithin(two, one)));
-}
-
-function isWithin(inner: HostPattern, outer: HostPattern): boolean {
-  if (inner.name === outer.name) return inner.wildcard === outer.wildcard;
-  return outer.wildcard && inner.name.endsWith(`.${outer.name}`);
+  return hosts.some((one) => others.some((two) => coversNames(one, two) || coversNames(two, one)));
 }
 
 /** json_to_metadata waits for the end of the body anyway. */

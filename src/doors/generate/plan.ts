@@ -1,6 +1,7 @@
 // The plan of a generated configuration: which door serves each policy, and per host the rules in the order in which
 // they are tried. Pure, without a word of Envoy's, so that both doors and both forms are built from one table.
-import type { Config, HostPattern, OutboundConfig, PathRule, ResilienceConfig } from '../../config/config.ts';
+import type { Config, OutboundConfig, PathRule, ResilienceConfig } from '../../config/config.ts';
+import { coversNames } from '../../policy/host-index.ts';
 import { compileInjection, type InjectedHeader } from '../../policy/injection.ts';
 import { bestDoor } from './best-door.ts';
 import { pushRefusals } from './push-refusals.ts';
@@ -136,7 +137,7 @@ function coverage(naming: ReturnType<typeof policiesByName>, name: string, wildc
   const named = labels.flatMap((_, i) => [...(naming.get(labels.slice(i).join('.')) ?? [])]);
   const policies = [...new Map(named.sort(([a], [b]) => a - b)).values()];
   return policies.flatMap((policy) => {
-    const patterns = policy.config.match.hosts.filter((pattern) => covers(pattern, name, wildcard));
+    const patterns = policy.config.match.hosts.filter((pattern) => coversNames(pattern, { name, wildcard }));
     return [...new Set(patterns.map((pattern) => pattern.port))].map((port) => ({ policy, port }));
   });
 }
@@ -205,10 +206,4 @@ export function policiesBefore(
   const first = rules.findIndex((rule) => rule.policy === policy && rule.endpoint === endpoint);
   const earlier = rules.slice(0, first).filter((rule) => rule.endpoint === endpoint);
   return [...new Set(earlier.map((rule) => rule.policy.config))];
-}
-
-/** Whether every host of the virtual host (`name`, or all names below it) is matched by the pattern. */
-function covers(pattern: HostPattern, name: string, wildcard: boolean): boolean {
-  if (!pattern.wildcard) return !wildcard && pattern.name === name;
-  return name.endsWith(`.${pattern.name}`) || (wildcard && name === pattern.name);
 }
