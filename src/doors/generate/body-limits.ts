@@ -5,7 +5,7 @@ import type { InboundConfig } from '../../config/inbound/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
 import type { BucketSize } from '../../lib/token-bucket.ts';
 import { coversNames } from '../../policy/host-index.ts';
-import { type Authority, mayReachQuery } from './expressions.ts';
+import { type Authority, reachingQuery } from './expressions.ts';
 import { type Filter, onlyWhen } from './matcher.ts';
 import { isWatching } from './plan.ts';
 
@@ -77,16 +77,14 @@ export function inboundBodyRefusals(inbound: InboundConfig): readonly string[] {
 /** A regular expression of its own would limit requests that are none of its own, one before it would be passed over. */
 function queryRefusals(policy: Limited, before: readonly Limited[], where: string): string[] {
   if (policy.bodyLimit === undefined) return [];
-  const reaching = ({ match: { paths } }: Limited): string[] =>
-    (paths ?? [])
-      .filter(({ kind, value }) => kind === 'regex' && mayReachQuery(value))
-      .map(({ value }) => value);
   const fix = 'could match into the query in Envoy; write [^?/] for .';
   return [
-    ...reaching(policy).map((regex) => `${where} has rate_limit.key.body: regex ${regex} ${fix}`),
+    ...reachingQuery(policy.match.paths).map(
+      (regex) => `${where} has rate_limit.key.body: regex ${regex} ${fix}`,
+    ),
     ...before
       .filter((one) => one.takes && overlap(one, policy))
-      .flatMap((one) => reaching(one).map((regex) => ({ regex, name: one.name })))
+      .flatMap((one) => reachingQuery(one.match.paths).map((regex) => ({ regex, name: one.name })))
       .map(
         ({ regex, name }) =>
           `${where} has rate_limit.key.body, and its host is one of ${name}, before it: regex ${regex} of ${name} ${fix}`,

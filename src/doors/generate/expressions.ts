@@ -72,6 +72,13 @@ export function mayReachQuery(regex: string): boolean {
   });
 }
 
+/** The regular expressions among them of which that is so. */
+export function reachingQuery(paths: readonly PathRule[] | undefined): readonly string[] {
+  return (paths ?? [])
+    .filter(({ kind, value }) => kind === 'regex' && mayReachQuery(value))
+    .map(({ value }) => value);
+}
+
 /** The one string match of `:method`. */
 export function methodMatch(methods: readonly string[]): object {
   return methods.length === 1

@@ -1,7 +1,7 @@
 // What the push door cannot serve, and why. Envoy decides alone there, from a secret that it keeps while bearerd is away.
 import type { Config, OutboundConfig } from '../../config/config.ts';
 import { proofRefusal } from './check-refusals.ts';
-import { mayReachQuery } from './expressions.ts';
+import { reachingQuery } from './expressions.ts';
 
 /** Reasons against serving this policy by push, each with the way out; empty = it can be. */
 export function pushRefusals(config: Config, policy: OutboundConfig): readonly string[] {
@@ -51,12 +51,10 @@ export function pushRefusals(config: Config, policy: OutboundConfig): readonly s
       `${where} needs an entry of listen.xds that serves the secrets of source ${policy.inject.source}; there is none`,
     );
   }
-  for (const path of policy.match.paths ?? []) {
-    if (path.kind === 'regex' && mayReachQuery(path.value)) {
-      reasons.push(
-        `${where}.match.paths: regex ${path.value} cannot be served by push, where it could match into the query; write [^?/] for . or use the check door`,
-      );
-    }
+  for (const regex of reachingQuery(policy.match.paths)) {
+    reasons.push(
+      `${where}.match.paths: regex ${regex} cannot be served by push, where it could match into the query; write [^?/] for . or use the check door`,
+    );
   }
   return reasons;
 }

@@ -1,6 +1,6 @@
 // The hosts of the policies as Istio knows them: one entry a service, with the one cluster that a door can change.
 import type { ResilienceConfig } from '../../../config/config.ts';
-import { mayReachQuery } from '../expressions.ts';
+import { reachingQuery } from '../expressions.ts';
 import {
   type Plan,
   type PlannedEndpoint,
@@ -121,12 +121,10 @@ function earlierRefusals({ name, rules, policies }: IstioHost): readonly string[
   return policies.flatMap((policy) => {
     if (policy.door !== 'push') return [];
     return policiesBefore(rules, rules.find((rule) => rule.policy === policy)!).flatMap((earlier) =>
-      (earlier.deny === undefined ? (earlier.match.paths ?? []) : [])
-        .filter(({ kind, value }) => kind === 'regex' && mayReachQuery(value))
-        .map(
-          ({ value }) =>
-            `host ${name}: regex ${value} of ${earlier.name} could match into the query, so that ${policy.name} by push would take its requests; write [^?/] for . or serve ${policy.name} by check`,
-        ),
+      reachingQuery(earlier.deny === undefined ? earlier.match.paths : undefined).map(
+        (value) =>
+          `host ${name}: regex ${value} of ${earlier.name} could match into the query, so that ${policy.name} by push would take its requests; write [^?/] for . or serve ${policy.name} by check`,
+      ),
     );
   });
 }
