@@ -14,6 +14,8 @@ interface Named {
   readonly match: Match;
 }
 
+const EVERY_HOST = '';
+
 /** One text a policy, for people. */
 export function unreached({ outbound, inbound }: Config): readonly string[] {
   // One that is off is as if it were not there, and a denial in shadow only watches.
@@ -25,10 +27,24 @@ export function unreached({ outbound, inbound }: Config): readonly string[] {
   ];
 }
 
+/** Compared are those alone that name the host or what it is below: each with each took 8 s for 10,000. */
 function among(policies: readonly Named[], isPassedOver: (index: number) => boolean, key: string): string[] {
+  const byName = new Map<string, number[]>();
   return policies.flatMap(({ name, match }, i) => {
-    const before = policies.findIndex((one, j) => j < i && !isPassedOver(j) && hasAll(one.match, match));
-    if (before === -1) return [];
+    const labels = match.hosts?.[0]?.name.split('.') ?? [];
+    const near = [EVERY_HOST, ...labels.map((_, at) => labels.slice(at).join('.'))];
+    const before = near
+      .flatMap((one) => byName.get(one) ?? [])
+      .filter((j) => hasAll(policies[j]!.match, match))
+      .reduce((least, j) => Math.min(least, j), i);
+    if (!isPassedOver(i)) {
+      for (const one of new Set(match.hosts?.map((host) => host.name) ?? [EVERY_HOST])) {
+        const known = byName.get(one);
+        if (known === undefined) byName.set(one, [i]);
+        else known.push(i);
+      }
+    }
+    if (before === i) return [];
     const first = `${key}[${before}] (${policies[before]!.name})`;
     return [`${key}[${i}]: no request reaches ${name}: ${first} comes first and matches all of its requests`];
   });
