@@ -9,7 +9,7 @@ import { type StartedEnvoy, startEnvoy } from '../test/support/envoy.ts';
 import { freePort } from '../test/support/ports.ts';
 import { startProcess } from '../test/support/process.ts';
 import { httpLoad } from './load/wrk.ts';
-import { seen, upstreamListener } from './push.ts';
+import { seen } from './push.ts';
 import { processorTime } from './servers.ts';
 
 const ROUNDS = 7;
@@ -90,4 +90,52 @@ outbound:
     await bearerd.stop();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** An upstream that costs what a proxy does: the least that stands behind a sidecar in a mesh. */
+function upstreamListener(port: number): object {
+  return {
+    name: 'upstream',
+    address: { socket_address: { address: '127.0.0.1', port_value: port } },
+    filter_chains: [
+      {
+        filters: [
+          {
+            name: 'hcm',
+            typed_config: {
+              '@type':
+                'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+              stat_prefix: 'upstream',
+              route_config: {
+                virtual_hosts: [
+                  {
+                    name: 'all',
+                    domains: ['*'],
+                    routes: [
+                      {
+                        match: { prefix: '/seen' },
+                        direct_response: { status: 200 },
+                        response_headers_to_add: [
+                          { header: { key: 'x-seen', value: '%REQ(authorization)%' } },
+                        ],
+                      },
+                      { match: { prefix: '/' }, direct_response: { status: 200 } },
+                    ],
+                  },
+                ],
+              },
+              http_filters: [
+                {
+                  name: 'router',
+                  typed_config: {
+                    '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router',
+                  },
+                },
+              ],
+            },
+          },
+        ],
+      },
+    ],
+  };
 }
