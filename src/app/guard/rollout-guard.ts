@@ -5,13 +5,13 @@ import type { RefusalCount } from '../../doors/feedback/refused-share.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { createGuard, type Guard, type Rates, type Totals } from '../../policy/guard/guard.ts';
 import {
-  type Alarm,
   alarmOf,
   isUnderWay,
   nextStates,
   type PolicyState,
   type PolicyStates,
 } from '../../policy/guard/versions.ts';
+import type { GuardAlarm } from '../../telemetry/event-details.ts';
 import { guardStateText, writeGuardState } from './state.ts';
 import { MANIFEST_COMMAND, NOTES } from './texts.ts';
 import { createGuardTotals, type GuardTotalsDeps } from './totals.ts';
@@ -23,7 +23,7 @@ export interface GuardStatus {
   readonly good: string | undefined;
   readonly proven: boolean;
   readonly watched: boolean;
-  readonly alarm: Alarm | undefined;
+  readonly alarm: GuardAlarm | undefined;
   /** Why push goes on with the version that was stepped back from. */
   readonly manifest: string | undefined;
   /** Why it knows nothing of the requests. */
@@ -105,7 +105,7 @@ export function createRolloutGuard(deps: RolloutGuardDeps): RolloutGuard {
   async function put(
     policy: string,
     { current }: PolicyState,
-    change: { readonly proven?: true; readonly alarm?: Alarm | undefined },
+    change: { readonly proven?: true; readonly alarm?: GuardAlarm | undefined },
     rates?: Rates,
   ): Promise<void> {
     let changed: PolicyState | undefined;

@@ -1,7 +1,7 @@
 // What people are told of the guard, the same in the log's detail, readiness, status and doctor.
-import type { Alarm } from '../../policy/guard/versions.ts';
+import type { GuardAlarm } from '../../telemetry/event-details.ts';
 
-export const NOTES: Readonly<Record<Alarm, string>> = {
+export const NOTES: Readonly<Record<GuardAlarm, string>> = {
   stepped_back: 'was stepped back to its last good version',
   withdrawn: 'was withdrawn from its share',
   nothing_to_step_back_to: 'makes requests fail, and there is no version to step back to',

@@ -2,6 +2,7 @@
 // an alarm. Pure: configuration in, configuration out. Docs: docs/rollout.md.
 import type { Config, OutboundConfig, RolloutConfig, SourceConfig } from '../../config/config.ts';
 import { contentHash, fingerprint } from '../../lib/fingerprint.ts';
+import type { GuardAlarm } from '../../telemetry/event-details.ts';
 
 /** All that concerns the injection of one policy. */
 export interface Version {
@@ -12,11 +13,6 @@ export interface Version {
   readonly sources: readonly SourceConfig[];
 }
 
-export type Alarm =
-  | 'stepped_back' // the good version is in force in its place
-  | 'withdrawn' // a share, with no good version before it: it is in force for none
-  | 'nothing_to_step_back_to'; // it stays in force
-
 export interface PolicyState {
   /** What the configuration says. */
   readonly current: Version;
@@ -24,7 +20,7 @@ export interface PolicyState {
   readonly proven: boolean;
   /** The last one before it that was. */
   readonly good: Version | undefined;
-  readonly alarm: Alarm | undefined;
+  readonly alarm: GuardAlarm | undefined;
 }
 
 /** By policy. */
@@ -80,7 +76,7 @@ export function alarmOf(
   state: PolicyState,
   config: Config,
   canInject: (source: SourceConfig) => boolean,
-): Alarm {
+): GuardAlarm {
   const kept = state.good && keep(state.good, [...config.sources]);
   if (kept !== undefined && canInject(kept)) return 'stepped_back';
   // What the other share gets already. With `enforce` an app may have nothing of its own to send.

@@ -91,26 +91,10 @@ function connectionManager(config: Config, inbound: InboundConfig): object {
   return {
     '@type': HCM,
     stat_prefix: 'inbound',
-    use_remote_address: because(
-      'The address of the connection counts; a forged X-Forwarded-For is appended to, never believed.',
-      true,
-    ),
-    xff_num_trusted_hops: inbound.trustedHops === 0 ? undefined : inbound.trustedHops,
+    ...callerSettings(inbound),
     normalize_path: because('bearerd answers 400 to what two parsers may read differently.', false),
     merge_slashes: false,
     path_with_escaped_slashes_action: 'KEEP_UNCHANGED',
-    common_http_protocol_options: {
-      headers_with_underscores_action: because(
-        'x_user is x-user to many an app: such a header never gets in.',
-        'DROP_HEADER',
-      ),
-    },
-    ...(inbound.clientCertificate === 'xfcc'
-      ? {
-          forward_client_cert_details: because('Whatever a caller wrote there is dropped.', 'SANITIZE_SET'),
-          set_current_client_cert_details: { uri: true, dns: true },
-        }
-      : {}),
     route_config: {
       name: 'inbound',
       virtual_hosts: [
@@ -128,6 +112,29 @@ function connectionManager(config: Config, inbound: InboundConfig): object {
       ...limits.count,
       ROUTER,
     ],
+  };
+}
+
+/** Of a connection manager: what of a request its caller cannot make up. */
+export function callerSettings(inbound: InboundConfig): object {
+  return {
+    use_remote_address: because(
+      'The address of the connection counts; a forged X-Forwarded-For is appended to, never believed.',
+      true,
+    ),
+    xff_num_trusted_hops: inbound.trustedHops === 0 ? undefined : inbound.trustedHops,
+    common_http_protocol_options: {
+      headers_with_underscores_action: because(
+        'x_user is x-user to many an app: such a header never gets in.',
+        'DROP_HEADER',
+      ),
+    },
+    ...(inbound.clientCertificate === 'xfcc'
+      ? {
+          forward_client_cert_details: because('Whatever a caller wrote there is dropped.', 'SANITIZE_SET'),
+          set_current_client_cert_details: { uri: true, dns: true },
+        }
+      : {}),
   };
 }
 

@@ -1,13 +1,12 @@
 // Istio's side of the inbound door, in one of two ways: a filter of our own in the listener before the app, or Istio's own
 // by an AuthorizationPolicy CUSTOM, which can tell bearerd less.
 import type { Config } from '../../../config/config.ts';
-import type { InboundConfig } from '../../../config/inbound/config.ts';
 import { because, Commented, toYaml } from '../../../lib/commented-yaml.ts';
 import { inboundBodyLimits, inboundBodyRefusals } from '../body-limits.ts';
 import { bearerdTimeout } from '../check-filter.ts';
 import { bearerdCluster } from '../clusters.ts';
 import { inboundFilters } from '../inbound/filters.ts';
-import { INBOUND_CHECK_CLUSTER } from '../inbound/inbound.ts';
+import { callerSettings, INBOUND_CHECK_CLUSTER } from '../inbound/inbound.ts';
 import {
   addCluster,
   atRouter,
@@ -46,7 +45,7 @@ export function inboundDocuments(config: Config, placed: Placed, form: InboundFo
           clean.map((filter) => insertFirst(placed, filter))),
       ...limits.count.map((filter) => atRouter(placed, 'INSERT_BEFORE', filter)),
       ...limits.hold.map((filter) => insertFirst(placed, filter)),
-      mergeManager(placed, connectionManager(inbound)),
+      mergeManager(placed, callerSettings(inbound)),
     ]),
     ...(own ? [] : customAuthorization(config, placed)),
   ];
@@ -122,28 +121,6 @@ export function inboundRefusals({ inbound, listen }: Config, form: InboundForm):
     }
   }
   return problems;
-}
-
-function connectionManager(inbound: InboundConfig): object {
-  return {
-    use_remote_address: because(
-      'The address of the connection counts; a forged X-Forwarded-For is appended to, never believed.',
-      true,
-    ),
-    xff_num_trusted_hops: inbound.trustedHops === 0 ? undefined : inbound.trustedHops,
-    common_http_protocol_options: {
-      headers_with_underscores_action: because(
-        'x_user is x-user to many an app: such a header never gets in.',
-        'DROP_HEADER',
-      ),
-    },
-    ...(inbound.clientCertificate === 'xfcc'
-      ? {
-          forward_client_cert_details: because('Whatever a caller wrote there is dropped.', 'SANITIZE_SET'),
-          set_current_client_cert_details: { uri: true, dns: true },
-        }
-      : {}),
-  };
 }
 
 function customAuthorization(config: Config, placed: Placed): object[] {
