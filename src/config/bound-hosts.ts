@@ -1,13 +1,10 @@
 // The leak guard at load: a source that names its hosts serves no policy for any other, itself or as a fallback.
 import { coversNames } from '../policy/host-index.ts';
-import type { HostPattern } from './config.ts';
+import type { HostPattern } from './host-pattern.ts';
+import type { Report } from './problems.ts';
 import type { ConfigFile } from './schema.ts';
-import type { Path } from './yaml-document.ts';
 
-export function boundHostProblems(
-  { sources, outbound }: ConfigFile,
-  report: (path: Path, message: string) => void,
-): void {
+export function boundHostProblems({ sources, outbound }: ConfigFile, report: Report): void {
   outbound.forEach(({ match, inject }, i) => {
     if (inject === undefined) return;
     const own = Object.hasOwn(sources, inject.source) ? inject.source : undefined;

@@ -2,12 +2,12 @@
 // machine has: its listeners, its programs, its files and variables are named by the local file alone.
 import { resolve, sep } from 'node:path';
 import type { MergedDocument, Part } from './merged-document.ts';
+import type { Report } from './problems.ts';
 import type { ConfigFile } from './schema.ts';
 import { toMessageSignature } from './schema-proof.ts';
 import { kindOf, kinds } from './source/kinds.ts';
 import type { Path } from './yaml-document.ts';
 
-type Report = (path: Path, message: string) => void;
 type ToConfig = (value: unknown, path: (relative: string) => string) => object;
 
 const KEYS = new Set(['$schema', 'version', 'sources', 'outbound']);

@@ -3,25 +3,18 @@ import type { ConfigProblem } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
 import { boundHostProblems } from './bound-hosts.ts';
 import { bundleProblems } from './bundle-bounds.ts';
-import { denialProblems } from './deny.ts';
+import { outboundProblems } from './checks-outbound.ts';
 import { environmentProblems, fallbackProblems } from './environments.ts';
 import { inboundProblems } from './inbound/checks.ts';
 import { listenAddressText } from './listen-address.ts';
 import type { MergedDocument } from './merged-document.ts';
 import { policySourceProblems } from './policy-sources.ts';
-import { problemAt } from './problems.ts';
-import { bodyLimitProblems } from './rate-limit.ts';
+import { problemAt, type Report } from './problems.ts';
 import type { ConfigFile } from './schema.ts';
-import { isBoundByDpop } from './schema-proof.ts';
 import { isReadOnTheWay } from './schema-shared-cache.ts';
 import { kindOf, kinds } from './source/kinds.ts';
 import { unknownSource } from './unknown-source.ts';
 import type { Path } from './yaml-document.ts';
-
-/** Regular expressions cost time for every request of their host. */
-const MAX_REGEXES_PER_HOST = 100;
-
-type Report = (path: Path, message: string) => void;
 
 /** `folder`: what relative paths of the local file are relative to. */
 export function crossProblems(file: ConfigFile, document: MergedDocument, folder: string): ConfigProblem[] {
@@ -36,11 +29,7 @@ export function crossProblems(file: ConfigFile, document: MergedDocument, folder
   environmentProblems(file, report);
   boundHostProblems(file, report);
   policySourceProblems(file, report);
-  policies(file, report);
-  denialProblems(file, report);
-  bodyLimitProblems(file, report);
-  guards(file, report);
-  regexes(file, report);
+  outboundProblems(file, report);
   bundleProblems(file, document, folder, report);
   inboundProblems(
     file.inbound,
@@ -207,70 +196,4 @@ function subjects({ sources }: ConfigFile, report: Report): void {
       'true is not for credentials of subjects: there is none before the first request',
     );
   }
-}
-
-function policies({ sources, outbound }: ConfigFile, report: Report): void {
-  const first = new Map<string, number>();
-  outbound.forEach((policy, i) => {
-    const before = first.get(policy.name);
-    if (before !== undefined) {
-      report(['outbound', i, 'name'], `the name ${policy.name} is taken by outbound[${before}] already`);
-    } else first.set(policy.name, i);
-    if (policy.inject === undefined) return;
-    if (!Object.hasOwn(sources, policy.inject.source)) {
-      report(['outbound', i, 'inject', 'source'], unknownSource(policy.inject.source, Object.keys(sources)));
-      return;
-    }
-    proofs(sources[policy.inject.source]!, policy, ['outbound', i], report);
-  });
-}
-
-/** Without totals of its requests nobody could tell a fault from a rate of it. */
-function guards({ listen, outbound, envoy_admin: envoyAdmin }: ConfigFile, report: Report): void {
-  if (listen.check !== undefined || envoyAdmin !== undefined) return;
-  outbound.forEach(({ name, guard }, i) => {
-    if (guard === undefined) return;
-    report(
-      ['outbound', i, 'guard'],
-      `${name} is served by push alone, whose requests only Envoy counts: state envoy_admin, e.g. 127.0.0.1:15000, or listen.check`,
-    );
-  });
-}
-
-function proofs(
-  source: ConfigFile['sources'][string],
-  { sign, upstream_url: upstreamUrl }: ConfigFile['outbound'][number],
-  at: Path,
-  report: Report,
-): void {
-  const dpop = isBoundByDpop(source[kindOf(source)]!);
-  if (upstreamUrl !== undefined) {
-    if (!dpop && sign === undefined)
-      report([...at, 'upstream_url'], 'is for DPoP and sign; there is neither');
-    return;
-  }
-  const url = 'upstream_url is missing: https://HOST as the upstream knows itself';
-  if (sign !== undefined) report([...at, 'sign'], `${url}, which is signed`);
-  else if (dpop) report(at, `${url}, since the source proves its tokens by DPoP`);
-}
-
-function regexes({ outbound }: ConfigFile, report: Report): void {
-  const count = new Map<string, number>();
-  const told = new Set<string>();
-  outbound.forEach((policy, i) => {
-    const here = policy.match.paths?.filter((path) => path.kind === 'regex').length ?? 0;
-    if (here === 0) return;
-    for (const { name, wildcard } of policy.match.hosts) {
-      const host = `${wildcard ? '*.' : ''}${name}`;
-      const sum = (count.get(host) ?? 0) + here;
-      count.set(host, sum);
-      if (sum > MAX_REGEXES_PER_HOST && !told.has(host)) {
-        told.add(host);
-        report(
-          ['outbound', i, 'match', 'paths'],
-          `more than ${MAX_REGEXES_PER_HOST} regular expressions for the host ${host}; use prefixes where they do`,
-        );
-      }
-    }
-  });
 }

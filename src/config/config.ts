@@ -3,13 +3,17 @@
 import type { ListenAddress, TcpAddress, UnixAddress } from '../lib/address.ts';
 import type { BucketSize } from '../lib/token-bucket.ts';
 import type { DenyConfig } from './deny.ts';
+import type { HostPattern } from './host-pattern.ts';
 import type { InboundConfig } from './inbound/config.ts';
+import type { PathRule } from './path-rule.ts';
 import type { BodyLimitConfig } from './rate-limit.ts';
 import type { AuditConfig } from './schema-audit.ts';
 import type { PolicyBundleConfig } from './schema-bundle.ts';
 import type { GuardConfig } from './schema-guard.ts';
 import type { InjectConfig } from './schema-inject.ts';
+import type { RolloutConfig } from './schema-outbound.ts';
 import type { ProofConfig } from './schema-proof.ts';
+import type { ResilienceConfig } from './schema-resilience.ts';
 import type { SharedCacheConfig } from './schema-shared-cache.ts';
 import type { TracingConfig } from './schema-tracing.ts';
 import type { ApiKeysConfig } from './source/api-keys.ts';
@@ -26,12 +30,16 @@ import type { StaticConfig } from './source/static.ts';
 import type { SubjectHeaders, TokenExchangeConfig } from './source/token-exchange.ts';
 
 export type { DenyConfig } from './deny.ts';
+export type { HostPattern } from './host-pattern.ts';
+export type { PathRule } from './path-rule.ts';
 export type { BodyLimitConfig } from './rate-limit.ts';
 export type { AuditConfig } from './schema-audit.ts';
 export type { PolicyBundleConfig } from './schema-bundle.ts';
 export type { GuardConfig } from './schema-guard.ts';
 export type { HeaderInjection, InjectConfig } from './schema-inject.ts';
+export type { RolloutConfig } from './schema-outbound.ts';
 export type { MessageSignatureConfig, ProofConfig } from './schema-proof.ts';
+export type { ResilienceConfig } from './schema-resilience.ts';
 export type { RedisConfig, SharedCacheConfig } from './schema-shared-cache.ts';
 export type { TracingConfig } from './schema-tracing.ts';
 export type {
@@ -157,39 +165,6 @@ export type SourceConfig = SourceBase &
     | TokenExchangeConfig
   );
 
-/** How far a policy is in force. */
-export interface RolloutConfig {
-  readonly mode: 'off' | 'shadow' | 'enforce';
-  /** Of the pods, or of the values of the header `by`; undefined = all. */
-  readonly percent: number | undefined;
-  /** Lower case. */
-  readonly by: string | undefined;
-}
-
-/** Of a host: the same for all its policies. Only the generator reads it. */
-export interface ResilienceConfig {
-  /** More attempts of idempotent requests. */
-  readonly retries: number | undefined;
-  readonly retryAfterMs: number;
-  readonly outlierDetection:
-    | {
-        readonly consecutiveErrors: number;
-        readonly ejectionTimeMs: number;
-        readonly maxEjectedPercent: number;
-      }
-    | undefined;
-  readonly connections:
-    | {
-        readonly max: number | undefined;
-        readonly maxPending: number | undefined;
-        readonly maxRequests: number | undefined;
-        readonly requestsPerConnection: number | undefined;
-        readonly idleTimeoutMs: number | undefined;
-      }
-    | undefined;
-  readonly headerCase: 'preserve' | 'title' | undefined;
-}
-
 /** Which refusals of an upstream renew the credential. */
 export type HealOn = '401' | 'invalid_token' | 'off';
 
@@ -231,19 +206,6 @@ export interface OutboundConfig {
   /** Its credential may leave Envoy without TLS: for the generator, the doctor and the attempt door. */
   readonly allowPlaintext?: boolean;
 }
-
-export interface HostPattern {
-  /** `orders.example.com`, or `example.com` with wildcard true for `*.example.com`. */
-  readonly name: string;
-  readonly wildcard: boolean;
-  /** undefined = every port. */
-  readonly port: number | undefined;
-}
-
-export type PathRule =
-  | { readonly kind: 'prefix'; readonly value: string }
-  | { readonly kind: 'exact'; readonly value: string }
-  | { readonly kind: 'regex'; readonly value: string };
 
 export interface LimitsConfig {
   /** Bytes of subjects' credentials kept. Default 16 MiB. */

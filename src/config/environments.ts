@@ -1,9 +1,8 @@
 // What must not cross: fallbacks to what gives less sure credentials, and sources of one environment in another.
+import type { Report } from './problems.ts';
 import type { ConfigFile } from './schema.ts';
 import { unknownSource } from './unknown-source.ts';
-import type { Path } from './yaml-document.ts';
 
-type Report = (path: Path, message: string) => void;
 type FileSource = ConfigFile['sources'][string];
 
 export function fallbackProblems({ sources }: ConfigFile, report: Report): void {

@@ -1,11 +1,18 @@
 // Hosts of a policy: exact or `*.` in front, with a port or for every port. Each mistake has its own message, since a
 // pattern that silently never matches means requests without a credential.
 import { isIPv6 } from 'node:net';
-import type { HostPattern } from './config.ts';
 import { refuse } from './invalid.ts';
 
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
 const NAME_LENGTH = 253;
+
+export interface HostPattern {
+  /** `orders.example.com`, or `example.com` with wildcard true for `*.example.com`. */
+  readonly name: string;
+  readonly wildcard: boolean;
+  /** undefined = every port. */
+  readonly port: number | undefined;
+}
 
 /** Normalised: lower case, without the trailing dot. Throws Invalid. */
 export function parseHostPattern(text: string): HostPattern {

@@ -1,4 +1,4 @@
-// Text to Config: the one place that translates the file's snake_case. Every problem at once, then frozen.
+// Text to Config: every problem at once, then the file's words to the program's, frozen.
 import { hostname } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { ConfigError, type ConfigProblem } from '../lib/errors.ts';
@@ -8,7 +8,6 @@ import type {
   AuditConfig,
   CheckListenConfig,
   Config,
-  OutboundConfig,
   SourceConfig,
   StatusListenConfig,
   TlsConfig,
@@ -16,19 +15,17 @@ import type {
 import type { ConfigText } from './config-texts.ts';
 import { toInbound } from './inbound/parse.ts';
 import { type MergedDocument, mergeDocuments, type Part } from './merged-document.ts';
+import { toOutbound } from './parse-outbound.ts';
 import { toPolicySources } from './policy-sources.ts';
 import { problemAt, shapeProblems } from './problems.ts';
 import { type ConfigFile, configFile } from './schema.ts';
 import { toPolicyBundle } from './schema-bundle.ts';
-import type { InjectConfig } from './schema-inject.ts';
-import { isBoundByDpop, toMessageSignature } from './schema-proof.ts';
 import { toSharedCache } from './schema-shared-cache.ts';
 import { kindOf, kinds } from './source/kinds.ts';
 import { resolveSecretRef } from './source/secret-ref.ts';
 import { type Path, parseYaml } from './yaml-document.ts';
 
 type FileSource = ConfigFile['sources'][string];
-type FilePolicy = ConfigFile['outbound'][number];
 
 /** Relative paths inside are relative to `file`. Throws ConfigError with every problem. */
 export function parseConfig(text: string, file: string): Config {
@@ -205,59 +202,6 @@ function toSource(name: string, source: FileSource, path: (relative: string) => 
   const { required, max_lifetime: maxLifetimeMs, fallback, environment, owner, hosts } = source;
   const bound: object = hosts === undefined ? own : { hosts, ...own };
   return { name, required, maxLifetimeMs, fallback, environment, owner, ...bound } as SourceConfig;
-}
-
-function toOutbound(
-  policy: FilePolicy,
-  source: SourceConfig | undefined,
-  path: (relative: string) => string,
-): OutboundConfig {
-  const { name, match, heal_on, on_failure, never_stale, upstream_url, sign } = policy;
-  const dpop = source !== undefined && isBoundByDpop(source);
-  const plain = injected(policy.inject, source);
-  const inject = dpop ? withDpopScheme(plain) : plain;
-  return {
-    name,
-    match,
-    inject,
-    deny: policy.deny,
-    environment: policy.environment,
-    owner: policy.owner,
-    subject: source?.type === 'token_exchange' ? source.subject : undefined,
-    rollout: policy.mode,
-    healOn: heal_on ?? (source !== undefined && kinds[source.type].renewable ? '401' : 'off'),
-    onFailure: on_failure,
-    proof:
-      dpop || sign !== undefined
-        ? {
-            upstreamUrl: upstream_url!, // checks.ts sees to it
-            dpop,
-            sign: sign && toMessageSignature(sign, inject.headers[0]?.name, path),
-          }
-        : undefined,
-    neverStale: never_stale,
-    rateLimit: policy.rate_limit?.rateLimit,
-    bodyLimit: policy.rate_limit?.bodyLimit,
-    guard: policy.guard,
-    resilience: policy.resilience,
-    allowPlaintext: policy.allow_plaintext,
-  };
-}
-
-/** Of a policy that denies. No source has such a name. */
-const NOTHING: InjectConfig = { source: '', headers: [], query: undefined };
-
-function injected(stated: FilePolicy['inject'], source: SourceConfig | undefined): InjectConfig {
-  if (stated === undefined || source === undefined) return NOTHING;
-  return { source: source.name, headers: stated.headers, query: stated.query };
-}
-
-/** RFC 9449, section 7.1: a token that is bound goes with the scheme DPoP, never Bearer. */
-function withDpopScheme(inject: InjectConfig): InjectConfig {
-  const headers = inject.headers.map((header) =>
-    header.name === 'authorization' && header.prefix === 'Bearer ' ? { ...header, prefix: 'DPoP ' } : header,
-  );
-  return { ...inject, headers };
 }
 
 /** By file, line and column. */

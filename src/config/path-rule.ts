@@ -1,9 +1,13 @@
 // Paths of a policy: prefixes at segment borders, exact paths, RE2 expressions on the whole path. Never the query.
 import { RE2JS } from 're2js';
-import type { PathRule } from './config.ts';
 import { refuse } from './invalid.ts';
 
 const MAX_REGEX_LENGTH = 1_024;
+
+export type PathRule =
+  | { readonly kind: 'prefix'; readonly value: string }
+  | { readonly kind: 'exact'; readonly value: string }
+  | { readonly kind: 'regex'; readonly value: string };
 
 /** Throws Invalid. */
 export function parsePathRule(kind: 'prefix' | 'exact', value: string): PathRule {

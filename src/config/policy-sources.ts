@@ -1,10 +1,10 @@
 // A policy may ask its source for another audience, scope, resource or claims (`inject: { source, audience }`). What it gets is
 // another credential, so it is a source of its own under the names of both; policies that ask for the same share it.
 import type { SourceConfig } from './config.ts';
+import type { Report } from './problems.ts';
 import type { ConfigFile } from './schema.ts';
 import type { AskedParameters } from './schema-inject.ts';
 import { type KindName, kindOf } from './source/kinds.ts';
-import type { Path } from './yaml-document.ts';
 
 type FilePolicy = ConfigFile['outbound'][number];
 
@@ -78,10 +78,7 @@ export function toPolicySources(
   };
 }
 
-export function policySourceProblems(
-  { sources, outbound }: ConfigFile,
-  report: (path: Path, message: string) => void,
-): void {
+export function policySourceProblems({ sources, outbound }: ConfigFile, report: Report): void {
   outbound.forEach(({ inject }, i) => {
     if (inject === undefined) return;
     const { source: name, asks } = inject;

@@ -26,6 +26,9 @@ const SECRET_KEYS = new Set<PropertyKey>([
   'value',
 ]);
 
+/** Tells a problem of what stands at `path`. */
+export type Report = (path: Path, message: string) => void;
+
 /** `sources.orders.client_credentials.scope[0]` */
 export function pathText(path: Path): string {
   return path

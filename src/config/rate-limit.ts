@@ -1,9 +1,7 @@
 // A token bucket in the configuration: so many requests in a time, so many at once. The same for both sides.
 import * as z from 'zod';
 import type { BucketSize } from '../lib/token-bucket.ts';
-import type { ConfigFile } from './schema.ts';
 import { duration } from './schema-values.ts';
-import type { Path } from './yaml-document.ts';
 
 export const bucketShape = {
   requests: z.int().min(1).max(1_000_000).describe('So many requests …'),
@@ -81,17 +79,3 @@ export const outboundRateLimit = z
   .describe(
     'Requests of this policy above it are answered 429 with Retry-After, before a credential is used. Check and attempt doors only, counted in this process; with key by Envoy, through every door. Default: none.',
   );
-
-/** Whether this pod is in a share is known to bearerd alone. */
-export function bodyLimitProblems(
-  { outbound }: ConfigFile,
-  report: (path: Path, message: string) => void,
-): void {
-  outbound.forEach(({ rate_limit: limit, mode }, i) => {
-    if (limit?.bodyLimit === undefined || mode.percent === undefined) return;
-    report(
-      ['outbound', i, 'rate_limit', 'key'],
-      'is counted by Envoy, which knows no share of a policy: expected mode: off, shadow or enforce',
-    );
-  });
-}

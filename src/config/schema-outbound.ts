@@ -1,9 +1,8 @@
 // The schema of a policy: which requests get which credential, or are refused.
 import * as z from 'zod';
-import type { HostPattern, RolloutConfig } from './config.ts';
 import { deny } from './deny.ts';
 import { parseHeaderName } from './header.ts';
-import { expandService, parseHostPattern } from './host-pattern.ts';
+import { expandService, type HostPattern, parseHostPattern } from './host-pattern.ts';
 import { refuse } from './invalid.ts';
 import { parsePathRegex, parsePathRule } from './path-rule.ts';
 import { outboundRateLimit } from './rate-limit.ts';
@@ -79,6 +78,15 @@ const match = z
     methods: methods && [...new Set(methods)],
     paths,
   }));
+
+/** How far a policy is in force. */
+export interface RolloutConfig {
+  readonly mode: 'off' | 'shadow' | 'enforce';
+  /** Of the pods, or of the values of the header `by`; undefined = all. */
+  readonly percent: number | undefined;
+  /** Lower case. */
+  readonly by: string | undefined;
+}
 
 const MODES = 'expected off, shadow, enforce or { percent: 25 }';
 

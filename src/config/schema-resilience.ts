@@ -73,3 +73,6 @@ export const resilience = z
   .describe(
     'What the generated Envoy configuration does about an upstream that fails, the same for all policies of a host. Default: nothing.',
   );
+
+/** Of a host: the same for all its policies. Only the generator reads it. */
+export type ResilienceConfig = NonNullable<z.output<typeof resilience>>;

@@ -1,13 +1,12 @@
 // What spans several keys of `inbound`.
 import { nearestWord } from '../../lib/suggestion.ts';
+import type { Report } from '../problems.ts';
 import type { ConfigFile } from '../schema.ts';
 import { isBoundByDpop } from '../schema-proof.ts';
 import { kindOf } from '../source/kinds.ts';
 import { unknownSource } from '../unknown-source.ts';
 import type { Path } from '../yaml-document.ts';
 import type { FileInbound } from './parse.ts';
-
-type Report = (path: Path, message: string) => void;
 
 export function inboundProblems(
   inbound: FileInbound | undefined,

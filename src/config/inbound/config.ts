@@ -1,6 +1,7 @@
 // The inbound side of the configuration as the program sees it. schema.ts beside it is the file's shape.
 import type { BucketSize } from '../../lib/token-bucket.ts';
-import type { HostPattern, PathRule } from '../config.ts';
+import type { HostPattern } from '../host-pattern.ts';
+import type { PathRule } from '../path-rule.ts';
 import type { BodyLimitConfig } from '../rate-limit.ts';
 import type { SecretRef } from '../source/secret-ref.ts';
 

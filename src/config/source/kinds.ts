@@ -1,5 +1,4 @@
 // Every way to get a credential that the configuration knows: one line each, under its key in the file.
-import type { ConfigFile } from '../schema.ts';
 import { apiKeys } from './api-keys.ts';
 import { clientCredentials } from './client-credentials.ts';
 import { execCommand } from './exec.ts';
@@ -31,6 +30,6 @@ export type KindName = keyof typeof kinds;
 export const kindNames = Object.keys(kinds) as KindName[];
 
 /** The one kind that an entry of the file states. */
-export function kindOf(source: ConfigFile['sources'][string]): KindName {
+export function kindOf(source: { readonly [K in KindName]?: unknown }): KindName {
   return kindNames.find((name) => source[name] !== undefined)!;
 }
