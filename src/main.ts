@@ -41,6 +41,9 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
   version: string;
 };
 
+/** Cursor home, clear below: the terminal does not flicker. */
+const TOP = '\x1b[H\x1b[J';
+
 /** For calls in flight after an unexpected error; Envoy's own calls end sooner. */
 const DRAIN_MS = 8_000;
 let failed = false;
@@ -73,7 +76,7 @@ const code = await runCommandLine(process.argv.slice(2), {
   env: process.env,
   version,
   runtime: parseRuntime(process.env, process.versions.node, emptyCoreFiles()),
-  terminal: process.stdout.isTTY === true,
+  clear: process.stdout.isTTY ? () => write(TOP) : undefined,
   out: write,
   err: (text) => void process.stderr.write(text),
   ended: ended.signal,

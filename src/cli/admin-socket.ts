@@ -1,15 +1,19 @@
 // A question to the running bearerd of a configuration, by its admin socket.
-import { request } from 'node:http';
-import { json } from 'node:stream/consumers';
+import { askJson } from '../lib/ask-json.ts';
+
+/** Of 10,000 policies the status has some megabytes. */
+const BOUNDS = { timeoutMs: 10_000, maxBytes: 256 << 20 };
 
 export interface AdminAnswer {
   readonly error?: string;
 }
 
+export const NO_ADMIN = 'the configuration has no listen.admin, where a running bearerd is asked\n';
+
 /** What to say when the socket gave no answer. */
 export function unanswered(path: string, error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code ?? 'no answer';
-  return `${path} cannot be asked: ${code}${REASONS[code] ?? ''}\n`;
+  const { code, message } = error as NodeJS.ErrnoException;
+  return `${path} cannot be asked: ${code ?? message}${REASONS[code ?? ''] ?? ''}\n`;
 }
 
 const NOBODY = ' (is a bearerd running, with this configuration?)';
@@ -19,19 +23,13 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: ' (this user may not open it: mode and group of listen.admin)',
 };
 
-/** Rejects with the error of the socket. */
-export function askAdmin<T extends AdminAnswer>(
+/** `question`: by POST; without one it is asked by GET. Rejects with an Error for people (unanswered()). */
+export async function askAdmin<T extends object>(
   socketPath: string,
   path: string,
-  question: object,
+  question?: object,
 ): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request(
-      { socketPath, path, method: 'POST', headers: { 'content-type': 'application/json' } },
-      (incoming) => json(incoming).then((value) => resolve(value as T), reject),
-    );
-    outgoing.setTimeout(10_000, () => outgoing.destroy());
-    outgoing.on('error', reject);
-    outgoing.end(JSON.stringify(question));
-  });
+  const where =
+    question === undefined ? {} : { method: 'POST', headers: { 'content-type': 'application/json' } };
+  return (await askJson({ socketPath, path, ...where }, BOUNDS, question)) as T;
 }

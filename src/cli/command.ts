@@ -5,10 +5,14 @@ export interface CommandContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
   readonly runtime: RuntimeReport;
-  /** Whether `out` is a terminal, where a screen may be drawn anew. */
-  readonly terminal: boolean;
-  /** `written` is told when it has been taken, or why not. */
+  /** Begins the screen anew; undefined where `out` is no terminal. */
+  readonly clear: (() => void) | undefined;
+  /**
+   * What a terminal would obey is escaped (run.ts); that a text of others makes no line of its own is the caller's to see to.
+   * `written` is told when it has been taken, or why not.
+   */
   out(text: string, written?: (error?: Error | null) => void): void;
+  /** Escaped as well. */
   err(text: string): void;
   /** Aborted when the process is asked to end. */
   readonly ended: AbortSignal;

@@ -9,6 +9,7 @@ import { snakeCased } from '../doors/envoy-json.ts';
 import { bearerdFile } from '../doors/import/bearerd-file.ts';
 import { findInjectors } from '../doors/import/credential-injector.ts';
 import { otherCredentials } from '../doors/import/others.ts';
+import { printable } from '../lib/printable.ts';
 import { parseArguments } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
@@ -30,7 +31,7 @@ Exit code 0 = written, 1 = there is no credential_injector in FILE.
     const others = otherCredentials(configuration);
     if (injectors.length === 0) {
       err(`bearerd import: ${file} has no credential_injector\n`);
-      for (const other of others) err(`not carried over: ${other}\n`);
+      for (const other of others) err(`not carried over: ${printable(other)}\n`);
       return 1;
     }
     const written = bearerdFile(injectors, others, {

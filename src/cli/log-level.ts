@@ -1,6 +1,6 @@
 // bearerd log-level: shows or changes what a running bearerd logs.
 import { loadConfig } from '../config/load.ts';
-import { type AdminAnswer, askAdmin, unanswered } from './admin-socket.ts';
+import { type AdminAnswer, askAdmin, NO_ADMIN, unanswered } from './admin-socket.ts';
 import { parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
@@ -23,7 +23,7 @@ Exit code 0 = done, 1 = it cannot be asked, or LEVEL is none.
     if (rest.length > 0) throw new UsageError(`unexpected "${rest[0]}"`);
     const { listen } = await loadConfig(required(parsed, 'config'));
     if (listen.admin === undefined) {
-      err('the configuration has no listen.admin, where a running bearerd is asked\n');
+      err(NO_ADMIN);
       return 1;
     }
     const { path } = listen.admin;

@@ -1,5 +1,6 @@
 // The command line: finds the verb, prints help, turns errors into messages and exit codes.
 import { ConfigError } from '../lib/errors.ts';
+import { escaped } from '../lib/printable.ts';
 import { nearestWord } from '../lib/suggestion.ts';
 import { type Command, type CommandContext, UsageError } from './command.ts';
 
@@ -57,13 +58,22 @@ Usage: bearerd VERB [options]
 `;
 
 /** Exit code: 0 = done, 1 = the answer is no, 2 = wrong command line. */
-export async function runCommandLine(args: readonly string[], context: CommandContext): Promise<number> {
+export function runCommandLine(args: readonly string[], context: CommandContext): Promise<number> {
+  return runVerb(args, {
+    ...context,
+    // Log lines, too: names in them come from the network.
+    out: (text, written) => context.out(escaped(text), written),
+    err: (text) => context.err(escaped(text)),
+  });
+}
+
+async function runVerb(args: readonly string[], context: CommandContext): Promise<number> {
   const [verb, ...rest] = args;
   if (verb === '--version' || verb === '-v') {
     context.out(`${context.version}\n`);
     return 0;
   }
-  if (verb === 'help' && rest.length > 0) return runCommandLine([...rest, '--help'], context);
+  if (verb === 'help' && rest.length > 0) return runVerb([...rest, '--help'], context);
   if (verb === '--help' || verb === '-h' || verb === 'help') {
     context.out(HELP);
     return 0;

@@ -1,16 +1,14 @@
 // bearerd status: what a running bearerd says of itself, as tables.
-import { request } from 'node:http';
-import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '../config/load.ts';
-import { unanswered } from './admin-socket.ts';
+import { ConfigError } from '../lib/errors.ts';
+import { askAdmin, NO_ADMIN, unanswered } from './admin-socket.ts';
 import { parseArguments, refusePositionals, required } from './arguments.ts';
 import type { Command } from './command.ts';
+import { configErrorText } from './config-errors.ts';
 import { type ReportedStatus, statusText } from './status-text.ts';
 
 const WATCH_MS = 1_000;
-/** Cursor home, clear below: the terminal does not flicker. */
-const TOP = '\x1b[H\x1b[J';
 
 export const status: Command = {
   help: `Usage: bearerd status --config FILE [--watch] [--json]
@@ -21,48 +19,45 @@ running bearerd of this configuration tells them by its admin socket (listen.adm
 
 Options:
   --watch   again every second, until it is interrupted; without a terminal one after the other
-  --json    the answer of GET /status as it is; with --watch a line each
+  --json    the answer of GET /status; with --watch a line each. Without an answer { "error": … }
 
 Exit code 0 = ready and the configuration in force is the newest, 1 = not, or it cannot be asked.
 `,
-  async run(args, { out, err, ended, terminal }) {
+  async run(args, { out, err, ended, clear }) {
     const parsed = parseArguments(args, ['config'], ['watch', 'json']);
     refusePositionals(parsed);
-    const { listen } = await loadConfig(required(parsed, 'config'));
-    if (listen.admin === undefined) {
-      err('the configuration has no listen.admin, where a running bearerd is asked\n');
-      return 1;
-    }
-    const { path } = listen.admin;
     const watched = parsed.switches.has('watch');
     const json = parsed.switches.has('json');
-    const before = watched && terminal && !json ? TOP : '';
-    const after = watched && before === '' && !json ? '\n' : '';
-    let code = 1;
+    const redraw = watched && !json ? clear : undefined;
+    const refuse = (why: string): 1 => {
+      err(why);
+      if (json) out(`${JSON.stringify({ error: why.trimEnd() })}\n`);
+      return 1;
+    };
+    let path: string | undefined;
+    try {
+      path = (await loadConfig(required(parsed, 'config'))).listen.admin?.path;
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      return refuse(configErrorText(error));
+    }
+    if (path === undefined) return refuse(NO_ADMIN);
+    let code: number;
     do {
       try {
-        const answer = await readStatus(path);
-        const said = JSON.parse(answer) as ReportedStatus;
-        if (json) out(watched ? `${JSON.stringify(said)}\n` : answer);
-        else out(`${before}${statusText(said)}${after}`);
-        code = said.missing.length === 0 && said.configuration.refused === undefined ? 0 : 1;
+        const said = await askAdmin<ReportedStatus>(path, '/status');
+        if (said?.missing === undefined) throw new Error('what answers there is no bearerd');
+        const isWell = said.missing.length === 0 && said.configuration.refused === undefined;
+        const text = json ? `${JSON.stringify(said, null, watched ? 0 : 2)}\n` : statusText(said);
+        redraw?.();
+        out(watched && !json && redraw === undefined ? `${text}\n` : text);
+        code = isWell ? 0 : 1;
       } catch (error) {
-        err(`${before}${unanswered(path, error)}`);
-        code = 1;
+        redraw?.();
+        code = refuse(unanswered(path, error));
       }
       if (watched) await sleep(WATCH_MS, undefined, { signal: ended }).catch(() => {});
     } while (watched && !ended.aborted);
     return code;
   },
 };
-
-function readStatus(socketPath: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath, path: '/status', timeout: 5_000 }, (incoming) =>
-      text(incoming).then(resolve, reject),
-    );
-    outgoing.on('timeout', () => outgoing.destroy());
-    outgoing.on('error', reject);
-    outgoing.end();
-  });
-}

@@ -1,8 +1,7 @@
 // bearerd verify: a running bearerd says of each token whether it would be let in.
 import { text } from 'node:stream/consumers';
 import { loadConfig } from '../config/load.ts';
-import { printable } from '../lib/printable.ts';
-import { type AdminAnswer, askAdmin, unanswered } from './admin-socket.ts';
+import { type AdminAnswer, askAdmin, NO_ADMIN, unanswered } from './admin-socket.ts';
 import { parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
@@ -31,7 +30,7 @@ Exit code 0 = every one is valid, 1 = at least one is not.
     if (given.length === 0) throw new UsageError('there is no token on standard input');
     const { listen } = await loadConfig(required(parsed, 'config'));
     if (listen.admin === undefined) {
-      err('the configuration has no listen.admin, where a running bearerd is asked\n');
+      err(NO_ADMIN);
       return 1;
     }
     const question = {
@@ -49,7 +48,7 @@ Exit code 0 = every one is valid, 1 = at least one is not.
       err(`${answer.error ?? 'no answer'}\n`);
       return 1;
     }
-    for (const result of answer.results) out(`${printable(JSON.stringify(result))}\n`);
+    for (const result of answer.results) out(`${JSON.stringify(result)}\n`);
     return answer.results.every(({ valid }) => valid) ? 0 : 1;
   },
 };

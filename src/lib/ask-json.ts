@@ -7,8 +7,12 @@ export interface AnswerBounds {
   readonly maxBytes: number;
 }
 
-/** Rejects with an Error for people; `code` is that of the socket, where it failed. */
-export function askJson(where: RequestOptions, { timeoutMs, maxBytes }: AnswerBounds): Promise<unknown> {
+/** `question` is the body, as JSON. Rejects with an Error for people; `code` is that of the socket, where it failed. */
+export function askJson(
+  where: RequestOptions,
+  { timeoutMs, maxBytes }: AnswerBounds,
+  question?: object,
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(timeoutMs);
     const fail = (error: Error) =>
@@ -32,6 +36,6 @@ export function askJson(where: RequestOptions, { timeoutMs, maxBytes }: AnswerBo
       });
     });
     outgoing.on('error', fail);
-    outgoing.end();
+    outgoing.end(question && JSON.stringify(question));
   });
 }

@@ -1,6 +1,6 @@
 // YAML with the reasons beside the settings: a commented value becomes a node with its comment above it.
-import { Document, isScalar, type Node, type Pair, YAMLMap, YAMLSeq } from 'yaml';
-import { printable } from './printable.ts';
+import { Document, isScalar, type Node, type Pair, Scalar, YAMLMap, YAMLSeq } from 'yaml';
+import { escaped, printable } from './printable.ts';
 
 /** A value whose comment says why it is there. Lines are split at newlines. */
 export class Commented {
@@ -23,9 +23,8 @@ export function toYaml(value: unknown, heading?: string): string {
   const document = new Document();
   document.contents = node(document, value) as Node as typeof document.contents;
   if (heading !== undefined) document.commentBefore = comment(heading);
-  const text = document.toString({ lineWidth: 0, aliasDuplicateObjects: false } as object);
-  // The library puts such a text in quotes and leaves them as they are; YAML 1.2 (section 5.1) and terminals do not.
-  return text.replace(/[\x7f-\x9f]/g, (c) => `\\x${c.charCodeAt(0).toString(16)}`);
+  // The library leaves them as they are; YAML 1.2 (section 5.1) and terminals do not.
+  return escaped(document.toString({ lineWidth: 0, aliasDuplicateObjects: false } as object));
 }
 
 /** The same value without comments, for a reader that wants the data. */
@@ -48,6 +47,12 @@ function node(document: Document, value: unknown): unknown {
     seq.items = value.map((item) => node(document, item)) as typeof seq.items;
     if (seq.items.length === 0) seq.flow = true;
     return seq;
+  }
+  if (typeof value === 'string' && escaped(value) !== value) {
+    const scalar = new Scalar(value);
+    // Where an escape is one.
+    scalar.type = Scalar.QUOTE_DOUBLE;
+    return scalar;
   }
   if (typeof value !== 'object' || value === null) return document.createNode(value);
   const map = new YAMLMap();

@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import type { TcpAddress, UnixAddress } from '../lib/address.ts';
 import type { Clock } from '../lib/clock.ts';
+import { escaped } from '../lib/printable.ts';
 import type { SecretReader } from '../lib/secret-ref.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import { createPagesServer, type HttpServer, type Page, type Questions } from './http.ts';
@@ -125,7 +126,10 @@ const folder = ['./status-page/', '../status-page/']
 function statusPages(status: () => unknown): ReadonlyMap<string, () => Page> {
   return new Map<string, () => Page>([
     ['/', () => asset('index.html')],
-    ['/status', () => ({ type: 'application/json', body: `${JSON.stringify(status(), null, 2)}\n` })],
+    [
+      '/status',
+      () => ({ type: 'application/json', body: `${escaped(JSON.stringify(status(), null, 2))}\n` }),
+    ],
     ...ASSETS.map((name) => [`/${name}`, () => asset(name)] as const),
   ]);
 }

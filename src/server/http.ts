@@ -103,6 +103,10 @@ export function createPagesServer(options: PagesServerOptions): HttpServer {
     );
   });
   let boundTo = '';
+  /** Nothing of one that never listened, since the address of another one could not be had. */
+  const tell = (state: 'closed'): void => {
+    if (boundTo !== '') observer.listenerChanged(name, state, boundTo);
+  };
   return {
     async start() {
       tls = await front?.((connection) => void server.emit('connection', connection));
@@ -118,7 +122,7 @@ export function createPagesServer(options: PagesServerOptions): HttpServer {
       tls?.stopWatching();
       return new Promise((resolve) => {
         listening.close(() => {
-          observer.listenerChanged(name, 'closed', boundTo);
+          tell('closed');
           resolve();
         });
         accepted?.destroy();

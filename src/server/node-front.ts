@@ -51,6 +51,10 @@ export function createNodeFront(methods: UnaryMethods, options: NodeFrontOptions
   const maxMessageBytes = options.maxMessageBytes ?? 256 << 10;
   const sessions = new Set<ServerHttp2Session>();
   let boundTo = '';
+  /** Nothing of one that never listened, since the address of another one could not be had. */
+  const tell = (state: 'draining' | 'closed'): void => {
+    if (boundTo !== '') observer.listenerChanged(name, state, boundTo);
+  };
 
   const server = createServer({
     settings: { maxConcurrentStreams: options.maxConcurrentStreams ?? 1_000 },
@@ -138,14 +142,14 @@ export function createNodeFront(methods: UnaryMethods, options: NodeFrontOptions
       return boundTo;
     },
     drain(graceMs) {
-      observer.listenerChanged(name, 'draining', boundTo);
+      tell('draining');
       return new Promise((resolve) => {
         const force = clock.setTimer(() => {
           for (const session of sessions) session.destroy();
         }, graceMs);
         server.close(() => {
           force.cancel();
-          observer.listenerChanged(name, 'closed', boundTo);
+          tell('closed');
           resolve();
         });
         for (const session of sessions) session.close();

@@ -69,6 +69,10 @@ export function createRawFront(methods: UnaryMethods, options: RawFrontOptions):
   const open = new Set<DuplexCall>();
   const connections = new Set<Connection>();
   let boundTo = '';
+  /** Nothing of one that never listened, since the address of another one could not be had. */
+  const tell = (state: 'draining' | 'closed'): void => {
+    if (boundTo !== '') observer.listenerChanged(name, state, boundTo);
+  };
 
   function route(head: RequestHead): Handler {
     if (head.get(':method') !== 'POST') return refusalHttp(405);
@@ -136,7 +140,7 @@ export function createRawFront(methods: UnaryMethods, options: RawFrontOptions):
     drain(graceMs) {
       const listener = server;
       if (listener === undefined) return Promise.resolve();
-      observer.listenerChanged(name, 'draining', boundTo);
+      tell('draining');
       stopWatching();
       // Streams never end by themselves.
       for (const call of [...open]) call.end(GrpcStatus.UNAVAILABLE, 'shutting down');
@@ -147,7 +151,7 @@ export function createRawFront(methods: UnaryMethods, options: RawFrontOptions):
         }, graceMs);
         listener.close(() => {
           force.cancel();
-          observer.listenerChanged(name, 'closed', boundTo);
+          tell('closed');
           resolve();
         });
         for (const connection of [...connections]) connection.drain();

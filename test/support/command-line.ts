@@ -19,7 +19,7 @@ export async function bearerd(...args: string[]): Promise<Said> {
     said.all += text;
   };
   const code = await runCommandLine(args, {
-    ...{ env: {}, version: 'test', runtime, terminal: false, onReload: () => {} },
+    ...{ env: {}, version: 'test', runtime, clear: undefined, onReload: () => {} },
     ...{ out: take('out'), err: take('err'), ended: new AbortController().signal },
   });
   return { code, ...said };

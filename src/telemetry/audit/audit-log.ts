@@ -1,7 +1,14 @@
 // Takes audit events, writes them in order with their chain, and counts what a failing sink lost. Nobody ever waits.
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Secret } from '../../lib/secret.ts';
-import { type AuditFields, CHAIN_START, type ChainHead, openRecord, sealRecord } from './chain.ts';
+import {
+  type AuditFields,
+  CHAIN_START,
+  type ChainHead,
+  openRecord,
+  recordText,
+  sealRecord,
+} from './chain.ts';
 
 /** Events that may wait for a slow or failing sink. */
 const MAX_WAITING = 10_000;
@@ -82,7 +89,7 @@ export function createAuditLog({ sink, key: readKey, node, clock, onSink, onLost
       const batch = waiting.slice(0, BATCH);
       let next = head;
       const lines = batch.map((fields) => {
-        if (key === undefined) return JSON.stringify(fields);
+        if (key === undefined) return recordText(fields);
         const sealed = sealRecord(fields, next, key);
         next = sealed.head;
         return sealed.line;

@@ -1,6 +1,7 @@
 // A chain over audit records: each line's MAC covers the line and the MAC before it, so that a changed, removed or
 // inserted line shows. A tail that was cut off shows against a head that went elsewhere (the log, once a minute).
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { escaped } from '../../lib/printable.ts';
 import type { Secret } from '../../lib/secret.ts';
 
 /** What one thing that happened tells. Flat by type: an object with a token in it cannot be written by mistake. */
@@ -22,9 +23,14 @@ export function sealRecord(
   key: Secret,
 ): { line: string; head: ChainHead } {
   const seq = head.seq + 1;
-  const body = JSON.stringify({ seq, ...fields, prev: head.mac });
+  const body = recordText({ seq, ...fields, prev: head.mac });
   const mac = macOf(body, key);
   return { line: `${body.slice(0, -1)}${MAC_FIELD}${mac}"}`, head: { seq, mac } };
+}
+
+/** Hosts and paths are of others, whoever looks at the trail. Before the MAC: nothing on the way out changes it then. */
+export function recordText(fields: AuditFields): string {
+  return escaped(JSON.stringify(fields));
 }
 
 export type RecordFault = 'not_a_record' | 'wrong_mac' | 'gap' | 'not_after_the_last';

@@ -113,6 +113,7 @@ sources: { key: { required: true, client_credentials: { token_endpoint: "https:/
   const second = await bearerd('serve', '--config', config);
   assert.equal(second.code, 1);
   assert.match(second.output, /cannot start: listen\.check: .*check\.sock: another process listens on it/);
+  assert.doesNotMatch(second.output, /"state":/, 'nothing ended that never listened');
   const [, port] = /"address":"127\.0\.0\.1:(\d+)"/.exec(first.output())!;
   const other = file(
     'other.yaml',

@@ -34,7 +34,7 @@ function run(env: Readonly<Record<string, string>>) {
   };
   const code = serve.run(['--config', file], {
     ...{ env, version: '0.0.0', runtime: parseRuntime({}, '24.0.0', true) },
-    ...{ out: take, err: take, terminal: false, ended: ended.signal, onReload: () => {} },
+    ...{ out: take, err: take, clear: undefined, ended: ended.signal, onReload: () => {} },
   });
   const said = async (pattern: RegExp) => {
     for (const deadline = Date.now() + 30_000; !pattern.test(output); await sleep(20)) {

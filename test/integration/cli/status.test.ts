@@ -4,8 +4,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { findingsOf } from '../../../src/app/findings.ts';
 import type { Status } from '../../../src/app/status.ts';
+import { createAdminServer } from '../../../src/server/admin.ts';
+import { nullObserver } from '../../../src/telemetry/observer.ts';
+import { bearerd as inProcess } from '../../support/command-line.ts';
 import { startProcess } from '../../support/process.ts';
+import { createSocketFolder } from '../../support/sockets.ts';
 
 test('status shows sources, endpoints, policies and a refused configuration, and never a value', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'bearerd-status-'));
@@ -88,4 +93,65 @@ outbound:
   ]);
   assert.equal((await asked.exited).code, 1);
   assert.match(asked.output(), /a newer one was refused: .*startup_wait/);
+});
+
+test('--json is JSON whatever strangers call themselves and whatever is wrong, and a terminal obeys none of it', async (t) => {
+  const sockets = createSocketFolder();
+  t.after(() => sockets.remove());
+  const file = join(sockets.folder, 'bearerd.yaml');
+  writeFileSync(
+    file,
+    `version: 1\nlisten: { check: "unix:///c", admin: "unix://${sockets.folder}/admin.sock" }\n`,
+  );
+  const json = async (config = file) => {
+    const { code, out, err } = await inProcess('status', '--config', config, '--json');
+    assert.doesNotMatch(out + err, /[^\n\P{C}]|[\p{Zl}\p{Zp}]/u);
+    return { code, err, said: JSON.parse(out) as Status & { error?: string } };
+  };
+  for (const [config, why] of [
+    [file, /admin\.sock cannot be asked: ENOENT/],
+    [join(sockets.folder, 'none.yaml'), /none\.yaml: cannot be read: ENOENT/],
+    [join(sockets.folder, 'none\x9b2J\u2028'), /cannot be read: ENOENT/],
+  ] as const) {
+    const { code, said, err } = await json(config);
+    assert.equal(code, 1);
+    assert.match(said.error!, why);
+    assert.match(err, why);
+  }
+
+  const node = 'sidecar~\x9b2J\x1b]0;t\x07\u202e\u2028\nCRITICAL  source orders';
+  let body: unknown = { no: 'status' };
+  const server = createAdminServer(sockets.address('admin.sock'), {
+    status: () => body,
+    observer: nullObserver,
+  });
+  await server.start();
+  t.after(() => server.stop());
+  const other = await json();
+  assert.equal(other.code, 1);
+  assert.match(other.said.error!, /admin\.sock cannot be asked: what answers there is no bearerd/);
+  const secret = { name: 'orders', version: '1', filled: true };
+  const status = {
+    ...{
+      version: '1',
+      mode: 'production',
+      node,
+      now: 2,
+      startedAt: '',
+      missing: [],
+      sources: [],
+      endpoints: [],
+    },
+    configuration: { revision: 1, hash: '', since: '', refused: undefined },
+    ...{ guard: [], policies: [], unmatched: [], feedback: [], inboundPolicies: [], inputs: [] },
+    subscribers: [{ node, listener: 'xds', secrets: [{ ...secret, rejected: { version: '1', at: 1 } }] }],
+    ...{ subscribersLeftOut: 0, certificates: [], policyBundle: undefined, inbound: undefined },
+    ...{ audit: undefined, sharedCache: undefined, spansLost: undefined },
+  } satisfies Omit<Status, 'findings'>;
+  body = { ...status, findings: findingsOf(status) };
+  const { code, said } = await json();
+  assert.deepEqual([code, said.node, said.subscribers[0]!.node], [0, node, node], 'and nothing is lost');
+  const { out } = await inProcess('status', '--config', file);
+  assert.doesNotMatch(out, /[^\n\P{C}]|[\p{Zl}\p{Zp}]/u);
+  assert.doesNotMatch(out, /^CRITICAL +source orders/m);
 });

@@ -36,6 +36,14 @@ describe('a chain of audit records', () => {
     for (const line of lines) assert.equal((JSON.parse(line) as { policy: string }).policy, 'orders');
   });
 
+  test('shows a terminal nothing that it would obey, and holds as it was shown', async () => {
+    const path = '/\x9b2J\u202e\u2028';
+    const { line } = sealRecord({ event: 'denied', path }, CHAIN_START, key);
+    assert.doesNotMatch(line, /\p{C}|\p{Zl}/u);
+    assert.equal((JSON.parse(line) as { path: string }).path, path);
+    assert.deepEqual((await verify([line])).faults, []);
+  });
+
   test('tells a MAC of the right length in characters and the wrong one in bytes, and goes on', async () => {
     const { lines } = chain(3);
     lines[1] = lines[1]!.replace(/"mac":"[\w-]{43}"\}$/, `"mac":"${'é'.repeat(43)}"}`);
