@@ -10,8 +10,8 @@ export interface Load {
   stop(): Promise<unknown>;
 }
 
-export const CONNECTIONS = 4;
-export const CALLERS = 32;
+const CONNECTIONS = 4;
+const CALLERS = 32;
 
 export async function startLoad(world: BenchWorld, socket: string, folder: string): Promise<Load> {
   const file = join(folder, 'requests.json');

@@ -79,7 +79,7 @@ Exit code 0 = read, 1 = a configuration or the log cannot be read.
 };
 
 /** undefined = the line tells no request. */
-export function parseLogLine(line: string): AskedRequest | undefined {
+function parseLogLine(line: string): AskedRequest | undefined {
   let entry: Record<string, unknown> | null;
   try {
     entry = JSON.parse(line);

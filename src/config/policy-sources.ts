@@ -48,7 +48,7 @@ export interface PolicySources {
 export function toPolicySources(
   outbound: readonly FilePolicy[],
   sources: readonly SourceConfig[],
-  exchanged: readonly string[] = [],
+  exchanged: readonly string[],
 ): PolicySources {
   const own = new Map<string, SourceConfig>();
   const origin = new Map<string, string>();

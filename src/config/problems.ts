@@ -30,7 +30,7 @@ const SECRET_KEYS = new Set<PropertyKey>([
 export type Report = (path: Path, message: string) => void;
 
 /** `sources.orders.client_credentials.scope[0]` */
-export function pathText(path: Path): string {
+function pathText(path: Path): string {
   return path
     .map((step, i) => (typeof step === 'number' ? `[${step}]` : `${i === 0 ? '' : '.'}${String(step)}`))
     .join('');

@@ -3,7 +3,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { Credential, IssuedToken } from './credential.ts';
 
 /** No provider's word makes a credential live longer unseen. */
-export const MAX_LIFETIME_MS = 24 * 3_600_000;
+const MAX_LIFETIME_MS = 24 * 3_600_000;
 
 /** Refresh between these shares of the lifetime: early enough to survive a long outage, spread over the fleet. */
 const REFRESH_FROM = 0.5;

@@ -47,7 +47,7 @@ export async function isProven(request: ProvenRequest, replay: ReplayMemory): Pr
 }
 
 /** Without query and fragment, scheme and authority in lower case, default port dropped; undefined = no address. */
-export function normalisedUri(text: string): string | undefined {
+function normalisedUri(text: string): string | undefined {
   const match = /^(https?):\/\/([^/?#]+)([^?#]*)/i.exec(text);
   if (match === null) return undefined;
   const [, scheme, authority, path] = match as unknown as [string, string, string, string];

@@ -2,8 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { InboundConfig } from '../config/inbound/config.ts';
 import { watchFile } from '../lib/watch.ts';
-import type { InboundDeps } from './inbound.ts';
-import { createIssuerKeys, type IssuerKeys } from './issuer-keys.ts';
+import { createIssuerKeys, type IssuerKeys, type IssuerKeysDeps } from './issuer-keys.ts';
 import type { VerificationKey } from './key-set.ts';
 
 export interface SignerKeys {
@@ -14,8 +13,10 @@ export interface SignerKeys {
   readonly missing: readonly string[];
 }
 
-export function createSignerKeys(config: InboundConfig, deps: InboundDeps): SignerKeys {
-  const { clock, observer, random } = deps;
+export function createSignerKeys(
+  config: InboundConfig,
+  { clock, observer, random }: Pick<IssuerKeysDeps, 'clock' | 'observer' | 'random'>,
+): SignerKeys {
   const byFile = new Map<string, IssuerKeys>();
   const ofPolicy = config.policies.map(({ signature }) => {
     if (signature === undefined) return undefined;

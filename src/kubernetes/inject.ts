@@ -13,14 +13,14 @@ import {
 } from './sidecar.ts';
 
 /** "false" on a pod keeps the sidecar out of it. */
-export const INJECT_LABEL = 'bearerd.io/inject';
+const INJECT_LABEL = 'bearerd.io/inject';
 /**
  * On a pod: another ConfigMap of its namespace than the webhook's. It gives nobody more than creating a pod there does, which
  * may mount any Secret of the namespace: who may not have the secrets of the sidecar gets a namespace of his own.
  */
-export const CONFIG_ANNOTATION = 'bearerd.io/config';
+const CONFIG_ANNOTATION = 'bearerd.io/config';
 /** What the webhook did, as JSON. */
-export const STATUS_ANNOTATION = 'bearerd.io/status';
+const STATUS_ANNOTATION = 'bearerd.io/status';
 
 /** Of Istio: ports that are reached past Envoy, whatever mTLS the workload asks for: kubelet and Prometheus have none. */
 const EXCLUDED_ANNOTATION = 'traffic.sidecar.istio.io/excludeInboundPorts';

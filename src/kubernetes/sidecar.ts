@@ -17,9 +17,9 @@ export const OUR_VOLUMES: ReadonlySet<string> = new Set([
 ]);
 /** Where listen.check and listen.xds put their sockets. */
 export const SOCKETS_PATH = '/run/bearerd';
-export const CONFIG_PATH = '/etc/bearerd';
-export const SECRETS_PATH = '/var/run/secrets/bearerd';
-export const TOKEN_PATH = '/var/run/secrets/tokens';
+const CONFIG_PATH = '/etc/bearerd';
+const SECRETS_PATH = '/var/run/secrets/bearerd';
+const TOKEN_PATH = '/var/run/secrets/tokens';
 export const HEALTH_PORT = 9193;
 
 /**

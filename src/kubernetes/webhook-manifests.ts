@@ -20,12 +20,12 @@ export interface WebhookOptions {
   readonly failurePolicy: string;
 }
 
-export const WEBHOOK_NAME = 'bearerd-webhook';
+const WEBHOOK_NAME = 'bearerd-webhook';
 const CERTIFICATE_SECRET = `${WEBHOOK_NAME}-certificate`;
 const PORT = 9443;
 const labels = { 'app.kubernetes.io/name': WEBHOOK_NAME };
 /** On a namespace: its pods get the sidecar. */
-export const NAMESPACE_LABEL = 'bearerd.io/injection';
+const NAMESPACE_LABEL = 'bearerd.io/injection';
 
 /** In the order in which they are applied. */
 export function webhookManifests(options: WebhookOptions): readonly object[] {

@@ -22,12 +22,9 @@ export class TokenBucket {
 
   /** Takes one. 0 = had; else milliseconds until there is one. */
   take(now: number): number {
-    this.#fill(now);
-    if (this.#tokens >= WHOLE) {
-      this.#tokens--;
-      return 0;
-    }
-    return Math.max(1, ((1 - this.#tokens) * this.#size.perMs) / this.#size.requests);
+    const waitMs = this.waitMs(now);
+    if (waitMs === 0) this.#tokens--;
+    return waitMs;
   }
 
   /** Whether there is one, and none taken. 0 = yes; else milliseconds until there is. */

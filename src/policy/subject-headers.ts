@@ -8,7 +8,7 @@ export function namesOf(subject: SubjectHeaders | undefined): readonly string[] 
 }
 
 /** What one policy reads beside what every request has. */
-export function headersRead({ subject, rollout: { by } }: OutboundConfig): readonly string[] {
+function headersRead({ subject, rollout: { by } }: OutboundConfig): readonly string[] {
   return by === undefined ? namesOf(subject) : [...namesOf(subject), by];
 }
 

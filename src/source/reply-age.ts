@@ -24,7 +24,7 @@ export function createReplyAge(clock: Clock): ReplyAge {
 }
 
 /** RFC 9111 section 5.1: whole seconds; what is none is none. */
-export function ageMs(headers: Headers): number {
+function ageMs(headers: Headers): number {
   const text = headers.get('age') ?? '';
   return /^\d{1,9}$/.test(text) ? Number(text) * 1_000 : 0;
 }

@@ -8,7 +8,7 @@ export type LogFields = Readonly<Record<string, string | number | boolean | unde
 /** Said once at the start, so that the configuration of each sidecar is in its log. */
 export const IN_FORCE = 'the configuration in force';
 
-export const LOG_LEVELS: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error'];
+const LOG_LEVELS: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error'];
 
 export interface Logger {
   /** May be changed while it is in use. */
@@ -19,7 +19,7 @@ export interface Logger {
   error(fields: LogFields, message: string): void;
 }
 
-/** A place that takes whole lines; process.stdout by default, a buffer in tests. */
+/** A place that takes whole lines. */
 export interface LogSink {
   /** `written` is told when they were taken, or why not. */
   write(lines: string, written?: (error?: Error | null) => void): void;
@@ -42,12 +42,13 @@ export async function answerLogLevel(log: Logger, question: unknown): Promise<ob
   return { level: log.level };
 }
 
-/** `node` tells this sidecar from others; default: the host name, which is the pod's. Fields are flat strings, numbers and booleans by type: an object with a token in it cannot be logged by mistake. */
-export function createLogger(config: LogConfig, sink: LogSink, node = hostname()): Logger {
+/** Fields are flat strings, numbers and booleans by type: an object with a token in it cannot be logged by mistake. */
+export function createLogger(config: LogConfig, sink: LogSink): Logger {
   return pino(
     {
       level: config.level,
-      base: { service: 'bearerd', node },
+      // The host name is the pod's: it tells this sidecar from others.
+      base: { service: 'bearerd', node: hostname() },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },

@@ -1,24 +1,16 @@
 // The production connection code with the simplest service on it: any whole request is answered 200 with a small body.
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { type Connection, createConnection } from '../../src/http2/connection.ts';
 import { encodeHeaders } from '../../src/http2/hpack/encode.ts';
-import { DEFAULT_LIMITS, type Limits } from '../../src/http2/limits.ts';
-import type { Handler, Service } from '../../src/http2/service.ts';
+import { DEFAULT_LIMITS } from '../../src/http2/limits.ts';
+import type { Handler } from '../../src/http2/service.ts';
 import type { Stream } from '../../src/http2/stream.ts';
-import { type Clock, systemClock } from '../../src/lib/clock.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { withOneReadBuffer } from '../../src/server/read-buffer.ts';
 
 export interface Http2Fixture {
   readonly port: number;
-  readonly faults: string[];
-  readonly connections: ReadonlySet<Connection>;
   stop(): Promise<void>;
-}
-
-export interface FixtureOptions {
-  readonly limits?: Partial<Limits>;
-  readonly clock?: Clock;
-  readonly service?: Service;
 }
 
 const HEAD = encodeHeaders([[':status', '200']]);
@@ -38,18 +30,17 @@ function answer(stream: Stream): void {
   stream.end(NOTHING);
 }
 
-export async function startHttp2Fixture(options: FixtureOptions = {}): Promise<Http2Fixture> {
-  const faults: string[] = [];
+export async function startHttp2Fixture(): Promise<Http2Fixture> {
   const connections = new Set<Connection>();
   const server = createServer({ pauseOnConnect: true }, (accepted) => {
     const connection = createConnection(
       withOneReadBuffer(accepted),
-      options.service ?? { route: () => hello },
+      { route: () => hello },
       {
-        limits: { ...DEFAULT_LIMITS, ...options.limits },
-        clock: options.clock ?? systemClock,
+        limits: DEFAULT_LIMITS,
+        clock: systemClock,
         random: () => 0.5,
-        onFault: (fault) => faults.push(fault),
+        onFault: () => {},
         onClose: () => connections.delete(connection),
       },
     );
@@ -57,11 +48,9 @@ export async function startHttp2Fixture(options: FixtureOptions = {}): Promise<H
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
-    port: (server.address() as { port: number }).port,
-    faults,
-    connections,
+    port: (server.address() as AddressInfo).port,
     stop() {
-      for (const connection of [...connections]) connection.destroy();
+      for (const connection of connections) connection.destroy();
       return new Promise((resolve) => server.close(() => resolve()));
     },
   };

@@ -4,7 +4,7 @@ import { exactlyOne, filePath, oneOfKeys } from '../schema-values.ts';
 import { resolveSecretRef, type SecretRef, secretRef } from './secret-ref.ts';
 import { type SpiffeAssertionConfig, workloadApiKeys } from './spiffe-jwt.ts';
 
-export const clientAuthMethods = [
+const clientAuthMethods = [
   'client_secret_basic',
   'client_secret_post',
   'private_key_jwt',

@@ -42,13 +42,8 @@ export function headersToRead(readHeaders: readonly string[]): readonly string[]
   return ['x-request-id', ...readHeaders.filter((name) => name !== 'x-request-id')];
 }
 
-const REQUEST_ID_ONLY = headersToRead([]);
-
 /** `names` are headersToRead(). Throws MalformedMessage. */
-export function parseCheckRequest(
-  bytes: Uint8Array,
-  names: readonly string[] = REQUEST_ID_ONLY,
-): CheckRequest {
+export function parseCheckRequest(bytes: Uint8Array, names: readonly string[]): CheckRequest {
   const request = new Reading(names);
   read(bytes, request);
   return request;

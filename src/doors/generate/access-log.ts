@@ -8,7 +8,7 @@ import type { ServingDoor } from './plan.ts';
 import { xdsCluster } from './push-filter.ts';
 
 /** Names of the streams, by which bearerd tells the doors apart: only a stream's first message carries its name. */
-export const LOG_NAMES = {
+const LOG_NAMES = {
   requests: 'bearerd_requests',
   check: 'bearerd_check',
   push: 'bearerd_push',

@@ -8,7 +8,7 @@ export interface ClientCertificate {
   readonly thumbprint: string | undefined;
 }
 
-export const NO_CERTIFICATE: ClientCertificate = { uris: [], thumbprint: undefined };
+const NO_CERTIFICATE: ClientCertificate = { uris: [], thumbprint: undefined };
 
 const MAX_KNOWN = 1_024;
 const thumbprints = new Map<string, string | undefined>();

@@ -1,7 +1,6 @@
 // Which credential the Envoys carry by their own word: what a refusal is held against. Pure.
 import type { Clock } from '../../lib/clock.ts';
 import { shareSecretName } from '../../policy/rollout.ts';
-import type { PushedSecret } from './pushed-secrets.ts';
 import { isServed, type MadeOf } from './served-secrets.ts';
 
 export interface Acknowledgements {
@@ -30,7 +29,7 @@ export interface Acknowledged {
   readonly name: string;
   /** undefined = no policy names it (any more). */
   made: MadeOf | undefined;
-  readonly current: Pick<PushedSecret, 'sequence' | 'generation'>;
+  readonly current: { readonly sequence: number; readonly generation: number | undefined };
   readonly followers: ReadonlySet<Acknowledger>;
 }
 
