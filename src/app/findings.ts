@@ -17,9 +17,6 @@ const HEALING_MS = 30_000;
 /** How long what was healed, or was not, is worth a line. */
 const RECENT_MS = 60_000;
 
-/** The message may name files: it is for the log alone. */
-const IN_WORDS = ' (the log has it in words)';
-
 const RANK = { critical: 0, warning: 1, note: 2 } as const;
 
 export function findingsOf(status: Omit<Status, 'findings'>): readonly Finding[] {
@@ -40,23 +37,29 @@ function* sources({ sources: all, missing, now }: Omit<Status, 'findings'>): Ite
     if (!told.has(name))
       yield { severity: 'critical', about: name, text: 'is missing: not ready without it' };
   }
-  for (const { source, subjects, generation, expiresAt, nextRefreshAt, lastFailure } of all) {
+  for (const one of all) {
+    const { source, subjects, generation, expiresAt, nextRefreshAt, lastFailure, withheldScope } = one;
+    const why = `${lastFailure}: ${one.lastFailureText}`;
     const about = `source ${source}`;
     const next = nextRefreshAt === undefined ? '' : `; next attempt in ${durationText(nextRefreshAt - now)}`;
     if (subjects !== undefined) {
       if (lastFailure !== undefined)
-        yield { severity: 'warning', about, text: `the last fetch failed: ${lastFailure}${IN_WORDS}` };
+        yield { severity: 'warning', about, text: `the last fetch failed: ${why}` };
     } else if (generation === undefined) {
       if (lastFailure === undefined)
         yield { severity: 'note', about, text: 'waits for its first credential' };
-      else yield { severity: 'critical', about, text: `no credential: ${lastFailure}${IN_WORDS}${next}` };
+      else yield { severity: 'critical', about, text: `no credential: ${why}${next}` };
     } else if (lastFailure !== undefined) {
       const left = expiresAt == null ? 'has no end' : `lasts ${durationText(expiresAt - now)} more`;
       yield {
         severity: 'warning',
         about,
-        text: `renewal fails: ${lastFailure}${IN_WORDS}; the credential ${left}${next}`,
+        text: `renewal fails: ${why}; the credential ${left}${next}`,
       };
+    }
+    if (withheldScope !== undefined) {
+      const text = `the provider does not grant all scope: without ${withheldScope.join(' ')}; ask for less, or have it granted`;
+      yield { severity: 'warning', about, text };
     }
   }
 }

@@ -30,6 +30,8 @@ export interface Status {
   readonly sources: readonly (SourceStatus & {
     readonly publishedAt?: number;
     readonly lastHour: readonly MinuteReport[];
+    /** Asked for and not granted. */
+    readonly withheldScope?: readonly string[];
   })[];
   readonly endpoints: readonly (EndpointStatus & { readonly lastHour: readonly MinuteReport[] })[];
   readonly configuration: {

@@ -178,7 +178,10 @@ export interface SourceStatus {
   readonly generation: number | undefined;
   readonly expiresAt: number | undefined;
   readonly nextRefreshAt: number | undefined;
+  /** Code of the last fetch, where it failed. */
   readonly lastFailure: string | undefined;
+  /** The same as the log has it: it names the setting or the fault. */
+  readonly lastFailureText: string | undefined;
   /** How many subjects have a credential now; undefined where the source has no subjects. */
   readonly subjects: number | undefined;
 }

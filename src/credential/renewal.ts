@@ -239,6 +239,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
         expiresAt: current?.expiresAt === Number.POSITIVE_INFINITY ? undefined : current?.expiresAt,
         nextRefreshAt: refreshAt,
         lastFailure: failure?.code,
+        lastFailureText: failure?.message,
         subjects: undefined,
       };
     },

@@ -213,6 +213,7 @@ export function createSubjectRenewal(deps: SubjectRenewalDeps): Renewal {
         expiresAt: undefined,
         nextRefreshAt: undefined,
         lastFailure: lastFailure?.code,
+        lastFailureText: lastFailure?.message,
         subjects: entries.size,
       };
     },

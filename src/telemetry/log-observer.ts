@@ -27,6 +27,8 @@ export function createLogObserver(log: Logger, clock: Clock): Observer {
 function linesOf(log: Logger, clock: Clock): Observer {
   const limit = createRepeatLimit(clock);
   const open = new Set<string>();
+  /** Sources that got less than they asked for. */
+  const narrowed = new Set<string>();
 
   /** A line that carries how many equal ones were left out before it; undefined = it is left out itself. */
   function once(key: string): Pick<Logger, 'info' | 'warn' | 'error'> | undefined {
@@ -118,6 +120,17 @@ function linesOf(log: Logger, clock: Clock): Observer {
     },
     secretShared(source, other) {
       log.error({ source, other }, 'one secret in two environments: whoever has it in one has it in both');
+    },
+    scopeWithheld(source, scope) {
+      if (scope.length > 0) {
+        narrowed.add(source);
+        once(`scope:${source}`)?.warn(
+          { source, scope: scope.join(' ') },
+          'the provider grants less scope than the configuration asks for',
+        );
+      } else if (narrowed.delete(source)) {
+        once(`scope:${source}:all`)?.info({ source }, 'the provider grants all scope again');
+      }
     },
     secretChanged(source) {
       log.info({ source }, 'a secret file changed: renewing');

@@ -110,6 +110,11 @@ export interface Observer {
   fallbackUsed(source: string, fallback: string, because: CredentialErrorCode): void;
   /** Sources of two environments have one secret. */
   secretShared(source: string, other: string): void;
+  /**
+   * Of the scope that the configuration asks for, what the provider did not grant; empty = it granted all. Told with the first
+   * token of a source and when it changes.
+   */
+  scopeWithheld(source: string, scope: readonly string[]): void;
   secretChanged(source: string): void;
   /** A refresh token was stored; `expiresAt` in epoch milliseconds, undefined = nobody told. */
   refreshTokenStored(source: string, expiresAt: number | undefined): void;
@@ -211,6 +216,7 @@ export const nullObserver: Observer = {
   clockSkewSeen: nothing,
   fallbackUsed: nothing,
   secretShared: nothing,
+  scopeWithheld: nothing,
   secretChanged: nothing,
   refreshTokenStored: nothing,
   refreshTokenEnding: nothing,

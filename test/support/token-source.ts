@@ -4,12 +4,13 @@ import { parseConfig } from '../../src/config/parse.ts';
 import type { IssuedToken } from '../../src/credential/credential.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { createTokenSource } from '../../src/source/registry.ts';
-import { nullObserver } from '../../src/telemetry/observer.ts';
+import { nullObserver, type Observer } from '../../src/telemetry/observer.ts';
 import { issued } from './issue.ts';
 
 export interface SourceOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly clock?: Clock;
+  readonly observer?: Observer;
 }
 
 /** `words` stand below `sources.orders`. Throws ConfigError. */
@@ -23,8 +24,11 @@ export function sourceConfig(words: object): SourceConfig {
   return parseConfig(JSON.stringify(file), '/etc/bearerd/bearerd.yaml').sources[0]!;
 }
 
-export function sourceOf(words: object, { env = {}, clock = systemClock }: SourceOptions = {}) {
-  return createTokenSource(sourceConfig(words), { clock, env, observer: nullObserver });
+export function sourceOf(
+  words: object,
+  { env = {}, clock = systemClock, observer = nullObserver }: SourceOptions = {},
+) {
+  return createTokenSource(sourceConfig(words), { clock, env, observer });
 }
 
 /** One token of a source that is made for it and closed after it. */

@@ -11,6 +11,7 @@ import { createReplyAge } from '../reply-age.ts';
 import { createAuthorizationServer } from './authorization-server.ts';
 import { createClientAuthentication } from './client-authentication/client-authentication.ts';
 import { createProofOfPossession } from './proof-of-possession.ts';
+import { withheldScope } from './token-parameters.ts';
 import { processTokenReply, type TokenReply, type TokenType } from './token-reply.ts';
 
 export interface TokenRequest {
@@ -41,7 +42,7 @@ export interface OAuthClient {
 }
 
 export function createOAuthClient(
-  config: OAuthClientConfig,
+  config: OAuthClientConfig & { readonly name: string },
   deps: SourceDeps,
   { callMs }: { readonly callMs?: number } = {},
 ): OAuthClient {
@@ -64,6 +65,8 @@ export function createOAuthClient(
     use_mtls_endpoint_aliases: clientCertificate !== undefined,
   };
   const age = createReplyAge(clock);
+  /** Of the last answer; undefined = there was none. */
+  let withheld: string | undefined;
   const proof = config.dpop ? createProofOfPossession(client) : undefined;
 
   async function askOnce(request: TokenRequest, signal: AbortSignal): Promise<TokenReply> {
@@ -76,7 +79,7 @@ export function createOAuthClient(
       ...authorizationServer.options(signal),
       ...(proof === undefined ? {} : { DPoP: proof.handle }),
     });
-    return processTokenReply(reply, {
+    const processed = await processTokenReply(reply, {
       server,
       client,
       tokenTypes: tokenTypes.map((type) => (type === 'bearer' && proof !== undefined ? 'dpop' : type)),
@@ -86,6 +89,12 @@ export function createOAuthClient(
       certificate: clientCertificate !== undefined,
       proofKey: proof?.key,
     });
+    const scope = withheldScope(form, processed.scope);
+    if (scope.join(' ') !== withheld) {
+      withheld = scope.join(' ');
+      observer.scopeWithheld(config.name, scope);
+    }
+    return processed;
   }
 
   async function ask(request: TokenRequest, signal: AbortSignal): Promise<TokenReply> {

@@ -22,6 +22,8 @@ export interface TokenReply {
   /** Bound to a key or certificate of this process. */
   readonly bound: boolean;
   readonly proofKey: ProofKey | undefined;
+  /** Granted, where it is told (RFC 6749 section 5.1); undefined = as it was asked for. */
+  readonly scope: string | undefined;
 }
 
 /** Types of token that a grant takes, in lower case. `n_a` is RFC 8693's for what is no access token. */
@@ -72,6 +74,7 @@ export async function processTokenReply(
     issuedTokenType: typeof token['issued_token_type'] === 'string' ? token['issued_token_type'] : undefined,
     bound: proofKey !== undefined || (certificate && confirmationOf(accessToken) !== 'none'),
     proofKey,
+    scope: token.scope,
   };
 }
 

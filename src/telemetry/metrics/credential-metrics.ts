@@ -10,6 +10,7 @@ type Events = Pick<
   | 'credentialExpired'
   | 'fallbackUsed'
   | 'secretShared'
+  | 'scopeWithheld'
   | 'subjectsHeld'
   | 'subjectEvicted'
   | 'refreshTokenStored'
@@ -87,6 +88,12 @@ export function createCredentialMetrics(registers: Registry[], clock: Clock): Ev
     labelNames: ['source', 'other'],
     registers,
   });
+  const withheld = new Gauge({
+    name: 'bearerd_withheld_scopes',
+    help: 'Scopes that a source asks for and that its provider did not grant with the last token.',
+    labelNames: ['source'],
+    registers,
+  });
   const refreshes = new Histogram({
     name: 'bearerd_refresh_duration_seconds',
     help: 'Time that a provider or file took for one credential, by result.',
@@ -110,6 +117,9 @@ export function createCredentialMetrics(registers: Registry[], clock: Clock): Ev
     },
     secretShared(source, other) {
       sharedSecrets.set({ source, other }, 1);
+    },
+    scopeWithheld(source, scope) {
+      withheld.set({ source }, scope.length);
     },
     subjectsHeld(source, count) {
       subjects.set({ source }, count);

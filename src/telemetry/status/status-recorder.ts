@@ -41,8 +41,15 @@ export interface StatusRecorder {
   readonly observer: Observer;
   /** Calls, refusals and the breaker (1 half open, 2 open) of a token endpoint, by minute. */
   ofEndpoint(endpoint: string): readonly MinuteReport[];
-  /** Fetches of a source that ended `ok` or `failed`, by minute, and when its credential came (epoch ms). */
-  ofSource(source: string): { readonly lastHour: readonly MinuteReport[]; readonly publishedAt?: number };
+  /**
+   * Fetches of a source that ended `ok` or `failed`, by minute, when its credential came (epoch ms), and the scope that it asks
+   * for and was not granted.
+   */
+  ofSource(source: string): {
+    readonly lastHour: readonly MinuteReport[];
+    readonly publishedAt?: number;
+    readonly withheldScope?: readonly string[];
+  };
   /** Of an inbound policy. */
   ofInboundPolicy(policy: string): { readonly refused: number; readonly shadow: number };
   /** The latest first. */
@@ -60,10 +67,11 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 export function createStatusRecorder(clock: Clock): StatusRecorder {
   const endpoints = createNames<LastHour>(() => createLastHour(clock));
-  const sources = createNames<{ hour: LastHour; publishedAt: number | undefined }>(() => ({
-    hour: createLastHour(clock),
-    publishedAt: undefined,
-  }));
+  const sources = createNames<{
+    hour: LastHour;
+    publishedAt: number | undefined;
+    withheldScope: readonly string[];
+  }>(() => ({ hour: createLastHour(clock), publishedAt: undefined, withheldScope: [] }));
   const inbound = createNames(() => ({ refused: 0, shadow: 0 }));
   const inputs = createNames<Writable<InputReport>>((input) => ({
     input,
@@ -96,6 +104,9 @@ export function createStatusRecorder(clock: Clock): StatusRecorder {
         if (event.source === source && waits && event.renewed === undefined)
           event.renewed = { at, generation };
       }
+    },
+    scopeWithheld(source, scope) {
+      sources.of(source).withheldScope = scope;
     },
     refusalSeen(door, source, verdict, refused) {
       events.unshift({
@@ -153,8 +164,12 @@ export function createStatusRecorder(clock: Clock): StatusRecorder {
     observer,
     ofEndpoint: (endpoint) => endpoints.of(endpoint).report(),
     ofSource(source) {
-      const { hour, publishedAt } = sources.of(source);
-      return { lastHour: hour.report(), ...(publishedAt === undefined ? {} : { publishedAt }) };
+      const { hour, publishedAt, withheldScope } = sources.of(source);
+      return {
+        lastHour: hour.report(),
+        ...(publishedAt === undefined ? {} : { publishedAt }),
+        ...(withheldScope.length === 0 ? {} : { withheldScope }),
+      };
     },
     ofInboundPolicy: (policy) => ({ ...inbound.of(policy) }),
     feedback: () => events.map((event) => ({ ...event })),

@@ -56,7 +56,7 @@ outbound:
   assert.match(output, /^bearerd \S+ on \S+: ready\nconfiguration: revision 1 \(\w+\) since \d/);
   assert.match(
     output,
-    /^CRITICAL +source away +no credential: source_unavailable \(the log has it in words\); next attempt in \d/m,
+    /^CRITICAL +source away +no credential: source_unavailable: the provider cannot be reached \(ECONNREFUSED\): nothing listens there; next attempt in \d/m,
   );
   assert.match(output, /^legacy +file +endless +- +1 +1 ok, 0 failed +-$/m);
   assert.match(output, /^away +client_credentials +none .*0 ok, [1-9]\d* failed +source_unavailable$/m);

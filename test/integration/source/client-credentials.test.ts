@@ -9,6 +9,7 @@ import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { issueFailure, issueRequest } from '../../support/issue.ts';
 import { listening } from '../../support/loopback.ts';
 import { freePort } from '../../support/ports.ts';
+import { createRecordingObserver } from '../../support/recording-observer.ts';
 import { issuedBy, sourceOf } from '../../support/token-source.ts';
 
 let reply: (request: IncomingMessage, response: ServerResponse, body: string) => void;
@@ -374,6 +375,31 @@ describe('two secrets', () => {
     };
     assert.match((await failure(two)).message, /400: invalid_scope/);
     assert.equal(calls, 1);
+  });
+});
+
+describe('scope that the provider does not grant (RFC 6749 section 5.1)', () => {
+  test('is told with the first token and when it changes; left out, wider or in another order it is all', async (t) => {
+    const { observer, named } = createRecordingObserver();
+    const source = await sourceOf(words({ scope: ['a', 'b', 'offline_access', 'api://x/.default'] }), {
+      observer,
+    });
+    t.after(() => source.close?.());
+    for (const scope of ['a', 'a', 'b a c', undefined, '', 'a  b']) {
+      reply = (_, r) => json(r, 200, { ...good, scope });
+      await source.issue(issueRequest());
+    }
+    assert.deepEqual(named('scopeWithheld'), [
+      ['orders', ['b']],
+      ['orders', []],
+      ['orders', ['a', 'b']],
+      ['orders', []],
+    ]);
+  });
+
+  test('scope that is no text is no token response', async () => {
+    reply = (_, r) => json(r, 200, { ...good, scope: ['a'] });
+    assert.equal((await failure()).code, 'source_invalid_response');
   });
 });
 

@@ -23,7 +23,13 @@ const healthy: Omit<Status, 'findings'> = {
 };
 const source: Status['sources'][number] = {
   ...{ source: 'orders', type: 'client_credentials', required: true, generation: 4, subjects: undefined },
-  ...{ expiresAt: NOW + 120_000, nextRefreshAt: NOW + 5_000, lastFailure: undefined, lastHour: [] },
+  ...{
+    expiresAt: NOW + 120_000,
+    nextRefreshAt: NOW + 5_000,
+    lastFailure: undefined,
+    lastFailureText: undefined,
+  },
+  lastHour: [],
 };
 const refusal: Status['feedback'][number] = {
   ...{ at: NOW - 1_000, door: 'push', policy: 'orders', source: 'orders', generation: 3, verdict: 'counted' },
@@ -68,13 +74,16 @@ test('the worst is first: a source without a credential before an open breaker b
       ],
       sources: [
         { ...source, source: 'new', generation: undefined, expiresAt: undefined },
-        { ...source, lastFailure: 'source_unavailable' },
-        { ...source, source: 'dead', generation: undefined, lastFailure: 'source_rejected' },
+        { ...source, lastFailure: 'source_unavailable', lastFailureText: 'the provider cannot be reached' },
+        {
+          ...{ ...source, source: 'dead', generation: undefined },
+          ...{ lastFailure: 'source_rejected', lastFailureText: 'the provider answered 401: invalid_client' },
+        },
       ],
     }),
     [
-      'critical source dead: no credential: source_rejected (the log has it in words); next attempt in 5s',
-      'warning source orders: renewal fails: source_unavailable (the log has it in words); the credential lasts 2m more; next attempt in 5s',
+      'critical source dead: no credential: source_rejected: the provider answered 401: invalid_client; next attempt in 5s',
+      'warning source orders: renewal fails: source_unavailable: the provider cannot be reached; the credential lasts 2m more; next attempt in 5s',
       'warning https://idp: does not answer as it should: its breaker is open, probes go on',
       'note source new: waits for its first credential',
     ],
@@ -140,4 +149,10 @@ test('refused secrets, certificates, inputs, the configuration, the audit trail 
       'warning shared cache:',
     ],
   );
+});
+
+test('scope that was not granted is told with what to do', () => {
+  assert.deepEqual(told({ sources: [{ ...source, withheldScope: ['orders:write', 'admin'] }] }), [
+    'warning source orders: the provider does not grant all scope: without orders:write admin; ask for less, or have it granted',
+  ]);
 });

@@ -16,6 +16,7 @@ const LEFT_OUT = [
   'bearerd_policy_owner',
   'bearerd_shared_secret',
   'bearerd_source_owner',
+  'bearerd_withheld_scopes',
 ];
 /** Of Prometheus, Grafana and PromQL. */
 const OTHER_LABELS = ['instance', 'le'];

@@ -143,3 +143,20 @@ test('whatever an Envoy asks for and refuses, however often, is one line a minut
     ['orders', 'orders', 'made-up-0', 'made-up-0'],
   );
 });
+
+test('scope that is not granted is logged once a change, and so is that it is granted again', async () => {
+  const { lines, clock, observer } = setUp();
+  observer.scopeWithheld('orders', []);
+  assert.equal(lines.length, 0);
+  observer.scopeWithheld('orders', ['orders:write', 'admin']);
+  await clock.advance(60_001);
+  observer.scopeWithheld('orders', []);
+  observer.scopeWithheld('orders', []);
+  assert.deepEqual(
+    lines.map(({ level, operation, source, scope }) => [level, operation, source, scope]),
+    [
+      ['warn', 'scope_withheld', 'orders', 'orders:write admin'],
+      ['info', 'scope_withheld', 'orders', undefined],
+    ],
+  );
+});

@@ -34,3 +34,11 @@ test('nothing grows without bound, however many refusals and names there are', a
   assert.deepEqual([feedback().length, inputs().length, certificates().length], [50, 500, 500]);
   assert.equal(feedback()[0]!.source, 's4999', 'the latest first');
 });
+
+test('scope that was not granted is known until it is', () => {
+  const { observer, ofSource } = createStatusRecorder(new FakeClock());
+  observer.scopeWithheld('orders', ['admin']);
+  assert.deepEqual(ofSource('orders').withheldScope, ['admin']);
+  observer.scopeWithheld('orders', []);
+  assert.equal('withheldScope' in ofSource('orders'), false);
+});
