@@ -19,14 +19,27 @@ interface Shown {
 const shown: Shown[] = [];
 let parts: Awaited<ReturnType<typeof createWorld>> | undefined;
 
-try {
-  await tell();
-} catch (error) {
-  account.line(`the demo failed: ${(error as Error).message}`);
-  process.exitCode = 1;
-} finally {
-  if (!(values.keep && process.exitCode === undefined)) await parts?.stop();
-}
+let isTold = false;
+/** Exit code: 128 and the number of the signal, as a shell tells it; 0 where all was told and only this was waited for. */
+const interrupted = new Promise<number>((resolve) => {
+  const end = (code: number) => resolve(isTold ? 0 : code);
+  process.on('SIGINT', () => end(130));
+  process.on('SIGTERM', () => end(143));
+  process.on('SIGHUP', () => end(129));
+  // Nobody reads any more, as with `| head`.
+  process.stdout.on('error', () => end(141));
+});
+
+const end = await Promise.race([
+  tell().then(
+    () => 0,
+    (error: Error) => error,
+  ),
+  interrupted,
+]);
+if (end instanceof Error) account.line(`the demo failed: ${end.message}`);
+await parts?.stop();
+process.exit(end instanceof Error ? 1 : end);
 
 async function tell(): Promise<void> {
   account.title('bearerd: an existing service without auth code calls an API that demands mTLS and a JWT');
@@ -131,12 +144,7 @@ async function tell(): Promise<void> {
       account.line(`curl -i -H 'Host: ${ORDERS}' ${url}/v1/orders   # ${door} door`);
     }
     account.line(`npx bearerd status --watch --config ${world.configFile}`);
-    await new Promise((resolve) => {
-      process.once('SIGINT', resolve);
-      process.once('SIGTERM', resolve);
-      setInterval(() => {}, 60_000);
-    });
-    await world.stop();
-    process.exit(0);
+    isTold = true;
+    await interrupted;
   }
 }

@@ -44,7 +44,7 @@ export interface PlannedRule {
   readonly endpoint: PlannedEndpoint;
   /** undefined = every path. */
   readonly path: PathRule | undefined;
-  /** A path rule of this host came before or is this one, so an ambiguous path matches it no more. */
+  /** A path rule of this endpoint came before or is this one, so an ambiguous path matches it no more. */
   readonly afterPathRule: boolean;
 }
 
@@ -166,17 +166,22 @@ function planHost(group: readonly NamedHost[]): PlannedHost {
   const endpoints = ports.map((port): PlannedEndpoint => ({ host: name, names, wildcard, port, resilience }));
 
   const rules: PlannedRule[] = [];
-  let afterPathRule = false;
+  const regexRules: PlannedRule[] = [];
+  const behindPathRule = new Set<PlannedEndpoint>();
   for (const { policy, port } of covering) {
-    const paths = policy.config.match.paths;
-    if (paths !== undefined && !isWatching(policy.config)) afterPathRule = true;
+    const { paths } = policy.config.match;
     // A rule for every port must reach the endpoint of the port that was asked for.
     const reached = port === undefined ? endpoints : endpoints.filter((e) => e.port === port);
+    if (paths !== undefined && !isWatching(policy.config)) reached.forEach((one) => behindPathRule.add(one));
     for (const path of paths ?? [undefined]) {
-      for (const endpoint of reached) rules.push({ policy, endpoint, path, afterPathRule });
+      const ofKind = path?.kind === 'regex' ? regexRules : rules;
+      for (const endpoint of reached) {
+        ofKind.push({ policy, endpoint, path, afterPathRule: behindPathRule.has(endpoint) });
+      }
     }
   }
-  return { name, names, wildcard, endpoints, rules };
+  // As in policy/path-index.ts: regular expressions are tried after all others.
+  return { name, names, wildcard, endpoints, rules: [...rules, ...regexRules] };
 }
 
 /**

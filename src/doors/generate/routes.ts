@@ -40,11 +40,10 @@ function virtualHost(context: Context, host: PlannedHost): object {
   const { config } = context;
   const domains = host.names.map((name) => (host.wildcard ? `*.${name}` : name));
   const routes: unknown[] = [];
-  let guarded = config.ambiguousPath === 'exact_bytes';
+  const unguarded = new Set(config.ambiguousPath === 'exact_bytes' ? [] : host.endpoints);
   for (const rule of host.rules) {
-    if (rule.afterPathRule && !guarded) {
-      guarded = true;
-      routes.push(...ambiguousRoutes(context, host));
+    if (rule.afterPathRule && unguarded.delete(rule.endpoint)) {
+      routes.push(ambiguousRoute(context, rule.endpoint));
     }
     routes.push(policyRoute(context, rule, host));
   }
@@ -85,30 +84,36 @@ function policyRoute(context: Context, rule: PlannedRule, host: PlannedHost): un
   };
 }
 
-/** A path that two parsers may read differently matches no path rule and no later rule of its host. */
-function ambiguousRoutes(context: Context, host: PlannedHost): unknown[] {
-  const match = { safe_regex: { regex: AMBIGUOUS_PATH } };
-  const why = 'Two parsers may read such a path differently, so no rule about paths may decide on it.';
-  if (context.config.ambiguousPath === 'deny') {
-    return [
-      because(why, { match, direct_response: { status: 400, body: { inline_string: 'ambiguous path\n' } } }),
-    ];
-  }
-  const [first, ...others] = restRoutes(context, host, match.safe_regex.regex);
-  return [because(why, first), ...others];
+/** A path that two parsers may read differently matches no path rule and no later rule of its host and port. */
+function ambiguousRoute(context: Context, endpoint: PlannedEndpoint): unknown {
+  const match = { safe_regex: { regex: AMBIGUOUS_PATH }, headers: headerMatchers(endpoint, undefined) };
+  return because(
+    'Two parsers may read such a path differently, so no rule about paths may decide on it.',
+    context.config.ambiguousPath === 'deny'
+      ? { match, direct_response: { status: 400, body: { inline_string: 'ambiguous path\n' } } }
+      : restRoute(context, endpoint, match),
+  );
 }
 
 /** Requests to a host of ours that no policy covers. */
-function restRoutes(context: Context, host: PlannedHost, regex?: string): unknown[] {
-  const path = regex === undefined ? { prefix: '/' } : { safe_regex: { regex } };
+function restRoutes(context: Context, host: PlannedHost): unknown[] {
+  const path = { prefix: '/' };
   if (context.config.unmatched === 'deny') return [denied(path)];
-  const open = host.endpoints.filter((endpoint) => regex !== undefined || !isWhollyCovered(host, endpoint));
-  const routes = open.map((endpoint): unknown => ({
-    match: { ...path, headers: headerMatchers(endpoint, undefined) },
-    route: { cluster: plainCluster(context, endpoint), retry_policy: retryPolicy(undefined) },
-  }));
+  const routes = host.endpoints
+    .filter((endpoint) => !isWhollyCovered(host, endpoint))
+    .map((endpoint) =>
+      restRoute(context, endpoint, { ...path, headers: headerMatchers(endpoint, undefined) }),
+    );
   const complete = host.endpoints.some((endpoint) => endpoint.port === undefined);
   return complete ? routes : [...routes, { match: path, route: { cluster: PASSTHROUGH_CLUSTER } }];
+}
+
+function restRoute(context: Context, endpoint: PlannedEndpoint, match: object): object {
+  if (context.config.unmatched === 'deny') return denied(match);
+  return {
+    match,
+    route: { cluster: plainCluster(context, endpoint), retry_policy: retryPolicy(undefined) },
+  };
 }
 
 /** Nothing is left for a route behind a rule without path and method. */

@@ -66,6 +66,7 @@ export function istioRefusals(plan: Plan): readonly string[] {
     ...istioHosts(plan).flatMap((host) => [
       ...clusterRefusals(host),
       ...earlierRefusals(host),
+      ...mixedRefusals(host),
       ...portRefusals(host),
     ]),
     ...plan.hosts.filter((host) => !host.wildcard && isShort(host)).map(shortRefusal),
@@ -111,6 +112,21 @@ function clusterRefusals({ name, policies }: IstioHost): readonly string[] {
     );
   }
   return reasons;
+}
+
+/** Its regular expressions are tried behind policies that its other paths come before: one injector cannot be both. */
+function mixedRefusals({ name, rules, policies }: IstioHost): readonly string[] {
+  return policies.flatMap((policy) => {
+    if (policy.door !== 'push') return [];
+    const isOwn = (rule: PlannedRule): boolean => rule.policy === policy;
+    const between = rules
+      .slice(rules.findIndex(isOwn), rules.findLastIndex(isOwn))
+      .find(({ policy: { door, config } }) => door !== 'push' && config.deny === undefined);
+    if (between === undefined) return [];
+    return [
+      `host ${name}: regular expressions are tried last, those of ${policy.name} behind ${between.policy.name} and its other paths before it; give them a policy of their own or serve ${policy.name} by check`,
+    ];
+  });
 }
 
 /**

@@ -197,13 +197,25 @@ describe('generate istio', () => {
 
   test('refuses an injector that could not tell an earlier policy’s requests from its own', () => {
     const first = (regex: string) =>
-      `  - { name: first, match: { services: [orders.shop], paths: [{ regex: "${regex}" }] }, inject: { source: b }, never_stale: true }\n${ORDERS}`;
+      `  - { name: first, match: { services: [orders.shop], paths: [{ regex: "${regex}" }] }, inject: { source: b }, never_stale: true }\n${ORDERS.replace('[/v1/]', '[{ regex: "/v1/x[0-9]" }]')}`;
     assert.match(
       problems(first('/v1/.*'), { door: 'both' }),
       /regex \/v1\/\.\* of first could match into the query, so that orders by push would take its requests/,
     );
     assert.equal(problems(first('/v1/.*'), { door: 'check' }), '');
     assert.equal(problems(first('/v1/[^?/]+'), { door: 'both' }), '');
+  });
+
+  test('regular expressions are tried last, so an injector cannot come before and behind another policy', () => {
+    const regex = '  - { name: first, match: { services: [orders.shop], paths: [{ regex: "/v1/.*" }] }';
+    const served = ', inject: { source: b }, never_stale: true }\n';
+    assert.equal(problems(regex + served + ORDERS, { door: 'both' }), '');
+    const mixed = ORDERS.replace('[/v1/]', '[/v1/, { regex: "/v2/[a-z]+" }]');
+    const rest = `  - { name: rest, match: { services: [orders.shop] }${served}`;
+    assert.match(
+      problems(mixed + rest, { door: 'both' }),
+      /regular expressions are tried last, those of orders behind rest and its other paths before it/,
+    );
   });
 
   test('takes all ports of a host for one at a gateway, which has a port of its own', () => {
