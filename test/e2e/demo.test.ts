@@ -28,7 +28,7 @@ test('a demo that is ended in the middle leaves no process, no port and no key b
     name: 'demo',
     env: { ...process.env, TMPDIR: folder },
   });
-  const [, push] = await demo.waitForOutput(/push (http:\S+), attempt[^]*the push door: Envoy has/, 60_000);
+  const [, push] = await demo.waitForOutput(/push (http:\S+), attempt.*the push door: Envoy has/s, 60_000);
   demo.child.kill('SIGTERM');
   assert.deepEqual(await demo.exited, { code: 143, signal: null }, demo.output());
   assert.doesNotMatch(demo.output(), /failed/);

@@ -172,7 +172,8 @@ function planHost(group: readonly NamedHost[]): PlannedHost {
     const { paths } = policy.config.match;
     // A rule for every port must reach the endpoint of the port that was asked for.
     const reached = port === undefined ? endpoints : endpoints.filter((e) => e.port === port);
-    if (paths !== undefined && !isWatching(policy.config)) reached.forEach((one) => behindPathRule.add(one));
+    const saysPaths = paths !== undefined && !isWatching(policy.config);
+    if (saysPaths) for (const endpoint of reached) behindPathRule.add(endpoint);
     for (const path of paths ?? [undefined]) {
       const ofKind = path?.kind === 'regex' ? regexRules : rules;
       for (const endpoint of reached) {
