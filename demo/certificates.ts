@@ -18,6 +18,8 @@ export interface CertificateFiles {
 export interface IssueOptions {
   /** Names beside the DNS name, e.g. of SPIFFE. */
   readonly uris?: readonly string[];
+  /** IP addresses beside it. */
+  readonly addresses?: readonly string[];
   /** Default one hour; negative: it has ended already. */
   readonly lifetimeMs?: number;
 }
@@ -48,7 +50,7 @@ export async function createAuthority(folder: string, name = 'demo authority'): 
   let serial = 1;
   return {
     ca,
-    async issue(subject, use, { uris = [], lifetimeMs = HOUR_MS } = {}) {
+    async issue(subject, use, { uris = [], addresses = [], lifetimeMs = HOUR_MS } = {}) {
       const own = await newKeys();
       serial++;
       const certificate = await x509.X509CertificateGenerator.create({
@@ -68,6 +70,7 @@ export async function createAuthority(folder: string, name = 'demo authority'): 
           new x509.SubjectAlternativeNameExtension([
             { type: 'dns', value: subject },
             ...uris.map((value) => ({ type: 'url' as const, value })),
+            ...addresses.map((value) => ({ type: 'ip' as const, value })),
           ]),
         ],
       });

@@ -24,7 +24,7 @@ export const doctor: Command = {
 
 Looks at the Envoy beside it by its admin interface, and at the running bearerd by its admin socket, and tells what is wrong,
 each with the way out: filters, timeouts, retries, circuit breakers, secrets that have not come, sockets, rewrites, logs that
-would print a credential, clusters that one leaves by without TLS, sources without a credential.
+would print a credential, clusters that one leaves by without TLS or to whoever answers, sources without a credential.
 
 Options:
   --config FILE   configuration of bearerd
@@ -46,7 +46,7 @@ Exit code 0 = nothing is wrong, 1 = something is, or Envoy cannot be asked. Warn
     try {
       const [info, dump, stats] = await Promise.all([
         ask('/server_info', envoy),
-        ask('/config_dump', envoy),
+        ask('/config_dump?include_eds', envoy),
         ask('/stats?format=json&filter=bearerd_', envoy),
       ]);
       found = [

@@ -32,7 +32,7 @@ Options:
                      for requests without a policy. Default: each host by DNS, TLS outside the cluster
   --check-upstream FILE
                      where Envoy finds the Check listener when it has tls, YAML: { address, port, tls: { ca, cert, key,
-                     sni } }, with the certificate that Envoy shows
+                     sni } }, with the certificate that Envoy shows; bearerd's own has to be for sni, or for address
   --output FILE      default: standard output
 ${BUNDLE_OPTION}${STEPPED_BACK_OPTION}
 Exit code 0 = written, 1 = the door cannot serve something; each is named with the way out.

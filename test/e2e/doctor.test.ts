@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { parse, stringify } from 'yaml';
+import { createAuthority } from '../../demo/certificates.ts';
 import type { World } from '../../demo/world.ts';
 import type { Door } from '../../src/doors/generate/plan.ts';
+import { HTTP_OPTIONS } from '../../src/doors/transport.ts';
 import { startGateway } from '../support/gateway.ts';
 import { until } from '../support/until.ts';
 import { startedWorld } from '../support/world.ts';
@@ -116,22 +118,25 @@ test('tells a policy that Envoy knows nothing of, a source without a credential,
   assert.match(away, /cannot be asked: ECONNREFUSED/);
 });
 
-test('tells clusters that a credential leaves by in plain text, or to whoever answers, and processors that tell nothing', async (t) => {
+test('tells clusters that a credential leaves by in plain text, to whoever answers or under any name, and processors that tell nothing', async (t) => {
   const gateway = await startGateway(t, {
     mode: 'production',
     sources: '  orders: { static: { value: { file: FOLDER/key } } }',
     files: { key: 'a-key' },
   });
   await gateway.ready();
-  const unverified = {
+  const { ca } = await createAuthority(gateway.folder);
+  const tls = (common_tls_context: object) => ({
     name: 'tls',
     typed_config: {
       '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
+      common_tls_context,
     },
-  };
+  });
+  const authority = tls({ validation_context: { trusted_ca: { filename: ca } } });
   for (const door of ['check', 'attempt'] as const) {
     const name = `${door === 'check' ? 'plain' : 'orders'}.orders.example.com`;
-    const said = async (transport_socket?: object) => {
+    const said = async (transport_socket?: object, byHost = true) => {
       const { envoy } = await gateway.startEnvoy(door, {
         change: (bootstrap) => {
           const document = parse(bootstrap);
@@ -141,6 +146,8 @@ test('tells clusters that a credential leaves by in plain text, or to whoever an
           cluster.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address =
             '192.0.2.9';
           if (transport_socket !== undefined) cluster.transport_socket = transport_socket;
+          if (!byHost)
+            delete cluster.typed_extension_protocol_options[HTTP_OPTIONS].upstream_http_protocol_options;
           return stringify(document);
         },
       });
@@ -152,7 +159,12 @@ test('tells clusters that a credential leaves by in plain text, or to whoever an
       await said(),
       new RegExp(`error +cluster ${name}: .*policy orders leaves by it without TLS`),
     );
-    const text = await said(unverified);
+    assert.doesNotMatch(await said(authority), /^error/m);
+    assert.match(
+      await said(authority, false),
+      new RegExp(`error +cluster ${name}: .* checks no name\\n +-> upstream_http_protocol_options: `),
+    );
+    const text = await said(tls({}));
     assert.match(text, new RegExp(`error +cluster ${name}: .* goes to whoever answers there`));
     assert.equal(/warning .* does not tell bearerd/.test(text), door === 'attempt');
   }

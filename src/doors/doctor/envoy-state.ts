@@ -1,6 +1,7 @@
 // What a running Envoy says of itself by its admin interface, as far as the doctor looks. Pure.
 
 import { isType, type Json, json, list, objectsIn, type Placed } from '../envoy-json.ts';
+import { type Validations, validationsIn } from '../transport.ts';
 
 export interface EnvoyState {
   /** `1.40.0`; undefined = it could not be told. */
@@ -9,11 +10,15 @@ export interface EnvoyState {
   readonly objects: readonly Placed[];
   /** Names of secrets that came by SDS, and whether they are still waited for. */
   readonly secrets: ReadonlyMap<string, 'active' | 'warming'>;
+  /** How servers are verified, as far as it came by SDS. */
+  readonly validations: Validations;
+  /** Of clusters whose endpoints came by EDS, by the name that these have there. */
+  readonly endpoints: ReadonlyMap<string, readonly Json[]>;
   /** Counters and gauges by name. */
   readonly stats: ReadonlyMap<string, number>;
 }
 
-/** `serverInfo`, `configDump` and `stats` as the admin interface answered (`/stats?format=json`). */
+/** `serverInfo`, `configDump` and `stats` as the admin interface answered (`/config_dump?include_eds`, `/stats?format=json`). */
 export function readEnvoyState(serverInfo: unknown, configDump: unknown, stats: unknown): EnvoyState {
   const version = /\/(\d+\.\d+\.\d+)[-/]/.exec(String(json(serverInfo)['version']))?.[1];
   const secrets = new Map<string, 'active' | 'warming'>();
@@ -30,7 +35,17 @@ export function readEnvoyState(serverInfo: unknown, configDump: unknown, stats: 
     const { name, value } = json(entry);
     return typeof name === 'string' && typeof value === 'number' ? [[name, value]] : [];
   });
-  return { version, objects: all, secrets, stats: new Map(numbers) };
+  const endpoints = new Map(
+    all
+      .map(({ object }) => json(object['endpoint_config']))
+      .filter((one) => 'cluster_name' in one)
+      .map((one) => [
+        String(one['cluster_name']),
+        list(one['endpoints']).flatMap((locality) => list(json(locality)['lb_endpoints']).map(json)),
+      ]),
+  );
+  const validations = validationsIn(all);
+  return { version, objects: all, secrets, validations, endpoints, stats: new Map(numbers) };
 }
 
 /** Those with this type, by the end of its name. */

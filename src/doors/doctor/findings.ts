@@ -6,8 +6,8 @@ import { bodyLimits } from './body-limits.ts';
 import { type EnvoyState, isOurs, ofType } from './envoy-state.ts';
 import { filters } from './filters.ts';
 import { type Finding, GENERATE } from './finding.ts';
-import { plaintext } from './plaintext.ts';
 import { statistics } from './statistics.ts';
+import { upstreams } from './upstreams.ts';
 
 export function findings(config: Config, state: EnvoyState): readonly Finding[] {
   const policies = config.outbound.filter((one) => one.rollout.mode !== 'off' && !isWatching(one));
@@ -18,7 +18,7 @@ export function findings(config: Config, state: EnvoyState): readonly Finding[] 
     ...filters(config, state),
     ...rewrites(state),
     ...credentialsInLogs(config, state),
-    ...plaintext(config, state),
+    ...upstreams(config, state),
     ...statistics(config, state),
     ...bodyLimits(config, state),
   ];

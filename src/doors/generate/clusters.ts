@@ -3,6 +3,7 @@
 import type { ResilienceConfig } from '../../config/config.ts';
 import type { ListenAddress } from '../../lib/address.ts';
 import { because } from '../../lib/commented-yaml.ts';
+import { HTTP_OPTIONS } from '../transport.ts';
 import { METADATA_KEY } from './access-log.ts';
 import type { PlannedEndpoint, PlannedPolicy } from './plan.ts';
 import { clusterResilience, commonHttpOptions, http1Options } from './resilience.ts';
@@ -17,7 +18,6 @@ import {
   type UpstreamTls,
 } from './upstreams.ts';
 
-const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const DFP = 'type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig';
 
 /** Shared with the listener's filter: Envoy wants both to say the same. */
@@ -100,12 +100,13 @@ function assignment(cluster: string, address: object): object {
   return { cluster_name: cluster, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] };
 }
 
-function upstreamTls(tls: UpstreamTls): object {
+/** `name`: of the certificate; undefined = the request's host, which the options of the protocol check. */
+function upstreamTls(tls: UpstreamTls, name = tls.sni): object {
   return {
     name: 'envoy.transport_sockets.tls',
     typed_config: {
       '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
-      sni: tls.sni,
+      sni: name !== undefined && isIpAddress(name) ? undefined : name,
       common_tls_context: {
         tls_params: because('Envoy offers at most TLS 1.2 by itself, which a server for 1.3 only refuses.', {
           tls_minimum_protocol_version: 'TLSv1_2',
@@ -118,7 +119,9 @@ function upstreamTls(tls: UpstreamTls): object {
         validation_context: {
           trusted_ca: { filename: tls.ca },
           match_typed_subject_alt_names:
-            tls.sni === undefined ? undefined : [{ san_type: 'DNS', matcher: { exact: tls.sni } }],
+            name === undefined
+              ? undefined
+              : [{ san_type: isIpAddress(name) ? 'IP_ADDRESS' : 'DNS', matcher: { exact: name } }],
         },
       },
     },
@@ -144,7 +147,7 @@ export function passthroughCluster(name: string, stated: Upstream | undefined): 
 /** Five seconds of 3,000 calls a second, several frames each, with room: about 5 MB of Envoy's memory at most. */
 const MAX_UNREAD_FRAMES = 100_000;
 
-/** A gRPC socket of bearerd; `tls` where it listens with TLS. */
+/** A gRPC socket of bearerd; `tls` where it listens with TLS: its certificate has the address's name, or `sni`. */
 export function bearerdCluster(name: string, address: ListenAddress, tls?: UpstreamTls): object {
   const isName = address.kind === 'tcp' && !isIpAddress(address.host);
   return {
@@ -157,7 +160,7 @@ export function bearerdCluster(name: string, address: ListenAddress, tls?: Upstr
         ? { pipe: { path: address.path } }
         : { socket_address: { address: address.host, port_value: address.port } },
     ),
-    transport_socket: tls && upstreamTls(tls),
+    transport_socket: tls && address.kind === 'tcp' ? upstreamTls(tls, tls.sni ?? address.host) : undefined,
     circuit_breakers: because(
       'One process beside this Envoy: a limit of concurrent calls would only turn calls away.',
       {

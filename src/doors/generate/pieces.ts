@@ -12,8 +12,10 @@ export function piecesText(built: BuiltParts, plan: Plan): string {
     [
       [
         'Clusters of the upstreams. Yours have other addresses and TLS settings: keep those, and take over metadata,',
-        'circuit_breakers and typed_extension_protocol_options as a whole. Never put an injector or a processor into a',
-        'passthrough or ORIGINAL_DST cluster, nor into one that also serves hosts of no policy, and one source only into each.',
+        'circuit_breakers and typed_extension_protocol_options as a whole. TLS of yours needs a trusted_ca and a name: by',
+        'auto_sni and auto_san_validation in these options, or, with an sni of its own, by match_typed_subject_alt_names.',
+        'Never put an injector or a processor into a passthrough or ORIGINAL_DST cluster, nor into one that also serves hosts',
+        'of no policy, and one source only into each.',
       ].join('\n'),
       { clusters: built.upstreamClusters },
     ],

@@ -52,7 +52,9 @@ test('an answer that ends in the middle, is no JSON or nests for ever is told', 
     [(_, response) => response.writeHead(404).end('<html>'), /an answer that is no JSON \(status 404\)/],
     [
       (request, response) =>
-        response.end(request.url === '/config_dump' ? '['.repeat(50_000) + ']'.repeat(50_000) : '{}'),
+        response.end(
+          request.url?.startsWith('/config_dump') ? '['.repeat(50_000) + ']'.repeat(50_000) : '{}',
+        ),
       /no route or cluster of Envoy is made for the policy orders/,
     ],
   ];
@@ -65,7 +67,7 @@ test('an answer that ends in the middle, is no JSON or nests for ever is told', 
 test('its names move no cursor and make no lines of their own', async (t) => {
   const inline_string = '%REQ(authorization)%\x1b[2J\nnothing is wrong\u202e';
   const { out } = await beside(t, (request, response) =>
-    response.end(JSON.stringify(request.url === '/config_dump' ? { inline_string } : {})),
+    response.end(JSON.stringify(request.url?.startsWith('/config_dump') ? { inline_string } : {})),
   );
   assert.match(out, /prints a header with a credential/);
   assert.doesNotMatch(out, /[^\n\P{C}]|^nothing/mu);

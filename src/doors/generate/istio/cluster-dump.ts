@@ -1,6 +1,6 @@
 // What a user's clusters say that a patch of Istio replaces or cannot change, out of Envoy's /config_dump. Pure.
 
-import { isPlain } from '../../transport.ts';
+import { HTTP_OPTIONS, isPlain } from '../../transport.ts';
 
 /** By service. */
 export type ClusterOptions = ReadonlyMap<string, OwnOptions>;
@@ -13,8 +13,6 @@ export interface OwnOptions {
   /** No TLS to it, not even the mesh's own by endpoint; of several subsets any. */
   readonly plain: boolean;
 }
-
-const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 
 /** `dump` as Envoy printed it. Istio names clusters outbound|PORT|SUBSET|SERVICE; the keys are SERVICE:PORT. */
 export function readClusterDump(dump: unknown): ClusterOptions {

@@ -1,5 +1,6 @@
 // The patch of one cluster: what injects there, and what its policies say of connections.
 import { because, plain } from '../../../lib/commented-yaml.ts';
+import { HTTP_OPTIONS } from '../../transport.ts';
 import { METADATA_KEY } from '../access-log.ts';
 import { attemptFilters } from '../attempt-filter.ts';
 import { policiesBefore } from '../plan.ts';
@@ -8,8 +9,6 @@ import { commonHttpOptions, http1Options, outlierDetection } from '../resilience
 import { optionsOf } from './cluster-dump.ts';
 import type { EnvoyFilterOptions } from './envoy-filters.ts';
 import type { IstioHost } from './istio-hosts.ts';
-
-const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 
 /** The whole options of the protocol: a MERGE of Istio replaces them, and Envoy refuses them without a protocol. */
 export function clusterPatch(
