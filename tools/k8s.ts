@@ -27,7 +27,7 @@ async function generated(what: string, ...args: string[]): Promise<void> {
   const { stdout } = await promisify(execFile)(process.execPath, [...program, ...args]);
   await write(`manifests/${what}.yaml`, `# ${MADE}\n${stdout}`);
 }
-await generated('webhook', '--monitoring');
+await generated('webhook');
 await generated('workload', '--config', `${EXAMPLE}/bearerd.yaml`, '--namespace', 'shop');
 await generated('injection-template');
 

@@ -7,7 +7,7 @@ import { loadConfig } from '../config/load.ts';
 import { parseSidecarFile } from '../config/sidecar-file.ts';
 import { GenerateError } from '../doors/generate/problems.ts';
 import { injectionTemplate } from '../kubernetes/injection-template.ts';
-import { monitoringManifests } from '../kubernetes/monitoring-manifests.ts';
+import { type MonitoringOptions, monitoringManifests } from '../kubernetes/monitoring-manifests.ts';
 import { listenRefusals, portsAsked, portsListened } from '../kubernetes/ports.ts';
 import { webhookManifests } from '../kubernetes/webhook-manifests.ts';
 import { type WorkloadLabel, workloadManifests } from '../kubernetes/workload-manifests.ts';
@@ -30,7 +30,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   webhook: { flags: ['namespace', 'failure-policy', 'ca'], switches: ['monitoring'], text: webhook },
   workload: {
     flags: ['config', 'namespace', 'strict-mtls'],
-    switches: ['network-policy'],
+    switches: ['network-policy', 'monitoring'],
     text: workload,
   },
   'injection-template': {
@@ -46,19 +46,21 @@ export const generateKubernetesCommand: Command = {
        bearerd generate kubernetes injection-template --sidecar FILE
 
 Writes manifests for kubectl apply: of the webhook that puts bearerd into pods (once a cluster), or of a namespace whose
-pods get it (its ConfigMap, PodMonitor and PrometheusRule). The namespace takes part by its label bearerd.io/injection=enabled.
+pods get it. The namespace takes part by its label bearerd.io/injection=enabled.
 injection-template writes values for Istio's chart instead, by which Istio's own injector does what the webhook does.
 Ambient mode has no Envoy beside the pod and so no place for a sidecar: send the traffic through an egress gateway there.
 
 Options:
   --sidecar FILE            how the sidecar is put into pods (see "bearerd webhook --help")
   --output FILE             default: standard output
+of webhook and of workload:
+  --monitoring              a PodMonitor and a PrometheusRule, where the Prometheus operator is: of webhook for the sidecars of
+                            all namespaces, of workload for those of its own; with both each is scraped twice
 of webhook:
   --namespace NAME          where it runs, default bearerd-system
   --failure-policy POLICY   Ignore (default): pods start without the sidecar while the webhook is away; Fail: none starts
   --ca FILE                 PEM of who signed the certificate in the Secret bearerd-webhook-certificate (tls.crt, tls.key),
                             which is yours to make; default: cert-manager makes and renews both
-  --monitoring              a PodMonitor and a PrometheusRule for the sidecars of all namespaces
 of workload:
   --config FILE             configuration of the sidecars, a file or a directory; checked first
   --namespace NAME          of the workloads
@@ -101,8 +103,7 @@ async function webhook({ text, options }: Sidecar, { flags, switches }: Argument
     caBundle: flags['ca'] === undefined ? undefined : await readAuthority(flags['ca']),
     failurePolicy: oneOf('failure-policy', flags['failure-policy'] ?? 'Ignore', ['Ignore', 'Fail']),
   });
-  const monitoring = switches.has('monitoring') ? monitoringManifests({ namespace, everywhere: true }) : [];
-  return documents([...manifests, ...monitoring]);
+  return documents([...manifests, ...monitoring(switches, { namespace, everywhere: true })]);
 }
 
 async function workload({ options }: Sidecar, parsed: Arguments): Promise<string> {
@@ -115,9 +116,10 @@ async function workload({ options }: Sidecar, parsed: Arguments): Promise<string
     texts.length === 1 ? 'bearerd.yaml' : basename(one),
     text,
   ]);
-  return documents(
-    workloadManifests({
-      namespace: required(parsed, 'namespace'),
+  const namespace = required(parsed, 'namespace');
+  return documents([
+    ...workloadManifests({
+      namespace,
       configMap: options.configMap,
       config: Object.fromEntries(named),
       networkPolicy: parsed.switches.has('network-policy')
@@ -126,7 +128,12 @@ async function workload({ options }: Sidecar, parsed: Arguments): Promise<string
       statusPort: options.statusPort,
       strictMtls: (parsed.flags['strict-mtls']?.split(',') ?? []).map(parseLabel),
     }),
-  );
+    ...monitoring(parsed.switches, { namespace, everywhere: false }),
+  ]);
+}
+
+function monitoring(switches: Arguments['switches'], options: MonitoringOptions): readonly object[] {
+  return switches.has('monitoring') ? monitoringManifests(options) : [];
 }
 
 function documents(manifests: readonly object[]): string {

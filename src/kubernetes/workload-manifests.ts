@@ -1,7 +1,6 @@
-// What a namespace needs beside the webhook: its configuration, how it is watched, and, where asked for, what lets its sidecars
-// through a network that is closed and what closes the mesh to plain text.
+// What a namespace needs beside the webhook: its configuration and, where asked for, what lets its sidecars through a network
+// that is closed and what closes the mesh to plain text.
 import { because } from '../lib/commented-yaml.ts';
-import { monitoringManifests } from './monitoring-manifests.ts';
 import { HEALTH_PORT } from './sidecar.ts';
 
 export interface WorkloadOptions {
@@ -39,7 +38,6 @@ export function workloadManifests(options: WorkloadOptions): readonly object[] {
       metadata: { name: configMap, namespace },
       data: config,
     },
-    ...monitoringManifests({ namespace, everywhere: false }),
     ...(ports === undefined ? [] : [networkPolicy(namespace, ports)]),
     ...options.strictMtls.map((label) => peerAuthentication(namespace, label, statusPort)),
   ];

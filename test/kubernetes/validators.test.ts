@@ -72,7 +72,7 @@ const WRITTEN: Readonly<Record<string, readonly string[]>> = {
   webhook: ['kubernetes', 'webhook', ...SIDECAR, '--monitoring'],
   workload: [
     ...['kubernetes', 'workload', ...SIDECAR, ...CONFIG],
-    ...['--network-policy', '--strict-mtls', 'app=checkout,app.kubernetes.io/name=Cart'],
+    ...['--monitoring', '--network-policy', '--strict-mtls', 'app=checkout,app.kubernetes.io/name=Cart'],
   ],
   ...Object.fromEntries(
     ['check', 'push', 'attempt'].map((door) => [`istio ${door}`, ['istio', ...CONFIG, '--door', door]]),

@@ -25,13 +25,30 @@ test('the commands of "From nothing to enforced" write manifests', async (t) => 
     );
     kinds.push(...parseAllDocuments(stdout).map((document) => (document.toJS() as { kind: string }).kind));
   }
-  for (const kind of [
-    'MutatingWebhookConfiguration',
-    'PodDisruptionBudget',
-    'ConfigMap',
-    'PodMonitor',
-    'EnvoyFilter',
-  ]) {
+  for (const kind of ['MutatingWebhookConfiguration', 'PodDisruptionBudget', 'ConfigMap', 'EnvoyFilter']) {
     assert.ok(kinds.includes(kind), `${kind} in ${kinds}`);
   }
+  assert.ok(!kinds.includes('PodMonitor'), 'a cluster without the Prometheus operator does not know it');
 });
+
+for (const [what, ...args] of [
+  ['webhook'],
+  ['workload', '--config', 'k8s/example/bearerd.yaml', '--namespace', 'shop'],
+]) {
+  test(`generate kubernetes ${what} writes what the Prometheus operator reads where it is asked for`, async () => {
+    const program = [
+      'dist/main.js',
+      'generate',
+      'kubernetes',
+      what!,
+      '--sidecar',
+      'k8s/example/sidecar.yaml',
+    ];
+    const written = async (...more: string[]) =>
+      (await promisify(execFile)(process.execPath, [...program, ...args, ...more])).stdout.match(
+        /^apiVersion: monitoring\.coreos\.com\/v1\nkind: \w+/gm,
+      )?.length ?? 0;
+    assert.equal(await written(), 0);
+    assert.equal(await written('--monitoring'), 2);
+  });
+}

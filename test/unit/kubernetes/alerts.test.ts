@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { ALERTS, alertRules } from '../../../src/kubernetes/alerts.ts';
-import { workloadManifests } from '../../../src/kubernetes/workload-manifests.ts';
+import { monitoringManifests } from '../../../src/kubernetes/monitoring-manifests.ts';
 import { plain } from '../../../src/lib/commented-yaml.ts';
 import { createMetrics } from '../../../src/telemetry/metrics-observer.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -12,14 +12,7 @@ import { FakeClock } from '../../support/fake-clock.ts';
 test('monitoring/alerts.yaml and the generated PrometheusRule hold the alerts of the program', () => {
   const rules = plain(alertRules());
   assert.deepEqual(parse(readFileSync('monitoring/alerts.yaml', 'utf8')), rules, 'npm run alerts');
-  const manifests = workloadManifests({
-    namespace: 'shop',
-    configMap: 'bearerd',
-    config: { 'bearerd.yaml': 'version: 1\n' },
-    networkPolicy: undefined,
-    statusPort: undefined,
-    strictMtls: [],
-  });
+  const manifests = monitoringManifests({ namespace: 'shop', everywhere: false });
   const rule = manifests.map(plain).find((one) => (one as { kind: string }).kind === 'PrometheusRule');
   assert.deepEqual((rule as { spec: unknown }).spec, rules);
 });
