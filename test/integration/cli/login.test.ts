@@ -186,7 +186,8 @@ describe('the code flow', () => {
   });
 });
 
-describe('the device flow', () => {
+// Its polls are five seconds apart.
+describe('the device flow', { concurrency: true }, () => {
   test('waits for the code to be entered elsewhere, in a real browser', {
     skip: needsChromium,
   }, async (t) => {

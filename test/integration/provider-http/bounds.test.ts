@@ -6,7 +6,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { createServer as createSocketServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { createAuthority } from '../../../demo/certificates.ts';
 import { toTransportError } from '../../../src/provider-http/errors.ts';
 import { createProviderHttp, type HttpDeps, type ProviderHttp } from '../../../src/provider-http/http.ts';
@@ -32,33 +32,37 @@ async function failing(t: TestContext, name: string, call: () => Promise<unknown
   return { ms, code: error.code };
 }
 
-test('a TLS handshake that never ends is given up after 3 s', async (t) => {
-  const port = await listening(t, createSocketServer());
-  const { ms, code } = await failing(t, 'connect', () => client(t).fetch(`https://127.0.0.1:${port}/`, GET));
-  assert.equal(code, 'source_timeout');
-  // A second for a busy machine.
-  assert.ok(ms > 2_400 && ms < 4_000, `${ms} ms`);
-});
-
-const SLOW: readonly (readonly [what: string, answer: RequestListener])[] = [
-  ['an answer that never comes', () => {}],
-  [
-    'an answer that trickles',
-    (_, response) => {
-      response.writeHead(200);
-      const trickle = setInterval(() => response.write('x'), 100);
-      response.on('close', () => clearInterval(trickle));
-    },
-  ],
-];
-for (const [what, answer] of SLOW) {
-  test(`${what} is given up after 5 s in all`, async (t) => {
-    const port = await listening(t, createServer(answer));
-    const { ms, code } = await failing(t, 'call', () => client(t).fetch(`http://127.0.0.1:${port}/`, GET));
+describe('a provider that is silent', { concurrency: true }, () => {
+  test('a TLS handshake that never ends is given up after 3 s', async (t) => {
+    const port = await listening(t, createSocketServer());
+    const { ms, code } = await failing(t, 'connect', () =>
+      client(t).fetch(`https://127.0.0.1:${port}/`, GET),
+    );
     assert.equal(code, 'source_timeout');
-    assert.ok(ms > 4_900 && ms < 6_800, `${ms} ms`);
+    // A second for a busy machine.
+    assert.ok(ms > 2_400 && ms < 4_000, `${ms} ms`);
   });
-}
+
+  const SLOW: readonly (readonly [what: string, answer: RequestListener])[] = [
+    ['an answer that never comes', () => {}],
+    [
+      'an answer that trickles',
+      (_, response) => {
+        response.writeHead(200);
+        const trickle = setInterval(() => response.write('x'), 100);
+        response.on('close', () => clearInterval(trickle));
+      },
+    ],
+  ];
+  for (const [what, answer] of SLOW) {
+    test(`${what} is given up after 5 s in all`, async (t) => {
+      const port = await listening(t, createServer(answer));
+      const { ms, code } = await failing(t, 'call', () => client(t).fetch(`http://127.0.0.1:${port}/`, GET));
+      assert.equal(code, 'source_timeout');
+      assert.ok(ms > 4_900 && ms < 6_800, `${ms} ms`);
+    });
+  }
+});
 
 test('a redirect is not followed: nothing arrives where it points', async (t) => {
   let hits = 0;
