@@ -56,6 +56,15 @@ export function refusePositionals({ positionals: [first], flags }: Arguments): v
   throw new UsageError(`unexpected "${first}"${meant}`);
 }
 
+/** The word that says what a verb is to do. Throws UsageError. */
+export function oneVerb<T extends string>(given: string | undefined, known: readonly T[]): T {
+  if ((known as readonly (string | undefined)[]).includes(given)) return given as T;
+  const near = given === undefined ? undefined : nearestWord(given, known);
+  const what = known.length === 1 ? `expected ${known[0]}` : `expected one of ${known.join(', ')}`;
+  const got = given === undefined ? '' : `, got "${given}"`;
+  throw new UsageError(`${what}${got}${near ? `; did you mean ${near}?` : ''}`);
+}
+
 /** Throws UsageError. */
 export function required({ flags }: Arguments, name: string): string {
   const value = flags[name];

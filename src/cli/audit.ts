@@ -1,14 +1,14 @@
 // bearerd audit verify: whether an audit trail is whole.
-import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { fileFault } from '../lib/file-fault.ts';
 import { Secret } from '../lib/secret.ts';
 import { readSecretFile } from '../lib/secret-ref.ts';
-import { textLines } from '../lib/text-lines.ts';
 import { rotatedFiles } from '../telemetry/audit/audit-file.ts';
 import type { ChainHead, RecordFault } from '../telemetry/audit/chain.ts';
 import { verifyChain } from '../telemetry/audit/verify.ts';
-import { parseArguments, required } from './arguments.ts';
-import { type Command, UsageError } from './command.ts';
+import { oneVerb, parseArguments, required } from './arguments.ts';
+import { type Command, InputError, UsageError } from './command.ts';
+import { inputLines } from './input.ts';
 
 const FAULTS: Readonly<Record<RecordFault, string>> = {
   not_a_record: 'is no audit record with a MAC',
@@ -27,27 +27,28 @@ Options:
   --key KEYFILE    file with the key of audit.key
   --head SEQ:MAC   auditHead of a log line: this record must be there
 
+Example:
+  bearerd audit verify /var/log/bearerd/audit.jsonl --key audit.key
+
 Exit code 0 = whole, 1 = not.
 `,
-  async run(args, { out, err }) {
+  async run(args, { out }) {
     const parsed = parseArguments(args, ['key', 'head']);
     const [verb, file, ...rest] = parsed.positionals;
-    if (verb !== 'verify' || file === undefined || rest.length > 0)
-      throw new UsageError('expected verify FILE');
+    oneVerb(verb, ['verify']);
+    if (file === undefined || rest.length > 0) throw new UsageError('expected verify FILE');
     const head = parsed.flags['head'] === undefined ? undefined : parseHead(parsed.flags['head']);
-    let key: Secret;
-    let files: readonly string[];
-    try {
-      key = new Secret((await readSecretFile(required(parsed, 'key'))).replace(/\r?\n$/, ''));
-      await stat(file);
-      files = [...(await rotatedFiles(file)), basename(file)].map((name) => join(dirname(file), name));
-    } catch (error) {
-      err(`bearerd audit: ${(error as Error).message}\n`);
-      return 1;
-    }
+    const key = new Secret(
+      (await readSecretFile(required(parsed, 'key')).catch(refuse)).replace(/\r?\n$/, ''),
+    );
+    const rotated = await rotatedFiles(file).catch((error) =>
+      refuse(`${file} cannot be read: ${fileFault(error)}`),
+    );
+    const files = [...rotated, basename(file)].map((name) => join(dirname(file), name));
     const report = await verifyChain(linesOf(files), key, head);
     for (const { file: at, line, fault } of report.faults)
       out(`${at}:${line}: this record ${FAULTS[fault]}\n`);
+    if (report.faultsLeftOut > 0) out(`and ${report.faultsLeftOut} more\n`);
     if (report.headHolds === false)
       out(`the record ${head!.seq} of --head is not there: the tail was cut off\n`);
     const whole = report.faults.length === 0 && report.headHolds !== false && report.records > 0;
@@ -57,10 +58,14 @@ Exit code 0 = whole, 1 = not.
   },
 };
 
+function refuse(error: Error | string): never {
+  throw new InputError(typeof error === 'string' ? error : error.message);
+}
+
 async function* linesOf(files: readonly string[]) {
   for (const file of files) {
     let line = 0;
-    for await (const text of textLines(file)) yield { file, line: ++line, text };
+    for await (const text of inputLines(file)) yield { file, line: ++line, text };
   }
 }
 

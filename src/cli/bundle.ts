@@ -1,5 +1,5 @@
 // bearerd bundle: the side of whoever signs policies for a fleet, and a look at what was signed. Nothing is fetched.
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import {
   BundleFault,
@@ -15,8 +15,9 @@ import { loadConfig } from '../config/load.ts';
 import { parseShape } from '../config/parse.ts';
 import { systemClock } from '../lib/clock.ts';
 import { parsePrivateKey } from '../lib/private-key.ts';
-import { type Arguments, parseArguments, required } from './arguments.ts';
+import { type Arguments, oneVerb, parseArguments, required } from './arguments.ts';
 import { type Command, type CommandContext, UsageError } from './command.ts';
+import { readInput } from './input.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -36,20 +37,23 @@ Options:
   --config LOCAL         also hold it against this local configuration, a file or a directory
   --output FILE          default: standard output
 
+Examples:
+  bearerd bundle sign policies/ --key sign.pem --name payments --expires-in 168h --output payments.bundle
+  bearerd bundle verify payments.bundle --keys keys.pem --name payments --config bearerd.yaml
+
 Exit code 0 = done, 1 = it has problems.
 `,
   async run(args, context) {
-    const [verb, ...rest] = args;
+    const [given, ...rest] = args;
+    const verb = oneVerb(given, ['sign', 'verify']);
     try {
-      if (verb === 'sign') return await sign(rest, context);
-      if (verb === 'verify') return await verify(rest, context);
+      return await (verb === 'sign' ? sign : verify)(rest, context);
     } catch (error) {
       if (error instanceof Invalid) throw new UsageError(`--expires-in: ${error.message}`);
       if (!(error instanceof BundleFault)) throw error;
       context.err(`bearerd bundle: ${error.message}\n`);
       return 1;
     }
-    throw new UsageError('expected sign or verify');
   },
 };
 
@@ -64,7 +68,7 @@ async function sign(args: readonly string[], { out }: CommandContext): Promise<n
   const now = systemClock.now();
   const serial = Number(parsed.flags['serial'] ?? Math.floor(now / 1_000));
   if (!Number.isSafeInteger(serial) || serial < 0) throw new UsageError('--serial is a whole number');
-  const key = parsePrivateKey(await text(required(parsed, 'key')));
+  const key = parsePrivateKey(await readInput(required(parsed, 'key')));
   if (key === undefined)
     throw new BundleFault('--key: neither a PEM private key without a password nor a JWK');
   const texts = (await readConfigTexts(path)).map((one) => ({ ...one, ofBundle: true }));
@@ -81,8 +85,8 @@ async function sign(args: readonly string[], { out }: CommandContext): Promise<n
 async function verify(args: readonly string[], { out }: CommandContext): Promise<number> {
   const parsed = parseArguments(args, ['keys', 'name', 'config']);
   const path = onePositional(parsed, 'BUNDLE');
-  const keys = parsePinnedKeys(await text(required(parsed, 'keys')));
-  const found = await verifyBundle(await text(path), keys, required(parsed, 'name'));
+  const keys = parsePinnedKeys(await readInput(required(parsed, 'keys')));
+  const found = await verifyBundle(await readInput(path), keys, required(parsed, 'name'));
   const problem = timeProblem(found, systemClock.now());
   if (problem !== undefined) throw new BundleFault(problem);
   const texts = Object.entries(found.files).map(([file, one]) => ({ file, text: one, ofBundle: true }));
@@ -104,10 +108,4 @@ function onePositional({ positionals }: Arguments, what: string): string {
   const [first, ...rest] = positionals;
   if (first === undefined || rest.length > 0) throw new UsageError(`expected one ${what}`);
   return first;
-}
-
-async function text(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new BundleFault(`${path} cannot be read: ${error.code}`);
-  });
 }

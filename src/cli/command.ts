@@ -27,6 +27,11 @@ export interface Command {
   run(args: readonly string[], context: CommandContext): Promise<number>;
 }
 
+/** A file that the command line names, or standard input, cannot be used: exit code 1. The message names it, and the place. */
+export class InputError extends Error {
+  override readonly name = 'InputError';
+}
+
 /** A wrong command line: printed with the verb's usage, exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';

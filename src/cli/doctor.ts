@@ -27,9 +27,12 @@ each with the way out: filters, timeouts, retries, circuit breakers, secrets tha
 would print a credential, clusters that one leaves by without TLS or to whoever answers, sources without a credential.
 
 Options:
-  --config FILE   configuration of bearerd
-  --envoy URL     admin interface of Envoy, default http://127.0.0.1:15000 (Istio's; a bootstrap of bearerd has 9901)
+  --config FILE      configuration of bearerd
+  --envoy URL        admin interface of Envoy, default http://127.0.0.1:15000 (Istio's; a bootstrap of bearerd has 9901)
 ${BUNDLE_OPTION}
+Example:
+  bearerd doctor --config bearerd.yaml --envoy http://127.0.0.1:9901
+
 Exit code 0 = nothing is wrong, 1 = something is, or Envoy cannot be asked. Warnings alone are 0.
 `,
   async run(args, context) {

@@ -25,7 +25,11 @@ Options:
   --config FILE      configuration of bearerd, a file or a directory
   --side SIDE        outbound (default) or inbound
 ${BUNDLE_OPTION}
-Example: bearerd explain --config bearerd.yaml GET http://orders.prod.svc.cluster.local/v1/orders
+Examples:
+  bearerd explain --config bearerd.yaml GET http://orders.prod.svc.cluster.local/v1/orders
+  bearerd explain --config bearerd.yaml --side inbound POST https://api.example.com/v1/orders
+
+Exit code 0 = told, 1 = the configuration has problems.
 `,
   async run(args, context) {
     const { out } = context;

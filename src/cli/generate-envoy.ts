@@ -9,7 +9,7 @@ import type { Upstream, Upstreams } from '../doors/generate/upstreams.ts';
 import type { TcpAddress } from '../lib/address.ts';
 import { oneOf, parseArguments, refusePositionals, required } from './arguments.ts';
 import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
-import { type Command, UsageError } from './command.ts';
+import { type Command, InputError, UsageError } from './command.ts';
 import { STEPPED_BACK_OPTION, steppedBack } from './stepped-back.ts';
 import { checkUpstreamTls } from './upstream-tls.ts';
 
@@ -35,6 +35,10 @@ Options:
                      sni } }, with the certificate that Envoy shows; bearerd's own has to be for sni, or for address
   --output FILE      default: standard output
 ${BUNDLE_OPTION}${STEPPED_BACK_OPTION}
+Examples:
+  bearerd generate envoy --config bearerd.yaml --door best --output envoy.yaml
+  bearerd generate envoy --config bearerd.yaml --door inbound --app 127.0.0.1:8080
+
 Exit code 0 = written, 1 = the door cannot serve something; each is named with the way out.
 `,
   async run(args, context) {
@@ -105,24 +109,24 @@ async function readInboundTls(file: string | undefined): Promise<InboundTls | un
   if (file === undefined) return undefined;
   const value = await readMapping(file, '{ certificate, private_key }');
   for (const key of ['certificate', 'private_key']) {
-    if (typeof value[key] !== 'string') throw new UsageError(`${file}: ${key}: expected a file`);
+    if (typeof value[key] !== 'string') throw new InputError(`${file}: ${key}: expected a file`);
   }
   const unknown = Object.keys(value).find(
     (key) => !['certificate', 'private_key', 'client_ca'].includes(key),
   );
-  if (unknown !== undefined) throw new UsageError(`${file}: unknown key "${unknown}"`);
+  if (unknown !== undefined) throw new InputError(`${file}: unknown key "${unknown}"`);
   return value as unknown as InboundTls;
 }
 
-/** Throws UsageError; `at` is where it stands. */
+/** Throws InputError; `at` is where it stands. */
 function checkedUpstream(value: unknown, at: string): Upstream {
   const upstream = (value ?? {}) as Record<string, unknown>;
-  if (typeof upstream['address'] !== 'string') throw new UsageError(`${at}.address: expected a text`);
+  if (typeof upstream['address'] !== 'string') throw new InputError(`${at}.address: expected a text`);
   const { port, tls } = upstream;
   if (!(Number.isInteger(port) && Number(port) > 0 && Number(port) < 65_536))
-    throw new UsageError(`${at}.port: expected a port from 1 to 65535`);
+    throw new InputError(`${at}.port: expected a port from 1 to 65535`);
   const unknown = Object.keys(upstream).find((key) => !['address', 'port', 'tls'].includes(key));
-  if (unknown !== undefined) throw new UsageError(`${at}: unknown key "${unknown}"`);
+  if (unknown !== undefined) throw new InputError(`${at}: unknown key "${unknown}"`);
   if (tls !== undefined) checkUpstreamTls(tls, `${at}.tls`);
   return value as Upstream;
 }

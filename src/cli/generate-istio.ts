@@ -1,5 +1,5 @@
 // bearerd generate istio: Istio's side of a configuration.
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { readMapping } from '../config/load.ts';
 import { type ClusterOptions, readClusterDump } from '../doors/generate/istio/cluster-dump.ts';
 import { generateIstio } from '../doors/generate/istio/istio.ts';
@@ -7,7 +7,8 @@ import type { OutsideTls } from '../doors/generate/istio/outside.ts';
 import { GenerateError } from '../doors/generate/problems.ts';
 import { oneOf, parseArguments, refusePositionals, required } from './arguments.ts';
 import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
-import { type Command, UsageError } from './command.ts';
+import { type Command, InputError, UsageError } from './command.ts';
+import { readInput } from './input.ts';
 import { STEPPED_BACK_OPTION, steppedBack } from './stepped-back.ts';
 import { checkUpstreamTls } from './upstream-tls.ts';
 
@@ -37,6 +38,9 @@ Options:
                      sni }, files as istio-proxy sees them
   --output FILE      default: standard output
 ${BUNDLE_OPTION}${STEPPED_BACK_OPTION}
+Example:
+  bearerd generate istio --config bearerd.yaml --namespace shop | kubectl apply -f -
+
 Exit code 0 = written, 1 = something cannot be served; each is named with the way out.
 `,
   async run(args, commandContext) {
@@ -101,10 +105,11 @@ async function readTls(file: string | undefined): Promise<OutsideTls> {
 
 async function readDump(file: string | undefined): Promise<ClusterOptions> {
   if (file === undefined) return new Map();
+  const text = await readInput(file);
   try {
-    return readClusterDump(JSON.parse(await readFile(file, 'utf8')));
-  } catch (error) {
-    throw new UsageError(`--from-cluster ${file}: ${(error as NodeJS.ErrnoException).code ?? 'no JSON'}`);
+    return readClusterDump(JSON.parse(text));
+  } catch {
+    throw new InputError(`${file}: expected /config_dump of Envoy, JSON`);
   }
 }
 

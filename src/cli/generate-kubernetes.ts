@@ -1,6 +1,6 @@
 // bearerd generate kubernetes: manifests of the webhook, or of a namespace whose pods get the sidecar.
 import { createHash } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { readConfigText, readConfigTexts } from '../config/config-texts.ts';
 import { loadConfig } from '../config/load.ts';
@@ -12,8 +12,9 @@ import { listenRefusals, portsAsked, portsListened } from '../kubernetes/ports.t
 import { webhookManifests } from '../kubernetes/webhook-manifests.ts';
 import { type WorkloadLabel, workloadManifests } from '../kubernetes/workload-manifests.ts';
 import { toYaml } from '../lib/commented-yaml.ts';
-import { type Arguments, oneOf, parseArguments, required } from './arguments.ts';
-import { type Command, UsageError } from './command.ts';
+import { type Arguments, oneOf, oneVerb, parseArguments, required } from './arguments.ts';
+import { type Command, InputError, UsageError } from './command.ts';
+import { readInput } from './input.ts';
 
 interface Sidecar {
   readonly text: string;
@@ -68,10 +69,15 @@ of workload:
                             that the configuration listens on and asks at
   --strict-mtls LABELS      a PeerAuthentication each for these workloads, KEY=VALUE[,KEY=VALUE]: from then on who calls them
                             without a certificate of the mesh is refused; never written unless asked for
+
+Examples:
+  bearerd generate kubernetes webhook --sidecar sidecar.yaml | kubectl apply -f -
+  bearerd generate kubernetes workload --sidecar sidecar.yaml --config bearerd.yaml --namespace shop
+
+Exit code 0 = written, 1 = something cannot be served; each is named with the way out.
 `,
   async run(args, { out, err }) {
-    const what = args.find((arg) => !arg.startsWith('-')) ?? '';
-    if (!Object.hasOwn(KINDS, what)) throw new UsageError(`expected ${Object.keys(KINDS).join(', ')} first`);
+    const what = oneVerb(args[0], Object.keys(KINDS));
     const { flags, switches, text: textOf } = KINDS[what]!;
     const parsed = parseArguments(args, ['sidecar', 'output', ...flags], switches);
     const [, ...rest] = parsed.positionals;
@@ -141,11 +147,9 @@ function documents(manifests: readonly object[]): string {
 }
 
 async function readAuthority(file: string): Promise<string> {
-  const pem = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError(`--ca ${file} cannot be read: ${error.code}`);
-  });
+  const pem = await readInput(file);
   if (!pem.includes('-----BEGIN CERTIFICATE-----') || pem.includes('PRIVATE KEY'))
-    throw new UsageError(`--ca ${file}: expected certificates in PEM and no private key`);
+    throw new InputError(`${file}: expected certificates in PEM and no private key`);
   return Buffer.from(pem).toString('base64');
 }
 

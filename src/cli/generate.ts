@@ -1,6 +1,6 @@
 // bearerd generate WHAT: the other sides of a configuration.
-import { nearestWord } from '../lib/suggestion.ts';
-import { type Command, UsageError } from './command.ts';
+import { oneVerb } from './arguments.ts';
+import type { Command } from './command.ts';
 import { generateEnvoyCommand } from './generate-envoy.ts';
 import { generateIstioCommand } from './generate-istio.ts';
 import { generateKubernetesCommand } from './generate-kubernetes.ts';
@@ -22,9 +22,7 @@ export const generate: Command = {
 "bearerd generate envoy --help" has the options of each.
 `,
   async run([what]) {
-    const near = what === undefined ? undefined : nearestWord(what, Object.keys(WHAT));
-    throw new UsageError(
-      `it writes one of ${Object.keys(WHAT).join(', ')}${near ? `; did you mean ${near}?` : ''}`,
-    );
+    oneVerb(what, Object.keys(WHAT));
+    return 2;
   },
 };

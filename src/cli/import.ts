@@ -1,5 +1,5 @@
 // bearerd import: from Envoy's own credential_injector to a configuration of bearerd.
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { parseHostPattern } from '../config/host-pattern.ts';
 import { parseExtraParamName, parseProviderUrl, parseResource, parseScope } from '../config/oauth-values.ts';
 import { inject } from '../config/schema-inject.ts';
@@ -12,13 +12,21 @@ import { otherCredentials } from '../doors/import/others.ts';
 import { printable } from '../lib/printable.ts';
 import { parseArguments } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
+import { readInput } from './input.ts';
 
 export const importCommand: Command = {
   help: `Usage: bearerd import FILE [--output FILE]
 
 Reads Envoy's credential_injector (client credentials and static values) out of FILE (a bootstrap, a piece of one, EnvoyFilters,
 or /config_dump, YAML or JSON) and writes the configuration of bearerd that does the same. What is done otherwise, or could not
-be told, stands there as a comment.
+be told, stands there as a comment. FILE "-" is standard input.
+
+Options:
+  --output FILE   default: standard output
+
+Examples:
+  bearerd import envoy.yaml --output bearerd.yaml
+  curl -s localhost:9901/config_dump | bearerd import -
 
 Exit code 0 = written, 1 = there is no credential_injector in FILE.
 `,
@@ -26,7 +34,7 @@ Exit code 0 = written, 1 = there is no credential_injector in FILE.
     const parsed = parseArguments(args, ['output']);
     const [file, ...rest] = parsed.positionals;
     if (file === undefined || rest.length > 0) throw new UsageError('expected one file');
-    const configuration = snakeCased(parseDump(await readFile(file, 'utf8'), file));
+    const configuration = snakeCased(parseDump(await readInput(file), file));
     const injectors = findInjectors(configuration);
     const others = otherCredentials(configuration);
     if (injectors.length === 0) {

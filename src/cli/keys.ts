@@ -10,11 +10,10 @@ import { CredentialError } from '../lib/errors.ts';
 import { acquireHolderLock, NotHeldError } from '../lib/holder-lock.ts';
 import { printable } from '../lib/printable.ts';
 import { readSecretFile } from '../lib/secret-ref.ts';
-import { nearestWord } from '../lib/suggestion.ts';
-import { parseArguments } from './arguments.ts';
+import { oneVerb, parseArguments } from './arguments.ts';
 import { type Command, type CommandContext, UsageError } from './command.ts';
 
-const VERBS = ['list', 'activate', 'suspend', 'revoke'];
+const VERBS = ['list', 'activate', 'suspend', 'revoke'] as const;
 
 export const keys: Command = {
   help: `Usage: bearerd keys list FILE
@@ -31,15 +30,16 @@ replaced: comments and layout stay. bearerd follows the file within two seconds.
 Options:
   --print    print the change as a patch instead of making it, for files that lie in a repository
 
+Examples:
+  bearerd keys list ring.yaml
+  bearerd keys activate ring.yaml march --print
+
 Exit code 0 = done, 1 = not allowed, or the file cannot be used.
 `,
   async run(args, context) {
     const { positionals, switches } = parseArguments(args, [], ['print']);
-    const [verb, file, id, ...rest] = positionals;
-    if (verb === undefined || !VERBS.includes(verb)) {
-      const near = verb === undefined ? undefined : nearestWord(verb, VERBS);
-      throw new UsageError(`expected one of ${VERBS.join(', ')}${near ? `; did you mean ${near}?` : ''}`);
-    }
+    const [given, file, id, ...rest] = positionals;
+    const verb = oneVerb(given, VERBS);
     if (file === undefined) throw new UsageError('expected FILE');
     if (verb === 'list' ? id !== undefined : id === undefined || rest.length > 0) {
       throw new UsageError(verb === 'list' ? 'expected one FILE' : `expected "${verb} FILE ID"`);
@@ -47,7 +47,7 @@ Exit code 0 = done, 1 = not allowed, or the file cannot be used.
     try {
       if (verb === 'list') {
         context.out(listing(parseKeyRing(await readSecretFile(file), file), systemClock.now()));
-      } else await change(verb as KeyVerb, file, id!, switches.has('print'), context);
+      } else await change(verb, file, id!, switches.has('print'), context);
       return 0;
     } catch (error) {
       if (!(error instanceof RingFault || error instanceof EditFault || error instanceof CredentialError))

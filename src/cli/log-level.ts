@@ -15,6 +15,10 @@ Shows the level of the running bearerd of this configuration, or changes it to L
 admin socket (listen.admin, POST /v1/log-level). It holds until another configuration takes over or the process ends. No level
 ever shows a credential.
 
+Examples:
+  bearerd log-level --config bearerd.yaml
+  bearerd log-level --config bearerd.yaml debug
+
 Exit code 0 = done, 1 = it cannot be asked, or LEVEL is none.
 `,
   async run(args, { out, err }) {

@@ -21,6 +21,10 @@ Options:
                         device: a browser anywhere, and a code to enter (e.g. in a pod, by kubectl exec)
   --redirect-port PORT  for providers that know only one redirect address, http://127.0.0.1:PORT/callback; default any
 
+Examples:
+  bearerd login --config bearerd.yaml --source calendar
+  bearerd login --config bearerd.yaml --source calendar --flow device
+
 Exit code 0 = stored, 1 = not.
 `,
   async run(args, { env, out, err, ended }) {

@@ -41,6 +41,10 @@ Options:
   --expires DATE          when the revocation is not needed any more (the token's own end)
   --reason TEXT           for whoever reads the list
 
+Examples:
+  bearerd revoke --config bearerd.yaml --jti 3f2a --expires 2026-01-31T12:00:00Z
+  bearerd revoke --config bearerd.yaml --sub alice --issued-before now --reason "laptop lost"
+
 Exit code 0 = written, 1 = not.
 `,
   async run(args, { out, err, env }) {

@@ -2,7 +2,7 @@
 import { ConfigError } from '../lib/errors.ts';
 import { escaped } from '../lib/printable.ts';
 import { nearestWord } from '../lib/suggestion.ts';
-import { type Command, type CommandContext, UsageError } from './command.ts';
+import { type Command, type CommandContext, InputError, UsageError } from './command.ts';
 
 // Loaded when asked for: `serve` should not pay memory for the other verbs, nor they for it.
 const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -53,8 +53,11 @@ Usage: bearerd VERB [options]
   inspect TOKEN                                    show what a token says and what would be refused, offline
   revoke --config FILE --jti ID|--sub SUBJECT …    refuse tokens before their end
 
-  VERB --help      the options of a verb
+  VERB --help      the options of a verb, with examples
   --version        the version
+
+Exit code 0 = done, 1 = the answer is no, or a file or a server cannot be used, 2 = wrong command line. What is wrong is told on
+standard error. Nothing is coloured.
 `;
 
 /** Exit code: 0 = done, 1 = the answer is no, 2 = wrong command line. */
@@ -83,8 +86,11 @@ async function runVerb(args: readonly string[], context: CommandContext): Promis
     return 2;
   }
   if (!Object.hasOwn(VERBS, verb)) {
-    const near = nearestWord(verb, Object.keys(VERBS));
-    context.err(`bearerd: unknown verb "${verb}"${near ? `; did you mean ${near}?` : ''}\n\n${HELP}`);
+    const near = nearestWord(verb, [...Object.keys(VERBS), '--help', '--version']);
+    const what = verb.startsWith('-') ? 'option' : 'verb';
+    context.err(
+      `bearerd: unknown ${what} "${verb}"${near ? `; did you mean ${near}?` : ''}\n\n"bearerd --help" has the verbs.\n`,
+    );
     return 2;
   }
   const whole = await VERBS[verb]!();
@@ -110,8 +116,8 @@ async function runVerb(args: readonly string[], context: CommandContext): Promis
       context.err(configErrorText(error));
       return 1;
     }
-    // Of a file: its message has the path, and nothing of what is in it.
-    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    // Of a file that is written: its message has the path, and nothing of what is in it.
+    if (!(error instanceof InputError || (error instanceof Error && 'syscall' in error))) throw error;
     context.err(`bearerd ${name}: ${error.message}\n`);
     return 1;
   }

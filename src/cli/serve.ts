@@ -32,6 +32,9 @@ Options:
   --config FILE   configuration, YAML or JSON (see "bearerd schema" and "bearerd check-config"); or a directory of such
                   files, merged in the order of their names
 
+Example:
+  bearerd serve --config bearerd.yaml
+
 Exit code 0 = ended as asked, 1 = the configuration has problems or an address cannot be had.
 `,
   async run(args, { env, version, runtime, out, err, ended, onReload }) {

@@ -21,6 +21,10 @@ Options:
   --watch   again every second, until it is interrupted; without a terminal one after the other
   --json    the answer of GET /status; with --watch a line each. Without an answer { "error": … }
 
+Examples:
+  bearerd status --config bearerd.yaml --watch
+  bearerd status --config bearerd.yaml --json | jq .findings
+
 Exit code 0 = ready and the configuration in force is the newest, 1 = not, or it cannot be asked.
 `,
   async run(args, { out, err, ended, clear }) {

@@ -11,6 +11,7 @@ import { outcomeOf, outcomeText, parseAskedRequest } from '../policy/outcome.ts'
 import { parseArguments, required } from './arguments.ts';
 import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
 import { type Command, UsageError } from './command.ts';
+import { readInput } from './input.ts';
 
 const request = z.string().transform((text, context) => {
   const asked = parseAskedRequest(text);
@@ -62,12 +63,15 @@ Holds a configuration against a file of cases, for your CI:
       request: GET http://orders.prod/healthz
       expect: { decision: pass, policy: null }
 
-Each of decision (inject, pass, deny), policy, source and reason may be expected.
+Each of decision (inject, pass, deny), policy, source and reason may be expected. CASES "-" is standard input.
 
 Options:
-  --config FILE   configuration of bearerd
-  --junit FILE    writes the results as JUnit XML, too
+  --config FILE      configuration of bearerd
+  --junit FILE       writes the results as JUnit XML, too
 ${BUNDLE_OPTION}
+Example:
+  bearerd test cases.yaml --config bearerd.yaml --junit results.xml
+
 Exit code 0 = all as expected, 1 = not.
 `,
   async run(args, context) {
@@ -105,7 +109,7 @@ Exit code 0 = all as expected, 1 = not.
 };
 
 async function loadCases(path: string): Promise<z.output<typeof casesFile>['cases']> {
-  const text = await readConfigText(path);
+  const text = await (path === '-' ? readInput(path) : readConfigText(path));
   const document = parseYaml(text, path);
   const result = casesFile.safeParse(document.value);
   if (!result.success) throw new ConfigError(path, shapeProblems(document, result.error.issues, casesFile));

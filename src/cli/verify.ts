@@ -1,9 +1,9 @@
 // bearerd verify: a running bearerd says of each token whether it would be let in.
-import { text } from 'node:stream/consumers';
 import { loadConfig } from '../config/load.ts';
 import { type AdminAnswer, askAdmin, NO_ADMIN, unanswered } from './admin-socket.ts';
 import { parseArguments, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
+import { readInput } from './input.ts';
 
 interface Answer extends AdminAnswer {
   readonly results?: readonly { readonly valid: boolean }[];
@@ -16,6 +16,9 @@ export const verify: Command = {
 Asks the running bearerd of this configuration by its admin socket (listen.admin, POST /v1/verify): signature, times,
 revocation and, with --policy, the rules of that inbound policy. One line of JSON a token; tokens are never shown.
 
+Example:
+  bearerd verify --config bearerd.yaml --policy api - < tokens
+
 Exit code 0 = every one is valid, 1 = at least one is not.
 `,
   async run(args, { out, err }) {
@@ -23,7 +26,7 @@ Exit code 0 = every one is valid, 1 = at least one is not.
     const { positionals } = parsed;
     if (positionals.length === 0) throw new UsageError('expected TOKEN..., or - for standard input');
     const fromStdin = positionals.length === 1 && positionals[0] === '-';
-    const tokens = fromStdin ? (await text(process.stdin)).split('\n') : positionals;
+    const tokens = fromStdin ? (await readInput('-')).split('\n') : positionals;
     const given = tokens
       .map((token) => token.trim().replace(/^Bearer /i, ''))
       .filter((token) => token !== '');

@@ -23,6 +23,9 @@ Options:
   --private-key FILE   PEM
   --listen ADDRESS     default 0.0.0.0:9443
 
+Example:
+  bearerd webhook --sidecar sidecar.yaml --certificate tls.crt --private-key tls.key
+
 Exit code 0 = ended as asked, 1 = a file has problems or the address cannot be had.
 `,
   async run(args, { out, err, ended }) {

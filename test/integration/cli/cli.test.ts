@@ -47,7 +47,10 @@ test('a wrong command line is told in a few lines, with the way out', async () =
     await lines('generate', 'envoy', '--config', 'envoy/bearerd.yaml'),
     /bearerd generate envoy: --door is missing[\s\S]*"bearerd generate envoy --help" has the options/,
   );
-  assert.match(await lines('generate', 'isto'), /one of envoy, istio, kubernetes; did you mean istio\?/);
+  assert.match(
+    await lines('generate', 'isto'),
+    /one of envoy, istio, kubernetes, got "isto"; did you mean istio\?/,
+  );
   assert.match((await bearerd('generate', 'istio', '--help')).output, /^Usage: bearerd generate istio /);
 });
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -32,11 +32,121 @@ test('a file that cannot be read or written is named, whatever option names it',
     ['import', 'test/fixtures/envoy/credential-injector.yaml', '--output', missing],
     ['import', missing],
     ['test', cases, '--config', CONFIG, '--junit', missing],
-    ['audit', 'verify', folder, '--key', cases],
+    ['audit', 'verify', missing, '--key', cases],
+    ['simulate', '--policy', CONFIG, '--log', missing],
+    ['bundle', 'sign', CONFIG, '--key', missing, '--name', 'n', '--expires-in', '1h'],
+    ['generate', 'istio', '--config', CONFIG, '--namespace', 'n', '--from-cluster', missing],
   ]) {
     const { code, err } = await bearerd(...args);
     assert.equal(code, 1, args.join(' '));
-    assert.match(err, args[0] === 'audit' ? /EISDIR/ : /none\/x: cannot be read|no such file.*none\/x/);
+    assert.match(err, /none\/x:? cannot be read: ENOENT \(there is no such file\)|no such file.*none\/x/);
+  }
+});
+
+test('a directory in the place of a file is named as one', async () => {
+  for (const args of [
+    ['import', folder],
+    ['audit', 'verify', folder, '--key', CONFIG],
+    ['simulate', '--policy', CONFIG, '--log', folder],
+    ['bundle', 'verify', CONFIG, '--keys', folder, '--name', 'n'],
+    ['test', folder, '--config', CONFIG],
+    ['keys', 'list', folder],
+  ]) {
+    const { code, err, out } = await bearerd(...args);
+    assert.deepEqual([code, out], [1, ''], args.join(' '));
+    assert.ok(
+      err.includes(`${folder}: cannot be read: EISDIR (it is a directory)`) ||
+        err.includes(`${folder} cannot be read: EISDIR (it is a directory)`),
+      err,
+    );
+  }
+});
+
+test('a line without an end is refused by its number, and a file of no records is told in a few lines', async () => {
+  const log = file('giant.json', `{"method":"GET","authority":"h","path":"/"}\n\n${'a'.repeat(3 << 20)}`);
+  for (const args of [
+    ['simulate', '--policy', CONFIG, '--log', log],
+    ['audit', 'verify', log, '--key', file('key', 'a key of thirty-two bytes or more')],
+  ]) {
+    const { code, out, err } = await bearerd(...args);
+    assert.deepEqual([code, out], [1, '']);
+    assert.match(
+      err,
+      /giant\.json:3: a line of more than 1048576 characters: expected one JSON object a line$/m,
+    );
+  }
+  const noRecords = file('none.jsonl', 'x\n'.repeat(100_000));
+  const { code, out } = await bearerd('audit', 'verify', noRecords, '--key', join(folder, 'key'));
+  assert.equal(code, 1);
+  assert.match(out, /none\.jsonl:1000: .*\nand 99000 more\n100000 records: NOT whole\n$/);
+});
+
+test('byte order mark, CRLF and blank lines of other systems are none of the text', async () => {
+  const line = '{"method":"GET","authority":"h","path":"/"}';
+  const { out } = await bearerd(
+    'simulate',
+    '--policy',
+    CONFIG,
+    '--log',
+    file('bom.json', `\u{feff}${line}\r\n\r\n${line}`),
+  );
+  assert.match(out, /^2 requests$/m);
+  const { out: odd } = await bearerd(
+    'simulate',
+    '--policy',
+    CONFIG,
+    '--log',
+    file('odd.json', `${line}\n\nnothing\n`),
+  );
+  assert.match(odd, /^1 requests, 1 without method, authority and path \(the first in line 3\)$/m);
+  const dump = readFileSync('test/fixtures/envoy/credential-injector.yaml', 'utf8').replaceAll('\n', '\r\n');
+  const { code, err } = await bearerd('import', file('crlf.yaml', `\u{feff}${dump}`));
+  assert.equal(code, 0, err);
+});
+
+test('"-" is standard input where one file is read', async () => {
+  const config = readFileSync(CONFIG);
+  const cases = 'cases: [{ request: GET http://h/, expect: { decision: pass } }]\n';
+  const dump = readFileSync('test/fixtures/envoy/credential-injector.yaml');
+  const log = '{"method":"GET","authority":"h","path":"/"}\n';
+  await Promise.all(
+    (
+      [
+        [['check-config', '-'], config, 0, /^-: ok, /],
+        [['check-config', '-'], 'version: 2\n', 1, /^-:1:10: version: /],
+        [['import', '-'], dump, 0, /^[\s\S]*client_credentials/],
+        [['simulate', '--policy', CONFIG, '--log', '-'], log.repeat(5_000), 0, /^5000 requests$/m],
+        [['test', '-', '--config', CONFIG], cases, 0, /^1 passed, 0 failed$/m],
+        [['inspect', '-'], ' \r\n', 2, /there is no token on standard input/],
+      ] as const
+    ).map(async ([args, input, expected, said]) => {
+      const { child, out, err, exited } = await written(args, 'pipe');
+      child.stdin!.end(input);
+      const [code] = await exited;
+      assert.equal(code, expected, err());
+      assert.match(out() + err(), said);
+    }),
+  );
+});
+
+test('a mistyped word of a verb is told with what was meant', async () => {
+  for (const [args, said] of [
+    [['audit', 'verfy', 'x'], /expected verify, got "verfy"; did you mean verify\?/],
+    [['bundle', 'sgn', 'x'], /expected one of sign, verify, got "sgn"; did you mean sign\?/],
+    [
+      ['generate', 'kubernetes', 'webhok'],
+      /webhook, workload, injection-template, got "webhok"; did you mean webhook\?/,
+    ],
+    [['keys', 'revok', 'x', 'y'], /got "revok"; did you mean revoke\?/],
+    [
+      ['--vrsion'],
+      /^bearerd: unknown option "--vrsion"; did you mean --version\?\n\n"bearerd --help" has the verbs\.\n$/,
+    ],
+    [['doktor'], /unknown verb "doktor"; did you mean doctor\?/],
+  ] as const) {
+    const { code, out, err } = await bearerd(...args);
+    assert.deepEqual([code, out], [2, ''], args.join(' '));
+    assert.match(err, said);
   }
 });
 
@@ -53,7 +163,7 @@ test('a file of an option that is no YAML, or none of its kind, is told with its
 test('a mistyped key of TLS to an upstream is no connection without a client certificate, and a port is one', async () => {
   const said = async (upstream: string) => {
     const { code, err } = await bearerd(...GENERATE, '--check-upstream', file('upstream.yaml', upstream));
-    assert.equal(code, 2, err);
+    assert.equal(code, 1, err);
     return err;
   };
   assert.match(await said('{ address: a, port: 70000 }'), /port: expected a port from 1 to 65535/);
@@ -76,7 +186,7 @@ test('an option without its value is told, and not the next one taken for it', a
 test('words that every object of JavaScript knows are no verbs', async () => {
   for (const word of ['constructor', 'toString', '__proto__']) {
     assert.equal((await bearerd(word)).code, 2);
-    assert.match((await bearerd('generate', word)).err, /it writes one of envoy, istio, kubernetes/);
+    assert.match((await bearerd('generate', word)).err, /expected one of envoy, istio, kubernetes/);
   }
 });
 
@@ -154,11 +264,20 @@ test('a token that ends beyond all dates is inspected, too', async () => {
 
 async function written(args: readonly string[], stdout: 'pipe' | number) {
   const child = spawn(process.execPath, ['bin/bearerd.js', ...args], { stdio: ['pipe', stdout, 'pipe'] });
+  let out = '';
+  child.stdout?.on('data', (chunk) => {
+    out += chunk;
+  });
   let err = '';
   child.stderr!.on('data', (chunk) => {
     err += chunk;
   });
-  return { child, err: () => err, exited: once(child, 'close') as Promise<[number | null, string | null]> };
+  return {
+    child,
+    out: () => out,
+    err: () => err,
+    exited: once(child, 'close') as Promise<[number | null, string | null]>,
+  };
 }
 
 test('a disk that is full is a failure, and a reader that went away is none', async () => {

@@ -87,7 +87,7 @@ describe('bearerd simulate', () => {
         '    GET http://orders.prod/v2/b',
         'pass -> deny (unmatched): 1',
         '    GET http://elsewhere/',
-        '4 requests, 2 decided as before, 1 lines without method, authority and path',
+        '4 requests, 2 decided as before, 1 without method, authority and path (the first in line 5)',
         '',
       ].join('\n'),
     );

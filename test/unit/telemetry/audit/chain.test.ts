@@ -32,7 +32,14 @@ describe('a chain of audit records', () => {
   test('is whole as it was written, and each line is JSON', async () => {
     const { lines, head } = chain(20);
     const report = await verify(lines, head);
-    assert.deepEqual(report, { records: 20, first: 1, last: head, faults: [], headHolds: true });
+    assert.deepEqual(report, {
+      records: 20,
+      first: 1,
+      last: head,
+      faults: [],
+      faultsLeftOut: 0,
+      headHolds: true,
+    });
     for (const line of lines) assert.equal((JSON.parse(line) as { policy: string }).policy, 'orders');
   });
 
@@ -50,6 +57,11 @@ describe('a chain of audit records', () => {
     const { records, faults } = await verify(lines);
     assert.equal(records, 3);
     assert.deepEqual(faults[0], { file: 'audit.jsonl', line: 2, fault: 'wrong_mac' });
+  });
+
+  test('of a file that is none of ours only the first faults are kept', async () => {
+    const { faults, faultsLeftOut } = await verify(Array.from({ length: 1_500 }, () => 'x'));
+    assert.deepEqual([faults.length, faultsLeftOut], [1_000, 500]);
   });
 
   test('may begin in the middle, when older files were removed after their time', async () => {
