@@ -72,6 +72,7 @@ export function createRevisions(deps: RevisionsDeps): Revisions {
       return inForce.inTurn(async () => {
         try {
           await takeOver(await load(bundleTexts));
+          inForce.store.reconsider();
           refused = undefined;
           return true;
         } catch (error) {

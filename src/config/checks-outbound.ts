@@ -3,7 +3,6 @@ import type { Report } from './problems.ts';
 import type { ConfigFile } from './schema.ts';
 import { isBoundByDpop } from './schema-proof.ts';
 import { kindOf } from './source/kinds.ts';
-import { unknownSource } from './unknown-source.ts';
 import type { Path } from './yaml-document.ts';
 
 /** Regular expressions cost time for every request of their host. */
@@ -18,17 +17,8 @@ export function outboundProblems(file: ConfigFile, report: Report): void {
 }
 
 function policies({ sources, outbound }: ConfigFile, report: Report): void {
-  const first = new Map<string, number>();
   outbound.forEach((policy, i) => {
-    const before = first.get(policy.name);
-    if (before !== undefined) {
-      report(['outbound', i, 'name'], `the name ${policy.name} is taken by outbound[${before}] already`);
-    } else first.set(policy.name, i);
-    if (policy.inject === undefined) return;
-    if (!Object.hasOwn(sources, policy.inject.source)) {
-      report(['outbound', i, 'inject', 'source'], unknownSource(policy.inject.source, Object.keys(sources)));
-      return;
-    }
+    if (policy.inject === undefined || !Object.hasOwn(sources, policy.inject.source)) return;
     proofs(sources[policy.inject.source]!, policy, ['outbound', i], report);
   });
 }

@@ -44,7 +44,7 @@ export function crossProblems(file: ConfigFile, document: MergedDocument, folder
   return problems;
 }
 
-function listeners({ listen, sources, outbound, unmatched }: ConfigFile, report: Report): void {
+function listeners({ listen, outbound, unmatched }: ConfigFile, report: Report): void {
   if (listen.check === undefined && listen.check_inbound === undefined && listen.xds.length === 0) {
     report(
       ['listen'],
@@ -90,13 +90,6 @@ function listeners({ listen, sources, outbound, unmatched }: ConfigFile, report:
       report(path, `${address} is taken by ${first} already`);
     else taken.set(address, path.slice(0, 2).join('.'));
   }
-  listen.xds.forEach((entry, i) => {
-    entry.sources?.forEach((name, j) => {
-      if (!Object.hasOwn(sources, name)) {
-        report(['listen', 'xds', i, 'sources', j], unknownSource(name, Object.keys(sources)));
-      }
-    });
-  });
 }
 
 const INLINE = 'a secret in the file itself needs mode: development; use { file: /path } or { env: NAME }';

@@ -1,7 +1,6 @@
 // What must not cross: fallbacks to what gives less sure credentials, and sources of one environment in another.
 import type { Report } from './problems.ts';
 import type { ConfigFile } from './schema.ts';
-import { unknownSource } from './unknown-source.ts';
 
 type FileSource = ConfigFile['sources'][string];
 
@@ -10,8 +9,8 @@ export function fallbackProblems({ sources }: ConfigFile, report: Report): void 
     if (source.fallback === undefined) continue;
     const path = ['sources', name, 'fallback'];
     const other = Object.hasOwn(sources, source.fallback) ? sources[source.fallback] : undefined;
-    if (other === undefined) report(path, unknownSource(source.fallback, Object.keys(sources)));
-    else if (other === source) report(path, 'a source is no fallback of itself');
+    if (other === undefined) continue;
+    if (other === source) report(path, 'a source is no fallback of itself');
     else if (other.fallback !== undefined) {
       report(path, `${source.fallback} has a fallback of its own; there is one step only`);
     } else if (subjectText(source) !== subjectText(other)) {

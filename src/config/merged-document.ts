@@ -67,7 +67,7 @@ export function mergeDocuments(parts: readonly Part[]): MergedDocument {
           const before = policyNames.get(name);
           const place = { part, path: ['outbound', i, 'name'] };
           if (before === undefined) policyNames.set(name, place);
-          // Within one file it is checks.ts that tells.
+          // Within one file it is references.ts that tells.
           else if (before.part !== part) taken(place, `the policy ${name}`, before, false);
         });
       } else addNamed(whole, key, { part, path: [key] }, `${key}, which belongs into one file,`);

@@ -18,6 +18,7 @@ import { type MergedDocument, mergeDocuments, type Part } from './merged-documen
 import { toOutbound } from './parse-outbound.ts';
 import { toPolicySources } from './policy-sources.ts';
 import { problemAt, shapeProblems } from './problems.ts';
+import { referenceProblems } from './references.ts';
 import { type ConfigFile, configFile } from './schema.ts';
 import { toPolicyBundle } from './schema-bundle.ts';
 import { toSharedCache } from './schema-shared-cache.ts';
@@ -34,11 +35,15 @@ export function parseConfig(text: string, file: string): Config {
 
 /** `path`: what the texts are together, for messages. Throws ConfigError with every problem of every text. */
 export function parseConfigTexts(texts: readonly ConfigText[], path: string): Config {
-  const { file, document } = parseShape(texts, path);
+  const { file, document, problems, isWhole } = readShape(texts);
   const folder = dirname(resolve(texts[0]!.file));
-  const problems = crossProblems(file, document, folder);
-  if (problems.length > 0) throw new ConfigError(path, inOrder(problems, texts));
-  return deepFreeze(toConfig(file, folder, document));
+  const all = [
+    ...problems,
+    ...(isWhole ? referenceProblems(document) : []),
+    ...(problems.length === 0 ? crossProblems(file!, document, folder) : []),
+  ];
+  if (all.length > 0) throw new ConfigError(path, inOrder(all, texts));
+  return deepFreeze(toConfig(file!, folder, document));
 }
 
 /**
@@ -49,15 +54,31 @@ export function parseShape(
   texts: readonly ConfigText[],
   path: string,
 ): { readonly file: ConfigFile; readonly document: MergedDocument } {
+  const { file, document, problems } = readShape(texts);
+  if (problems.length > 0) throw new ConfigError(path, inOrder(problems, texts));
+  return { file: file!, document };
+}
+
+interface Shape {
+  /** undefined where there are problems. */
+  readonly file: ConfigFile | undefined;
+  readonly document: MergedDocument;
+  readonly problems: readonly ConfigProblem[];
+  /** Nothing is told of what a broken file lacks: it may stand in it. */
+  readonly isWhole: boolean;
+}
+
+function readShape(texts: readonly ConfigText[]): Shape {
   const { parts, problems } = parseParts(texts);
   const document = mergeDocuments(parts);
   const { data: file, error } = configFile.safeParse(document.value);
-  // Nothing is told of what a broken file lacks: it may stand in it.
   const shape =
     error === undefined || parts.length === 0 ? [] : shapeProblems(document, error.issues, configFile);
-  const all = [...problems, ...document.problems, ...shape];
-  if (all.length > 0) throw new ConfigError(path, inOrder(all, texts));
-  return { file: file!, document };
+  return {
+    ...{ file, document },
+    problems: [...problems, ...document.problems, ...shape],
+    isWhole: parts.length === texts.length,
+  };
 }
 
 /** Each as YAML of a version that is known; what is not, is told and left out. */

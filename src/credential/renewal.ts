@@ -36,6 +36,8 @@ export interface Renewal {
   retryAfterMs(subjectKey?: string): number;
   subscribe(listener: CredentialListener): () => void;
   refused(generation: number, requestKey: string): ForcedRefresh;
+  /** What was refused for good may be renewed again. */
+  reconsider(): void;
   subjectOf(valueKey: string): CarriedSubject | undefined;
   status(): SourceStatus;
   start(): void;
@@ -229,6 +231,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
       observer.refreshForced(source.name, outcome);
       return outcome;
     },
+    reconsider: () => refusals.reset(),
     subjectOf: () => undefined,
     status() {
       return {

@@ -51,6 +51,8 @@ export interface ChangeableStore extends CredentialStore {
    * source that has the same name since.
    */
   inForce(): SourcesInForce;
+  /** What was refused for good may be renewed again: somebody looked after it. */
+  reconsider(): void;
   /** Whether requests find one now; true also for a source of subjects, whose come with the requests. */
   hasCredential(source: string): boolean;
 }
@@ -182,6 +184,9 @@ export function createCredentialStore(deps: StoreDeps): ChangeableStore {
       return (
         renewal !== undefined && (renewal.status().subjects !== undefined || renewal.peek() !== undefined)
       );
+    },
+    reconsider() {
+      for (const renewal of renewals.values()) renewal.reconsider();
     },
     subscribe,
     missing: () => required.filter((name) => !of(name).hadOne),

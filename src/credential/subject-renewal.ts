@@ -158,6 +158,10 @@ export function createSubjectRenewal(deps: SubjectRenewalDeps): Renewal {
     return 'started';
   }
 
+  function reconsider(): void {
+    for (const entry of entries.slice(1)) entry.refusals?.reset();
+  }
+
   function sweepLater(): void {
     if (!running || sweepTimer !== undefined || entries.size === 0) return;
     sweepTimer = clock.setTimer(() => {
@@ -217,12 +221,13 @@ export function createSubjectRenewal(deps: SubjectRenewalDeps): Renewal {
         subjects: entries.size,
       };
     },
+    reconsider,
     start() {
       running = true;
       unwatch = source.watch?.(() => {
         observer.secretChanged(source.name);
         failures.clear();
-        for (const entry of entries.slice(1)) entry.refusals?.reset();
+        reconsider();
       });
       sweepLater();
     },

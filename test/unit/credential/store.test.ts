@@ -323,20 +323,23 @@ describe('refused by an upstream', () => {
   });
 
   test('three new ones in a row, each refused at once for three requests, are refused for good; it stays in use', async () => {
-    const { provider, store } = setup();
-    store.start();
-    await settle();
-    let last = '';
-    for (let round = 0; round < 6 && last !== 'refused_for_good'; round++) {
-      const { generation } = store.peek('orders')!;
-      for (const key of ['a', 'b', 'c']) last = store.refused('orders', generation, key);
+    for (const mend of ['a changed secret', 'a reload'] as const) {
+      const { provider, store } = setup();
+      store.start();
       await settle();
+      let last = '';
+      for (let round = 0; round < 6 && last !== 'refused_for_good'; round++) {
+        const { generation } = store.peek('orders')!;
+        for (const key of ['a', 'b', 'c']) last = store.refused('orders', generation, key);
+        await settle();
+      }
+      assert.equal(last, 'refused_for_good');
+      assert.ok(store.peek('orders'));
+      if (mend === 'a reload') store.reconsider();
+      else provider.changeSecret();
+      await settle();
+      assert.equal(store.refused('orders', store.peek('orders')!.generation, 'a'), 'started', mend);
     }
-    assert.equal(last, 'refused_for_good');
-    assert.ok(store.peek('orders'));
-    provider.changeSecret();
-    await settle();
-    assert.equal(store.refused('orders', store.peek('orders')!.generation, 'a'), 'started');
   });
 });
 
