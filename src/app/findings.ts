@@ -151,6 +151,10 @@ function* keeping({ inputs, audit, sharedCache }: Omit<Status, 'findings'>): Ite
     yield { severity: 'warning', about: 'audit', text: 'the trail cannot be written' };
   if (audit !== undefined && audit.lost > 0)
     yield { severity: 'warning', about: 'audit', text: `${audit.lost} records were lost` };
-  if (sharedCache === 'down')
-    yield { severity: 'warning', about: 'shared cache', text: 'is away: each process fetches for itself' };
+  if (sharedCache !== undefined && sharedCache.state !== 'up') {
+    const { state, reason } = sharedCache;
+    const what =
+      state === 'down' ? 'is away, each process fetches for itself' : 'refuses a part of what is asked';
+    yield { severity: 'warning', about: 'shared cache', text: `${what}: ${reason}` };
+  }
 }

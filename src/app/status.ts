@@ -11,6 +11,7 @@ import type {
   CertificateReport,
   FeedbackEvent,
   InputReport,
+  SharedCacheReport,
   StatusRecorder,
 } from '../telemetry/status/status-recorder.ts';
 import { type Finding, findingsOf } from './findings.ts';
@@ -77,7 +78,7 @@ export interface Status {
   readonly inputs: readonly InputReport[];
   readonly certificates: readonly CertificateReport[];
   readonly audit: { readonly state: 'ok' | 'failed'; readonly lost: number } | undefined;
-  readonly sharedCache: 'up' | 'down' | undefined;
+  readonly sharedCache: SharedCacheReport | undefined;
   readonly spansLost: number | undefined;
 }
 

@@ -5,7 +5,7 @@ import { appendRevocation, parseRevocationLines } from '../inbound/revocation-fi
 import { systemClock } from '../lib/clock.ts';
 import { createRedis } from '../shared-cache/redis.ts';
 import { createSharedMarks } from '../shared-cache/shared-marks.ts';
-import { nullObserver } from '../telemetry/observer.ts';
+import { nullObserver, type Observer } from '../telemetry/observer.ts';
 import { parseArguments, refusePositionals, required } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
 
@@ -83,9 +83,12 @@ Exit code 0 = written, 1 = not.
         return 1;
       }
     } else {
-      const count = await appendShared(config.sharedCache!, line, env);
+      let reason = 'no answer, or no right to write (+rpush)';
+      const count = await appendShared(config.sharedCache!, line, env, (_state, why) => {
+        reason = why ?? reason;
+      });
       if (count === undefined) {
-        err('Redis did not take it: no answer, or no right to write\n');
+        err(`Redis did not take it: ${reason}\n`);
         return 1;
       }
       if (count === 1) err(`${LOST}\n`);
@@ -108,10 +111,11 @@ async function appendShared(
   { redis: settings, tenant }: SharedCacheConfig,
   line: string,
   env: Readonly<Record<string, string | undefined>>,
+  sharedCacheChanged: Observer['sharedCacheChanged'],
 ): Promise<number | undefined> {
+  const observer = { ...nullObserver, sharedCacheChanged };
   const redis = createRedis(settings, {
-    ...{ clock: systemClock, env, observer: nullObserver, random: Math.random },
-    channel: `bearerd:${tenant}:wake`,
+    ...{ clock: systemClock, env, observer, random: Math.random, tenant },
     woken() {},
   });
   const count = await createSharedMarks(redis, tenant).revoke(line);

@@ -76,6 +76,10 @@ const redis = z
     password: secretRef.optional().describe('Reference to the password: { file: /path } or { env: NAME }.'),
   })
   .check(exactlyOne('address', 'cluster', 'sentinel'))
+  // The client would go on as the default user.
+  .refine(({ username, password }) => username === undefined || password !== undefined, {
+    error: 'expected password beside username',
+  })
   .meta(oneOfKeys('address', 'cluster', 'sentinel'));
 
 export const sharedCache = z

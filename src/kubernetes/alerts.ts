@@ -220,11 +220,18 @@ const PROCESS: readonly Alert[] = [
   },
   {
     alert: 'BearerdSharedCacheDown',
-    // The gauge is 0 also where no shared cache is configured.
-    expr: 'bearerd_shared_cache_up == 0 and sum without (source, result) (bearerd_shared_cache_reads_total) > 0',
+    // The gauges are 0 also where no shared cache is configured.
+    expr: 'bearerd_shared_cache_up == 0 and sum without (fault) (bearerd_shared_cache_faults_total) > 0',
     for: '5m',
     severity: 'warning',
-    summary: 'The shared cache does not answer: every sidecar asks the provider for itself.',
+    summary: 'The shared cache does not answer or refuses all: every sidecar asks the provider for itself.',
+  },
+  {
+    alert: 'BearerdSharedCacheRestricted',
+    expr: 'bearerd_shared_cache_writable == 0 and bearerd_shared_cache_up == 1',
+    for: '5m',
+    severity: 'warning',
+    summary: 'The shared cache refuses what is written, or a part of it: entries end without a next one.',
   },
   {
     alert: 'BearerdUnexpectedError',

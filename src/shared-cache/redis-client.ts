@@ -1,10 +1,12 @@
 // The one place that knows the Redis client (node-redis, without its modules: no dependencies, 18 MB resident, measured;
 // ioredis 22 MB and by its own word only kept on best effort). Single, cluster and sentinel look the same from here.
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createClient, createCluster, createSentinel } from '@redis/client';
 import type { RedisConfig } from '../config/config.ts';
 import { fullJitterMs } from '../lib/backoff.ts';
 import { createSecretReader } from '../lib/secret-ref.ts';
+import { UnreadableAuthority } from './fault-reason.ts';
 
 const CONNECT_MS = 2_000;
 /** A connection that says nothing for so long although it is pinged is dead. */
@@ -26,14 +28,22 @@ export interface RedisClientDeps {
   /** Called for each message of the channel, and whenever it was subscribed to anew. */
   readonly woken: () => void;
   readonly channel: string;
+  /** A connection is in trouble, the first one or a later one, and why. */
+  readonly troubled: (error: unknown) => void;
 }
 
 /** Resolves when it is connected and subscribed. Rejects when it cannot be; later losses are mended by itself. */
 export async function connectRedis(config: RedisConfig, deps: RedisClientDeps): Promise<RedisClient> {
   let isConnected = false;
+  let destroyed = false;
   const client = await createOf(config, deps, () => isConnected);
-  // Every fault shows in the calls; without a listener the process would end.
-  client.on('error', () => {});
+  // Every fault shows in the calls, but not why; without a listener the process would end.
+  const troubled = (error: unknown) => {
+    if (!destroyed && error instanceof Error) deps.troubled(error);
+  };
+  client.on('error', troubled);
+  client.on('node-error', troubled);
+  client.on('client-error', (event) => troubled((event as { readonly error: unknown }).error));
   client.on('ready', () => deps.woken());
   try {
     await client.connect();
@@ -46,6 +56,7 @@ export async function connectRedis(config: RedisConfig, deps: RedisClientDeps): 
   return {
     eval: (script, keys, args) => client.eval(script, { keys: [...keys], arguments: [...args] }),
     destroy() {
+      destroyed = true;
       try {
         client.destroy();
       } catch {
@@ -56,7 +67,7 @@ export async function connectRedis(config: RedisConfig, deps: RedisClientDeps): 
 }
 
 interface AnyClient {
-  on(event: 'error' | 'ready', listener: () => void): unknown;
+  on(event: 'error' | 'node-error' | 'client-error' | 'ready', listener: (what: unknown) => void): unknown;
   connect(): Promise<unknown>;
   subscribe(channel: string, listener: () => void): Promise<unknown>;
   eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
@@ -70,7 +81,7 @@ async function createOf(
 ): Promise<AnyClient> {
   const { kind, nodes, masterName, tls, username } = config;
   const password = config.password && createSecretReader(config.password, env);
-  const ca = tls?.caFile === undefined ? undefined : await readFile(tls.caFile, 'utf8');
+  const ca = tls?.caFile === undefined ? undefined : await readAuthority(tls.caFile);
   const socket = {
     ...(tls === undefined
       ? {}
@@ -121,5 +132,15 @@ async function createOf(
         sentinelClientOptions: { socket: socket as never },
         scanInterval: 1_000,
       }) as unknown as AnyClient;
+  }
+}
+
+async function readAuthority(path: string): Promise<string> {
+  try {
+    const pem = await readFile(path, 'utf8');
+    new X509Certificate(pem);
+    return pem;
+  } catch (error) {
+    throw new UnreadableAuthority(error);
   }
 }

@@ -7,7 +7,7 @@ import { createForcedBudget } from './forced-budget.ts';
 import { createInvalidations } from './invalidations.ts';
 import { createKeys } from './keys.ts';
 import { baseName, createSecretHash, entryNames, identityOf } from './name.ts';
-import { createRedis } from './redis.ts';
+import { createRedis, wakeChannel } from './redis.ts';
 import { whyNotShared } from './shareable.ts';
 import { createSharedMarks, type SharedMarks } from './shared-marks.ts';
 import { createSharedRecord, type SharedRecord } from './shared-record.ts';
@@ -34,14 +34,13 @@ export interface SharedCacheDeps {
 
 export function createSharedCache(config: SharedCacheConfig, deps: SharedCacheDeps): SharedCache {
   const { tenant } = config;
-  const channel = `bearerd:${tenant}:wake`;
   const invalidations = createInvalidations(
     () => redis,
     `bearerd:${tenant}:invalidations`,
-    channel,
+    wakeChannel(tenant),
     deps.clock,
   );
-  const redis = createRedis(config.redis, { ...deps, channel, woken: invalidations.woken });
+  const redis = createRedis(config.redis, { ...deps, tenant, woken: invalidations.woken });
   const secretHash = createSecretHash(deps.env, tenant);
   const keys = createKeys(config.keys, deps.env, deps.clock);
   return {

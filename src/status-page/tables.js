@@ -301,7 +301,11 @@ function processRows({ configuration, startedAt, certificates, audit, sharedCach
   if (sharedCache !== undefined)
     rows.push([
       'shared cache',
-      [part(sharedCache === 'up' ? 'in use' : 'away', sharedCache === 'up' ? undefined : 'warning')],
+      [
+        sharedCache.state === 'up'
+          ? part('in use')
+          : part(`${sharedCache.state === 'down' ? 'away' : 'in part'}: ${sharedCache.reason}`, 'warning'),
+      ],
     ]);
   if (spansLost !== undefined) rows.push(['traces', [part(`${many(spansLost)} spans lost`)]]);
   return rows.map(([name, state]) => [name, [[part(name)], state]]);

@@ -56,6 +56,12 @@ export type SharedCacheRead =
   | 'replayed' // older than what was there before
   | 'unavailable'; // no answer in time
 
+/** Whether the shared cache serves, as it was found when it was last checked. */
+export type SharedCacheState =
+  | 'up'
+  | 'restricted' // it answers, and refuses a part of what is asked: writes, or what the ACL does not grant
+  | 'down'; // it cannot be reached, is left alone, or refuses all
+
 /** Why a call to the shared cache gave nothing. */
 export type SharedCacheFault =
   | 'timeout'

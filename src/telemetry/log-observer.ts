@@ -176,16 +176,12 @@ function linesOf(log: Logger, clock: Clock): Observer {
         'an entry of the shared cache is not usable: fetching',
       );
     },
-    sharedCacheFailed(fault) {
-      once(`shared:${fault}`)?.warn(
-        { fault },
-        'the shared cache gave no answer: this process is on its own meanwhile',
-      );
-    },
-    sharedCacheChanged(state) {
-      const line = once(`shared:${state}`);
-      if (state === 'up') line?.info({}, 'the shared cache answers');
-      else line?.warn({}, 'the shared cache is left alone for a while');
+    sharedCacheChanged(state, reason) {
+      const line = once(`shared:${state}:${reason}`);
+      if (state === 'up') line?.info({}, 'the shared cache is in use');
+      else if (state === 'down')
+        line?.warn({ reason }, 'the shared cache is away: this process is on its own');
+      else line?.warn({ reason }, 'the shared cache refuses a part of what is asked');
     },
     refusalSeen(door, source, verdict, refused) {
       if (verdict !== 'counted' && verdict !== 'in_doubt') return;

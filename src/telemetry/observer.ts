@@ -20,6 +20,7 @@ import type {
   RequestStatus,
   SharedCacheFault,
   SharedCacheRead,
+  SharedCacheState,
 } from './event-details.ts';
 
 export interface Observer {
@@ -136,8 +137,8 @@ export interface Observer {
   /** `overtaken` = another process wrote a newer one meanwhile. */
   sharedCacheWritten(source: string, result: 'written' | 'overtaken' | 'unavailable'): void;
   sharedCacheFailed(fault: SharedCacheFault): void;
-  /** Whether it is asked at all now: `down` after failures in a row. */
-  sharedCacheChanged(state: 'up' | 'down'): void;
+  /** State or reason is another. The reason is fixed text that says what to change; undefined for `up`. */
+  sharedCacheChanged(state: SharedCacheState, reason: string | undefined): void;
   /** `refused` is known of those that count. */
   refusalSeen(
     door: FeedbackDoor,

@@ -301,7 +301,8 @@ export const ROWS: readonly Row[] = [
   {
     title: 'Redis',
     panels: [
-      panel('Asked (1) or left alone (0)', 'short', of('bearerd_shared_cache_up'), '{{instance}}'),
+      panel('Answers (1) or is away (0)', 'short', of('bearerd_shared_cache_up'), '{{instance}}'),
+      panel('Takes all that is asked (1)', 'short', of('bearerd_shared_cache_writable'), '{{instance}}'),
       panel(
         'Looks',
         'ops',

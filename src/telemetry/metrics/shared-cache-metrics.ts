@@ -1,4 +1,4 @@
-// Metrics of the shared cache: what looks found, what writes did, and whether it is there.
+// Metrics of the shared cache: what looks found, what writes did, and whether it serves.
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Observer } from '../observer.ts';
 
@@ -28,13 +28,21 @@ export function createSharedCacheMetrics(registers: Registry[]): Events {
   });
   const up = new Gauge({
     name: 'bearerd_shared_cache_up',
-    help: '1 while the shared cache is asked, 0 while it is left alone after failures or there is none.',
+    help: '1 while the shared cache answers, 0 while it cannot be reached, is left alone, refuses all, or there is none.',
+    registers,
+  });
+  const writable = new Gauge({
+    name: 'bearerd_shared_cache_writable',
+    help: '1 while the shared cache takes all that is asked, 0 while it is not up or refuses a part, such as what is written.',
     registers,
   });
   return {
     sharedCacheRead: (source, result) => reads.inc({ source, result }),
     sharedCacheWritten: (source, result) => writes.inc({ source, result }),
     sharedCacheFailed: (fault) => faults.inc({ fault }),
-    sharedCacheChanged: (state) => up.set(state === 'up' ? 1 : 0),
+    sharedCacheChanged(state) {
+      up.set(state === 'down' ? 0 : 1);
+      writable.set(state === 'up' ? 1 : 0);
+    },
   };
 }

@@ -1,7 +1,7 @@
 // What a person looks at besides the present state: the last hour of providers and sources, the latest refusals, and what is
 // known of inputs, certificates, sinks. An observer like those of logs and metrics; everything in it is bounded.
 import type { Clock } from '../../lib/clock.ts';
-import type { FeedbackDoor, ForcedRefresh, RefusalVerdict } from '../event-details.ts';
+import type { FeedbackDoor, ForcedRefresh, RefusalVerdict, SharedCacheState } from '../event-details.ts';
 import { nullObserver, type Observer } from '../observer.ts';
 import { createLastHour, type LastHour, type MinuteReport } from './last-hour.ts';
 
@@ -37,6 +37,12 @@ export interface CertificateReport {
   readonly refused: string | undefined;
 }
 
+/** `reason` says what to change; undefined = nothing. */
+export interface SharedCacheReport {
+  readonly state: SharedCacheState;
+  readonly reason: string | undefined;
+}
+
 export interface StatusRecorder {
   readonly observer: Observer;
   /** Calls, refusals and the breaker (1 half open, 2 open) of a token endpoint, by minute. */
@@ -58,7 +64,7 @@ export interface StatusRecorder {
   certificates(): readonly CertificateReport[];
   sinks(): {
     readonly audit: { readonly state: 'ok' | 'failed'; readonly lost: number };
-    readonly sharedCache: 'up' | 'down';
+    readonly sharedCache: SharedCacheReport;
     readonly spansLost: number;
   };
 }
@@ -86,7 +92,7 @@ export function createStatusRecorder(clock: Clock): StatusRecorder {
   }));
   const events: Writable<FeedbackEvent>[] = [];
   const audit: Writable<ReturnType<StatusRecorder['sinks']>['audit']> = { state: 'ok', lost: 0 };
-  let sharedCache: 'up' | 'down' = 'up';
+  let sharedCache: SharedCacheReport = { state: 'down', reason: 'there is no connection yet' };
   let spansLost = 0;
 
   const observer: Observer = {
@@ -152,8 +158,8 @@ export function createStatusRecorder(clock: Clock): StatusRecorder {
     auditRecordLost() {
       audit.lost++;
     },
-    sharedCacheChanged(state) {
-      sharedCache = state;
+    sharedCacheChanged(state, reason) {
+      sharedCache = { state, reason };
     },
     spansLost(count) {
       spansLost += count;

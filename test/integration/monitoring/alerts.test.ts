@@ -54,6 +54,7 @@ const HEALTHY: Series = {
   bearerd_audit_records_lost_total: '0x20',
   'bearerd_clock_skew_seconds{provider="idp"}': '2x20',
   bearerd_shared_cache_up: '0x20',
+  bearerd_shared_cache_writable: '0x20',
 };
 
 const CASES: readonly Case[] = [
@@ -131,8 +132,12 @@ const CASES: readonly Case[] = [
     fires: ['BearerdSharedCacheDown'],
     series: {
       bearerd_shared_cache_up: '1x8 0x12',
-      'bearerd_shared_cache_reads_total{source="orders",result="hit"}': '0+1x20',
+      'bearerd_shared_cache_faults_total{fault="refused"}': '1x20',
     },
+  },
+  {
+    fires: ['BearerdSharedCacheRestricted'],
+    series: { bearerd_shared_cache_up: '1x20', bearerd_shared_cache_writable: '1x8 0x12' },
   },
   {
     fires: ['BearerdUnexpectedError'],

@@ -211,14 +211,6 @@ describe('Redis that says no', () => {
     assert.ok(member.named('sharedCacheFailed').some(([fault]) => fault === 'read_only'));
   });
 
-  test('to a wrong password has refused us, and is not away', async (t) => {
-    const f = fleet(t);
-    const password = { from: 'inline', value: new Secret('wrong') } as const;
-    const member = f.member({ redis: { username: 'nobody', password } });
-    assert.equal(await member.issue(), 'token-1');
-    assert.ok(member.named('sharedCacheFailed').some(([fault]) => fault === 'refused'));
-  });
-
   test('for want of memory (OOM) after it gave the lease keeps nobody waiting for what was not written', async (t) => {
     const f = fleet(t);
     const [full, next] = [f.member(), f.member()];
@@ -441,7 +433,7 @@ test('a retry that was planned before another attempt succeeded makes no second 
   const own = createRedis(
     { ...config, tls: undefined, username: undefined, password: undefined } as RedisConfig,
     {
-      ...{ clock: systemClock, env: {}, observer: nullObserver, channel: 'c', woken: () => {} },
+      ...{ clock: systemClock, env: {}, observer: nullObserver, tenant: 'c', woken: () => {} },
       // Retries 0.6, 1.7 and 3.8 s after the start.
       random: () => 0.999,
     },

@@ -44,7 +44,7 @@ inbound:
   writeFileSync(file, text(''));
   const own = createRedis(parseConfig(text(''), file).sharedCache!.redis, {
     ...{ clock: systemClock, env: {}, observer: told.observer, random: Math.random },
-    ...{ channel: 'c', woken() {} },
+    ...{ tenant, woken() {} },
   });
   t.after(() => own.close());
   const marks = createSharedMarks(own, tenant);

@@ -123,7 +123,7 @@ test('refused secrets, certificates, inputs, the configuration, the audit trail 
     ],
     inputs: [{ input: 'jwks of a', entries: 2, currentAt: NOW, refused: 'the issuer answered 500' }],
     audit: { state: 'failed', lost: 3 },
-    sharedCache: 'down',
+    sharedCache: { state: 'down', reason: 'nothing listens there' },
     missing: ['issuer a'],
     subscribers: [
       {

@@ -52,6 +52,7 @@ test('each fault is told with its place and what to change', () => {
   const faults: readonly (readonly [string, string, RegExp])[] = [
     ['  tls: { ca_file: ca.pem }\n', '', /^6 shared_cache\.redis: expected tls beyond loopback/],
     ['  tls: { ca_file: ca.pem }', '  tls: false', /expected tls beyond loopback/],
+    ['  password: { file: password }\n', '', /^6 shared_cache\.redis: expected password beside username/],
     ['address: redis.cache.svc', 'address: redis://x', /redis\.address: expected HOST:PORT such as/],
     ['address: redis.cache.svc', 'adress: x', /unknown key "adress"; did you mean address\?/],
     [
