@@ -103,6 +103,7 @@ async function webhook({ text, options }: Sidecar, { flags, switches }: Argument
   const namespace = flags['namespace'] ?? 'bearerd-system';
   const manifests = webhookManifests({
     image: options.image,
+    imagePullSecrets: options.imagePullSecrets,
     namespace,
     sidecar: text,
     sidecarHash: createHash('sha256').update(text).digest('hex'),

@@ -18,7 +18,8 @@ bearerd.io/inject: "false" stays as it is; bearerd.io/config on a pod names anot
 annotation bearerd.io/status.
 
 Options:
-  --sidecar FILE       how the sidecar is put into pods: image, config_map, secret, token_audience, run_as_user, resources
+  --sidecar FILE       how the sidecar is put into pods: image, image_pull_secrets, config_map, secret, token_audience,
+                       run_as_user, status_port, resources
   --certificate FILE   PEM chain for the name of the service; taken over when it changes
   --private-key FILE   PEM
   --listen ADDRESS     default 0.0.0.0:9443

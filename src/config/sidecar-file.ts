@@ -8,6 +8,8 @@ import { parseYaml } from './yaml-document.ts';
 export interface SidecarOptions {
   /** With its tag. */
   readonly image: string;
+  /** By which it is pulled: Secrets of the pod's own namespace. */
+  readonly imagePullSecrets: readonly { readonly name: string }[];
   /** ConfigMap whose keys are the files of a configuration. */
   readonly configMap: string;
   /** Secret whose keys become files below /var/run/secrets/bearerd; undefined = none. */
@@ -45,6 +47,12 @@ const quantities = z.record(z.enum(['cpu', 'memory', 'ephemeral-storage']), quan
 export const sidecarFile = z
   .strictObject({
     image: z.string().min(1).describe('Image with its tag. Required.'),
+    image_pull_secrets: z
+      .array(z.strictObject({ name }))
+      .default([])
+      .describe(
+        'Secrets by which the image is pulled, each { name }, in the namespace of the pod. Default: none.',
+      ),
     config_map: name
       .default('bearerd')
       .describe('ConfigMap whose keys are the files of the configuration. Default bearerd.'),
@@ -99,6 +107,7 @@ function toSidecarOptions(file: z.output<typeof sidecarFile>): SidecarOptions {
     );
   return {
     image: file.image,
+    imagePullSecrets: file.image_pull_secrets,
     configMap: file.config_map,
     secret: file.secret,
     tokenAudience: file.token_audience,

@@ -63,8 +63,10 @@ function isPod(value: unknown): value is Pod {
   if (!isObject(value) || !isObject(value['spec'])) return false;
   const { metadata = {}, spec } = value as { readonly metadata?: unknown; readonly spec: Pod['spec'] };
   if (!isObject(metadata) || !isTexts(metadata['annotations']) || !isTexts(metadata['labels'])) return false;
-  const { initContainers, containers, volumes } = spec!;
+  const { initContainers, containers, volumes, imagePullSecrets } = spec!;
   return (
+    (imagePullSecrets === undefined ||
+      (Array.isArray(imagePullSecrets) && imagePullSecrets.every(isObject))) &&
     [initContainers, containers, volumes].every(isNamed) &&
     [...(initContainers ?? []), ...(containers ?? [])].every(({ volumeMounts }) => isNamed(volumeMounts))
   );

@@ -93,7 +93,7 @@ export function injectSidecar(pod: Pod, webhookOptions: SidecarOptions): Injecte
           [STATUS_ANNOTATION]: status,
         },
       },
-      spec: { ...spec, initContainers, containers, volumes },
+      spec: { ...spec, initContainers, containers, volumes, ...pullSecrets(spec, options) },
     },
     warnings,
   };
@@ -110,6 +110,16 @@ function obstacleIn({
   return theirs.some(({ name }) => name === SIDECAR_NAME)
     ? `a container is called ${SIDECAR_NAME} already: nothing is injected, rename it`
     : undefined;
+}
+
+/** Nothing where none is missing: `imagePullSecrets: []` would be a change. */
+function pullSecrets(
+  { imagePullSecrets }: NonNullable<Pod['spec']>,
+  options: SidecarOptions,
+): Pick<NonNullable<Pod['spec']>, 'imagePullSecrets'> {
+  const listed = imagePullSecrets ?? [];
+  const missing = options.imagePullSecrets.filter(({ name }) => !listed.some((one) => one.name === name));
+  return missing.length === 0 ? {} : { imagePullSecrets: [...listed, ...missing] };
 }
 
 function withPorts(excluded: string | undefined, ports: readonly number[]): string {

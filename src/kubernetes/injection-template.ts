@@ -20,6 +20,7 @@ export function injectionTemplate(options: SidecarOptions): string {
       initContainers: [buildSidecar(options)],
       containers: [{ name: PROXY_NAME, volumeMounts: [socketsMount] }],
       volumes: buildVolumes(options),
+      imagePullSecrets: options.imagePullSecrets.length === 0 ? undefined : options.imagePullSecrets,
     },
   };
   const bearerd = toYaml(pod).replace(/^ {2}containers:$/m, UNLESS_NATIVE);

@@ -8,7 +8,7 @@ export interface PatchOperation {
   readonly value: unknown;
 }
 
-const SPEC_KEYS = ['initContainers', 'containers', 'volumes'] as const;
+const SPEC_KEYS = ['initContainers', 'containers', 'volumes', 'imagePullSecrets'] as const;
 
 /** `add` replaces an existing member of an object (section 4.1). Empty = the two are the same. */
 export function patchBetween(before: Pod, after: Pod): readonly PatchOperation[] {

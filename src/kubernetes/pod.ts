@@ -30,6 +30,7 @@ export interface Pod {
     readonly initContainers?: readonly Container[];
     readonly containers?: readonly Container[];
     readonly volumes?: readonly Volume[];
+    readonly imagePullSecrets?: readonly { readonly name?: string }[];
     readonly [field: string]: unknown;
   };
   readonly [field: string]: unknown;

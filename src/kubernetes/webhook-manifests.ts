@@ -5,6 +5,8 @@ import { because } from '../lib/commented-yaml.ts';
 export interface WebhookOptions {
   /** Of bearerd itself, with its tag. */
   readonly image: string;
+  /** By which it is pulled: Secrets of `namespace`. */
+  readonly imagePullSecrets: readonly { readonly name: string }[];
   /** Where the webhook runs. */
   readonly namespace: string;
   /** Text of the sidecar file, as it becomes the ConfigMap. */
@@ -67,7 +69,7 @@ export function webhookManifests(options: WebhookOptions): readonly object[] {
   ];
 }
 
-function deployment(metadata: object, { image, sidecarHash }: WebhookOptions): object {
+function deployment(metadata: object, { image, imagePullSecrets, sidecarHash }: WebhookOptions): object {
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -83,6 +85,7 @@ function deployment(metadata: object, { image, sidecarHash }: WebhookOptions): o
         spec: {
           serviceAccountName: WEBHOOK_NAME,
           automountServiceAccountToken: false,
+          imagePullSecrets: imagePullSecrets.length === 0 ? undefined : imagePullSecrets,
           topologySpreadConstraints: [
             {
               maxSkew: 1,

@@ -4,18 +4,40 @@ import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { parse, parseAllDocuments } from 'yaml';
 import { createAuthority } from '../../demo/certificates.ts';
+import { otherCrds } from '../../tools/parts/crds.ts';
 import { builtHelm } from '../../tools/parts/helm.ts';
-import { CHART, renderChart } from '../support/chart.ts';
+import { kubernetesParts } from '../../tools/parts/kubernetes.ts';
+import { CHART, renderChart, TEAM_VALUES } from '../support/chart.ts';
+import { type Kubernetes, startKubernetes } from '../support/kubernetes.ts';
 
 interface Manifest {
   readonly kind: string;
   readonly metadata: { readonly name: string };
   readonly data?: { 'sidecar.yaml': unknown };
   readonly spec?: { template?: { metadata: { annotations?: Record<string, unknown> } } };
+}
+
+interface Deployment extends Manifest {
+  readonly metadata: {
+    readonly name: string;
+    readonly labels: Record<string, string>;
+    readonly annotations: Record<string, string>;
+  };
+  readonly spec: {
+    readonly replicas: number;
+    readonly selector: { readonly matchLabels: object };
+    readonly template: {
+      readonly metadata: { readonly labels: object; readonly annotations: Record<string, unknown> };
+      readonly spec: {
+        readonly containers: { readonly resources: object }[];
+        readonly [key: string]: unknown;
+      };
+    };
+  };
 }
 
 const helm = await builtHelm();
@@ -33,8 +55,12 @@ describe('the chart', { skip: helm ? false : 'npm run parts:kubernetes builds he
     test(`has the objects of the generator, field by field, with the certificate by ${by}`, async (t) => {
       const folder = mkdtempSync(join(tmpdir(), 'bearerd-chart-'));
       t.after(() => rmSync(folder, { recursive: true, force: true }));
+      const { imagePullSecrets } = TEAM_VALUES;
       const sidecar = join(folder, 'sidecar.yaml');
-      writeFileSync(sidecar, JSON.stringify({ image: 'registry/bearerd:2', ...SIDECAR }));
+      writeFileSync(
+        sidecar,
+        JSON.stringify({ image: 'registry/bearerd:2', image_pull_secrets: imagePullSecrets, ...SIDECAR }),
+      );
       const own = by === 'a Secret' ? (await createAuthority(folder)).ca : undefined;
       const generated = await run(process.execPath, [
         ...['dist/main.js', 'generate', 'kubernetes', 'webhook', '--sidecar', sidecar, '--monitoring'],
@@ -44,7 +70,7 @@ describe('the chart', { skip: helm ? false : 'npm run parts:kubernetes builds he
       const caBundle = expected.map(bundleOf).find((bundle) => bundle !== undefined) ?? '';
       const rendered = await renderChart(helm!, {
         ...{ image: 'registry/bearerd:2', sidecar: SIDECAR, failurePolicy: 'Fail', caBundle },
-        ...{ podMonitor: true, prometheusRule: true },
+        ...{ podMonitor: true, prometheusRule: true, imagePullSecrets },
       });
       assert.equal(caBundle === '', by === 'cert-manager');
       assert.deepEqual(sorted(manifests(rendered)), sorted(expected));
@@ -62,7 +88,41 @@ describe('the chart', { skip: helm ? false : 'npm run parts:kubernetes builds he
     );
   });
 
+  test('puts what a team gives where it belongs: on every object, and on the webhook’s pods', async () => {
+    const values = { ...TEAM_VALUES, podMonitor: true, prometheusRule: true };
+    for (const caBundle of ['', 'YQ==']) {
+      const objects = manifests(await renderChart(helm!, { ...values, caBundle })) as unknown as Deployment[];
+      for (const { kind, metadata } of objects) {
+        const { labels, annotations } = metadata;
+        assert.deepEqual({ ...labels, ...TEAM_VALUES.labels }, labels, kind);
+        assert.deepEqual({ ...annotations, ...TEAM_VALUES.annotations }, annotations, kind);
+      }
+      const { spec } = objects.find(({ kind }) => kind === 'Deployment')!;
+      const { metadata, spec: pod } = spec.template;
+      const { labels, annotations, podAnnotations, replicas, resources, ...placed } = TEAM_VALUES;
+      assert.equal(spec.replicas, replicas);
+      assert.deepEqual(pod.containers[0]!.resources, resources);
+      for (const [key, value] of Object.entries(placed)) assert.deepEqual(pod[key], value, key);
+      assert.deepEqual(metadata.annotations, { 'bearerd.io/sidecar-sha256': true, ...podAnnotations });
+      assert.deepEqual({ ...metadata.labels, ...labels }, metadata.labels);
+      assert.deepEqual(
+        spec.selector.matchLabels,
+        { 'app.kubernetes.io/name': 'bearerd-webhook' },
+        'it can never change',
+      );
+      const sidecar = objects.find(({ data }) => data)!.data!['sidecar.yaml'] as {
+        image_pull_secrets: object;
+      };
+      assert.deepEqual(sidecar.image_pull_secrets, TEAM_VALUES.imagePullSecrets);
+    }
+  });
+
   for (const [what, values] of Object.entries({
+    'a label by which the objects find each other': { labels: { 'app.kubernetes.io/name': 'mine' } },
+    'an annotation that cert-manager needs': { annotations: { 'cert-manager.io/inject-ca-from': 'a/b' } },
+    'a label that is a number': { labels: { cost: 7 } },
+    'no replica': { replicas: 0 },
+    'a pull secret by its bare name': { imagePullSecrets: ['registry'] },
     'a misspelt value': { failurePolcy: 'Fail' },
     'a misspelt key of the sidecar': { sidecar: { secrets: 'keys' } },
     'an unknown policy': { failurePolicy: 'Open' },
@@ -71,6 +131,50 @@ describe('the chart', { skip: helm ? false : 'npm run parts:kubernetes builds he
   })) {
     test(`${what} is refused by the schema of its values`, async () => {
       await assert.rejects(renderChart(helm!, values), /values don't meet the specifications of the schema/);
+    });
+  }
+});
+
+const kubernetes = await kubernetesParts();
+describe('the chart before a Kubernetes API', {
+  skip: helm && kubernetes ? false : 'npm run parts:kubernetes builds the parts',
+}, () => {
+  let cluster: Kubernetes;
+  before(async () => {
+    cluster = await startKubernetes(kubernetes!);
+    for (const file of await otherCrds()) await cluster.kubectl(['apply', '--server-side', '-f', file]);
+    // The strictest that there is.
+    await cluster.createNamespace('bearerd-system', { 'pod-security.kubernetes.io/enforce': 'restricted' });
+    await cluster.kubectl(['create', 'serviceaccount', 'bearerd-webhook', '--namespace', 'bearerd-system']);
+  });
+  after(() => cluster?.stop());
+
+  for (const [what, values] of Object.entries({
+    'its defaults': {},
+    'a certificate of one’s own': { caBundle: 'YQ==', failurePolicy: 'Fail' },
+    'all that can be switched': {
+      podMonitor: true,
+      prometheusRule: true,
+      podDisruptionBudget: false,
+      networkPolicy: false,
+    },
+    ...Object.fromEntries(Object.entries(TEAM_VALUES).map(([key, value]) => [key, { [key]: value }])),
+    'everything at once': { ...TEAM_VALUES, sidecar: SIDECAR, podMonitor: true, prometheusRule: true },
+  })) {
+    test(`is taken, its pods too, with ${what}`, async () => {
+      const rendered = await renderChart(helm!, values);
+      const dryRun = ['apply', '--dry-run=server', '--validate=strict', '-f', '-'];
+      await cluster.kubectl(dryRun, rendered);
+      const { template } = (manifests(rendered) as unknown as Deployment[]).find(
+        ({ kind }) => kind === 'Deployment',
+      )!.spec;
+      const metadata = {
+        ...template.metadata,
+        name: 'webhook',
+        namespace: 'bearerd-system',
+        annotations: {},
+      };
+      await cluster.kubectl(dryRun, JSON.stringify({ ...template, apiVersion: 'v1', kind: 'Pod', metadata }));
     });
   }
 });

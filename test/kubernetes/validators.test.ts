@@ -14,6 +14,7 @@ import { builtHelm } from '../../tools/parts/helm.ts';
 import { istioParts } from '../../tools/parts/istio.ts';
 import { kubeconformBinary } from '../../tools/parts/kubeconform.ts';
 import { kubernetesParts, openApi } from '../../tools/parts/kubernetes.ts';
+import { renderChart, TEAM_VALUES } from '../support/chart.ts';
 
 const parts = { kubernetes: await kubernetesParts(), istio: await istioParts(), helm: await builtHelm() };
 const skip =
@@ -96,6 +97,9 @@ describe('the validators', { skip }, () => {
       files[name] = join(folder, `${name.replaceAll(/[ ,]+/g, '-')}.yaml`);
       writeFileSync(files[name], (await generate(...args)).replaceAll('mode: shadow', 'mode: enforce'));
     }
+    const monitoring = { podMonitor: true, prometheusRule: true };
+    files['chart'] = join(folder, 'chart.yaml');
+    writeFileSync(files['chart'], await renderChart(parts.helm!, { ...TEAM_VALUES, ...monitoring }));
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 

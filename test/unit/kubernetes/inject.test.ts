@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { parse } from 'yaml';
 import type { SidecarOptions } from '../../../src/config/sidecar-file.ts';
 import { parseSidecarFile } from '../../../src/config/sidecar-file.ts';
 import { reviewAdmission } from '../../../src/kubernetes/admission.ts';
 import { injectSidecar } from '../../../src/kubernetes/inject.ts';
+import { injectionTemplate } from '../../../src/kubernetes/injection-template.ts';
 import { patchBetween } from '../../../src/kubernetes/json-patch.ts';
 import type { Container, Pod } from '../../../src/kubernetes/pod.ts';
 import { ConfigError } from '../../../src/lib/errors.ts';
@@ -283,6 +285,40 @@ describe('an AdmissionReview', () => {
       assert.throws(() => reviewAdmission(body, options), { name: 'NotAnAdmissionReview' });
     });
   }
+});
+
+describe('the secrets by which its image is pulled', () => {
+  const pulling = parseSidecarFile(
+    'image: bearerd:1\nimage_pull_secrets: [{ name: registry }, { name: mirror }]\n',
+    'sidecar.yaml',
+  );
+  const given = pod({ containers: [app], imagePullSecrets: [{ name: 'own' }, { name: 'mirror' }] });
+
+  test('are added to those of the pod, once', () => {
+    const { pod: injected } = injectSidecar(given, pulling)!;
+    assert.deepEqual(injected.spec!['imagePullSecrets'], [
+      { name: 'own' },
+      { name: 'mirror' },
+      { name: 'registry' },
+    ]);
+    assert.deepEqual(injectSidecar(injected, pulling)!.pod, injected);
+    assert.ok(patchBetween(given, injected).some(({ path }) => path === '/spec/imagePullSecrets'));
+  });
+
+  test('are not touched where the sidecar file names none, and come alone where the pod has none', () => {
+    assert.deepEqual(inject(given).spec!['imagePullSecrets'], [{ name: 'own' }, { name: 'mirror' }]);
+    assert.ok(!('imagePullSecrets' in inject(pod({ containers: [app] })).spec!));
+    const { spec } = injectSidecar(pod({ containers: [app] }), pulling)!.pod;
+    assert.deepEqual(spec!['imagePullSecrets'], [{ name: 'registry' }, { name: 'mirror' }]);
+  });
+
+  test('stand in what Istio’s injector puts into pods', () => {
+    const { sidecarInjectorWebhook } = parse(injectionTemplate(pulling));
+    assert.deepEqual(
+      parse(sidecarInjectorWebhook.templates.bearerd.replaceAll(/^ *\{\{.*\n/gm, '')).spec.imagePullSecrets,
+      [{ name: 'registry' }, { name: 'mirror' }],
+    );
+  });
 });
 
 describe('the sidecar file', () => {
