@@ -49,12 +49,13 @@ export function createOAuthClient(
   const { clock, env, observer } = deps;
   const address = (config.issuer ?? config.tokenEndpoint)!;
   const { caFile, clientCertificate } = config;
+  const clockSkewSeen = (skewMs: number) => observer.clockSkewSeen(address, skewMs);
   const http = createProviderHttp({
     caFile,
     clientCertificate,
     env,
     now: () => clock.now(),
-    clockSkewSeen: (skewMs) => observer.clockSkewSeen(address, skewMs),
+    clockSkewSeen,
     ...(callMs === undefined ? {} : { callMs }),
   });
   const authorizationServer = createAuthorizationServer(config, http, clock);
@@ -86,6 +87,7 @@ export function createOAuthClient(
       sentAt,
       clock,
       age,
+      clockSkewSeen,
       certificate: clientCertificate !== undefined,
       proofKey: proof?.key,
     });

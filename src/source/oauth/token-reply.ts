@@ -5,9 +5,10 @@ import { validateToken } from '../../credential/token-syntax.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { Secret } from '../../lib/secret.ts';
 import { JsonFault, parseStrictJson } from '../../lib/strict-json.ts';
+import { clockSkewMs } from '../../provider-http/clock-skew.ts';
 import { invalidResponse } from '../../provider-http/errors.ts';
 import { confirmationOf } from '../jwt-confirmation.ts';
-import type { ReplyAge } from '../reply-age.ts';
+import { datedByToken, type ReplyAge } from '../reply-age.ts';
 import { lifetimeOf } from '../token-lifetime.ts';
 
 export interface TokenReply {
@@ -37,6 +38,8 @@ export interface TokenReplyExpectation {
   readonly sentAt: number;
   readonly clock: Clock;
   readonly age: ReplyAge;
+  /** How far our wall clock is ahead, milliseconds, by a token that came without a Date. */
+  readonly clockSkewSeen: (skewMs: number) => void;
   /** The client showed a certificate, to which the token may be bound (RFC 8705 section 3). */
   readonly certificate: boolean;
   /** The key of the proof that went with the request. */
@@ -51,7 +54,17 @@ export function toIssuedToken({ accessToken, lifetimeMs, bound, proofKey }: Toke
 /** Rejects with CredentialError source_invalid_response, or with oauth4webapi's error for what the provider refused. */
 export async function processTokenReply(
   reply: Response,
-  { server, client, tokenTypes, sentAt, clock, age, certificate, proofKey }: TokenReplyExpectation,
+  {
+    server,
+    client,
+    tokenTypes,
+    sentAt,
+    clock,
+    age,
+    clockSkewSeen,
+    certificate,
+    proofKey,
+  }: TokenReplyExpectation,
 ): Promise<TokenReply> {
   const text = await reply.text();
   // A bare challenge needs no body.
@@ -62,13 +75,20 @@ export async function processTokenReply(
     });
   if (reply.status !== 200 || isRefusal(said)) await read(refusalOf(reply, text, said));
   const accessToken = validToken(said, tokenTypes);
-  const providerNow = dateOf(reply.headers.get('date'));
-  const told = lifetimeOf({ accessToken, expiresIn: said['expires_in'], providerNow }, clock.now());
+  const headers = datedByToken(reply.headers, accessToken, said['expires_in']);
+  const providerNow = dateOf(headers.get('date'));
+  const now = clock.now();
+  const callMs = clock.monotonic() - sentAt;
+  const aged = age.of(headers, accessToken, sentAt);
+  const skewMs = clockSkewMs(headers, now - callMs, now);
+  // Of a Date in the answer itself it was told already; the same answer again tells none.
+  if (headers !== reply.headers && aged === 0 && skewMs !== undefined) clockSkewSeen(skewMs);
+  const told = lifetimeOf({ accessToken, expiresIn: said['expires_in'], providerNow }, now);
   const token = await read(new Response(text, reply));
   return {
     accessToken: new Secret(accessToken),
     // The provider counts from when it answered at the latest, we from when we asked.
-    lifetimeMs: told - age.of(reply.headers, accessToken, sentAt) - (clock.monotonic() - sentAt),
+    lifetimeMs: told - aged - callMs,
     refreshToken: token.refresh_token === undefined ? undefined : new Secret(token.refresh_token),
     refreshTokenLifetimeMs: refreshTokenLifetimeMs(said),
     issuedTokenType: typeof token['issued_token_type'] === 'string' ? token['issued_token_type'] : undefined,

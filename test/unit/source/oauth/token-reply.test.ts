@@ -19,6 +19,7 @@ function read(reply: Response, patch: Partial<TokenReplyExpectation> = {}) {
     sentAt: clock.monotonic(),
     clock,
     age: createReplyAge(clock),
+    clockSkewSeen: () => {},
     certificate: false,
     proofKey: undefined,
     ...patch,
@@ -107,5 +108,37 @@ describe('an answer of a token endpoint', () => {
     await assert.rejects(read(json({ ...dpop, token_type: 'Bearer' }), asked), {
       message: 'the token_type is not DPoP, although the request carried a proof',
     });
+  });
+
+  test('without a Date, as Keycloak sends it: a JWT that was issued just now tells the provider’s clock', async () => {
+    const skews: number[] = [];
+    const jwt = (iat: number, exp: number) =>
+      ['{"alg":"RS256"}', JSON.stringify({ iat, exp }), 'x']
+        .map((part) => Buffer.from(part).toString('base64url'))
+        .join('.');
+    const now = Math.floor(clock.now() / 1_000);
+    const age = createReplyAge(clock);
+    const life = async (token: string, expires_in: number, headers = {}) =>
+      (
+        await read(json({ access_token: token, token_type: 'Bearer', expires_in }, 200, headers), {
+          ...{ age, clockSkewSeen: (skewMs) => skews.push(skewMs) },
+        })
+      ).lifetimeMs;
+    // Our clock five minutes ahead, and as far behind.
+    assert.equal(await life(jwt(now - 300, now - 240), 60), 60_000);
+    assert.equal(await life(jwt(now + 300, now + 360), 60), 60_000);
+    assert.deepEqual(
+      skews.map((ms) => Math.round(ms / 1_000)),
+      [300, -300],
+    );
+    // Given again by the provider, with what is left of it: nothing is known of its clock, ours counts.
+    await assert.rejects(life(jwt(now - 300, now - 240), 20), { message: /had expired/ });
+    assert.equal(await life(jwt(now - 40, now + 20), 20), 20_000);
+    // A cache in between, or a provider that gives the same answer again.
+    await assert.rejects(life(jwt(now - 301, now - 241), 60, { age: '1' }), { message: /had expired/ });
+    assert.equal(await life(jwt(now, now + 60), 60), 60_000);
+    await clock.advance(20_000);
+    assert.equal(await life(jwt(now, now + 60), 60), 40_000);
+    assert.equal(skews.length, 3, 'an answer that came twice tells no clock');
   });
 });
