@@ -8,9 +8,13 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** What hides text, turns it around or breaks its line is shown as such. */
+export const plain = (text) => text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '\u{fffd}');
+
 /** Only what changed is touched, so that a live region speaks only then. */
 export function setText(target, text) {
-  if (target.textContent !== text) target.textContent = text;
+  const shown = plain(text);
+  if (target.textContent !== shown) target.textContent = shown;
 }
 
 /** A piece of a cell: text, text of a class, or an element. */
@@ -76,7 +80,9 @@ export function createTable(parent, id, title, caption, heads) {
 
 function fill(row, column, parts) {
   const made = parts.map((one) =>
-    one instanceof Element ? one : element('span', one.className ? { class: one.className } : {}, one.text),
+    one instanceof Element
+      ? one
+      : element('span', one.className ? { class: one.className } : {}, plain(one.text)),
   );
   const text = made.map((one) => one.outerHTML).join('');
   if (row.shown[column] === text) return;

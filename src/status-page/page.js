@@ -1,5 +1,5 @@
 // Asks /status every two seconds and shows it; says so when nobody answers any more.
-import { element, setText } from './dom.js';
+import { element, plain, setText } from './dom.js';
 import { createTables } from './tables.js';
 import { clockTime, duration } from './words.js';
 
@@ -41,7 +41,7 @@ function show(status) {
   at('top').dataset.state = state;
   setText(at('verdict'), text);
   setText(at('spoken'), text);
-  document.title = `${text} – bearerd on ${node}`;
+  document.title = plain(`${text} – bearerd on ${node}`);
   setText(at('who'), `${version} on ${node}`);
   const next = Math.min(...sources.map(({ nextRefreshAt }) => nextRefreshAt ?? Number.POSITIVE_INFINITY));
   setText(
@@ -58,10 +58,17 @@ function show(status) {
   for (const { id, section } of tables.sections) at(`to-${id}`).hidden = section.hidden;
 }
 
-const LEVEL_WORDS = { critical: 'Critical', warning: 'Warning', note: 'Note' };
+const LEVEL_WORDS = { critical: 'Critical', warning: 'Warning', note: 'Note', more: '' };
+/** Where all of a thousand sources fail, the tables are not far below. */
+const MAX_FINDINGS = 20;
 
-function showFindings(findings) {
+function showFindings(all) {
   const list = at('findings');
+  const findings = all.slice(0, MAX_FINDINGS);
+  if (all.length > MAX_FINDINGS) {
+    const text = `${all.length - MAX_FINDINGS} more: the tables below and "bearerd status" have them`;
+    findings.push({ severity: 'more', about: '', text });
+  }
   while (list.children.length > findings.length) list.lastElementChild.remove();
   findings.forEach(({ severity, about, text }, i) => {
     if (list.children[i] === undefined) {

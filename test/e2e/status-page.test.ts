@@ -10,8 +10,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import * as grpc from '@grpc/grpc-js';
 import { chromium, type Page } from 'playwright-core';
 import { createWorld } from '../../demo/world.ts';
+import { findingsOf } from '../../src/app/findings.ts';
+import type { Status } from '../../src/app/status.ts';
 import { SECRET_TYPE_URL } from '../../src/doors/push/secret-resource.ts';
 import { DiscoveryRequest, DiscoveryResponse } from '../../src/gen/envoy/service/discovery/v3/discovery.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { createStatusServer } from '../../src/server/admin.ts';
+import { nullObserver } from '../../src/telemetry/observer.ts';
 import { chromiumBinary } from '../support/chromium.ts';
 import { startGateway } from '../support/gateway.ts';
 import { openStream } from '../support/grpc-stream.ts';
@@ -233,6 +238,19 @@ test('a secret that Envoy refuses shows, beside several sources, and no name fro
   for (const name of ['orders static', 'maps .*keys', 'gone file']) {
     await page.getByRole('row', { name: new RegExp(`^${name}`) }).waitFor();
   }
+  assert.doesNotMatch(
+    String(await page.evaluate('document.body.textContent + document.title')),
+    /[^\n\P{C}]/u,
+    'nothing that turns or hides what stands there',
+  );
+  const verdict = await envoys.getByText('refused').first().boundingBox();
+  assert.ok(verdict!.height < 30, `one line beside a name of any length: ${JSON.stringify(verdict)}`);
+  const colour = (text: string) =>
+    page
+      .getByRole('row', { name: /^gone/ })
+      .getByText(text)
+      .evaluate('(shown) => getComputedStyle(shown).color');
+  assert.equal(await colour('secret unreadable'), await colour('none'), 'the reason, too, is red');
   await inspect(watched, 'refused');
 
   const config = join(gateway.folder, 'bearerd.yaml');
@@ -245,4 +263,68 @@ test('a secret that Envoy refuses shows, beside several sources, and no name fro
   assert.match(said, /refused \S+ \S+ ago$/m);
   assert.ok(Math.max(...said.split('\n').map((line) => line.length)) < 400, said);
   assert.match(await gateway.metrics(), /^bearerd_secret_nacks_total 2$/m);
+});
+
+test('a thousand sources of which 400 fail: the tables are near, and the page keeps up', {
+  skip,
+}, async (t) => {
+  const now = 1_800_000_000_000;
+  const failing = {
+    lastFailure: 'source_rejected',
+    lastFailureText: 'the provider answered 401: invalid_client',
+  };
+  const status: Omit<Status, 'findings'> = {
+    ...{
+      version: '1',
+      mode: 'production',
+      node: 'pod',
+      now,
+      startedAt: new Date(now).toISOString(),
+      missing: [],
+    },
+    sources: Array.from({ length: 1_000 }, (_, i) => ({
+      ...{ source: `source-${i}`, type: 'client_credentials' as const, required: true, subjects: undefined },
+      ...{ generation: i < 400 ? undefined : i, expiresAt: now + 600_000, nextRefreshAt: now + 60_000 },
+      ...{ publishedAt: now - 60_000, lastHour: [{ minutesAgo: 1, ok: 1 }] },
+      ...{ lastFailure: undefined, lastFailureText: undefined, ...(i < 400 ? failing : {}) },
+    })),
+    configuration: { revision: 1, hash: '', since: '', refused: undefined },
+    ...{
+      endpoints: [],
+      guard: [],
+      policies: [],
+      unmatched: [],
+      feedback: [],
+      inboundPolicies: [],
+      inputs: [],
+    },
+    ...{
+      subscribers: [],
+      subscribersLeftOut: 0,
+      certificates: [],
+      policyBundle: undefined,
+      inbound: undefined,
+    },
+    ...{ audit: undefined, sharedCache: undefined, spansLost: undefined },
+  };
+  const server = createStatusServer({
+    ...{ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, hosts: [], token: undefined, tls: undefined },
+    ...{ clock: systemClock, observer: nullObserver },
+    status: () => ({ ...status, findings: findingsOf(status) }),
+  });
+  const url = `http://${await server.start()}/`;
+  t.after(() => server.stop());
+  const begun = performance.now();
+  const watched = await openPage(t, url);
+  await heading(watched, /^400 things need you now$/);
+  t.diagnostic(`shown ${(performance.now() - begun).toFixed(0)} ms after the browser was asked for`);
+  const { page } = watched;
+  const listed = page.getByRole('list', { name: /the worst first/ }).getByRole('listitem');
+  assert.equal(await listed.count(), 21);
+  assert.match(
+    (await listed.last().textContent())!,
+    /380 more: the tables below and "bearerd status" have them/,
+  );
+  assert.equal(await page.getByRole('region', { name: 'Credentials' }).getByRole('row').count(), 1_001);
+  assert.deepEqual(watched.faults, []);
 });

@@ -5,9 +5,10 @@ import type { FeedbackDoor, ForcedRefresh, RefusalVerdict, SharedCacheState } fr
 import { nullObserver, type Observer } from '../observer.ts';
 import { createLastHour, type LastHour, type MinuteReport } from './last-hour.ts';
 
-/** Refusals kept, and names of each kind: configurations that are taken over may bring others without end. */
+/** Refusals kept. */
 const EVENTS = 50;
-const NAMES = 500;
+/** Of each kind: more than a configuration has, and those that take over may bring others without end. */
+const NAMES = 10_000;
 
 /** A refused attempt that Envoy told of. Times in epoch ms. */
 export interface FeedbackEvent {
@@ -168,16 +169,18 @@ export function createStatusRecorder(clock: Clock): StatusRecorder {
 
   return {
     observer,
-    ofEndpoint: (endpoint) => endpoints.of(endpoint).report(),
+    ofEndpoint: (endpoint) => endpoints.known(endpoint)?.report() ?? [],
     ofSource(source) {
-      const { hour, publishedAt, withheldScope } = sources.of(source);
+      const found = sources.known(source);
+      if (found === undefined) return { lastHour: [] };
+      const { hour, publishedAt, withheldScope } = found;
       return {
         lastHour: hour.report(),
         ...(publishedAt === undefined ? {} : { publishedAt }),
         ...(withheldScope.length === 0 ? {} : { withheldScope }),
       };
     },
-    ofInboundPolicy: (policy) => ({ ...inbound.of(policy) }),
+    ofInboundPolicy: (policy) => ({ ...(inbound.known(policy) ?? { refused: 0, shadow: 0 }) }),
     feedback: () => events.map((event) => ({ ...event })),
     inputs: () => inputs.all(),
     certificates: () => certificates.all(),
@@ -189,6 +192,7 @@ export function createStatusRecorder(clock: Clock): StatusRecorder {
 function createNames<T>(create: (name: string) => T) {
   const known = new Map<string, T>();
   return {
+    known: (name: string): T | undefined => known.get(name),
     of(name: string): T {
       const found = known.get(name);
       if (found !== undefined) return found;

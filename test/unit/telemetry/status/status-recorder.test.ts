@@ -26,13 +26,13 @@ test('a refusal is told with what was done for it, and with the credential that 
 
 test('nothing grows without bound, however many refusals and names there are', async () => {
   const { observer, feedback, inputs, certificates } = createStatusRecorder(new FakeClock());
-  for (let i = 0; i < 5_000; i++) {
+  for (let i = 0; i < 12_000; i++) {
     observer.refusalSeen('check', `s${i}`, 'not_ours');
     observer.inputLoaded(`input ${i}`, 1);
     observer.certificateLoaded(`listener ${i}`, 1);
   }
-  assert.deepEqual([feedback().length, inputs().length, certificates().length], [50, 500, 500]);
-  assert.equal(feedback()[0]!.source, 's4999', 'the latest first');
+  assert.deepEqual([feedback().length, inputs().length, certificates().length], [50, 10_000, 10_000]);
+  assert.equal(feedback()[0]!.source, 's11999', 'the latest first');
 });
 
 test('scope that was not granted is known until it is', () => {
@@ -41,4 +41,14 @@ test('scope that was not granted is known until it is', () => {
   assert.deepEqual(ofSource('orders').withheldScope, ['admin']);
   observer.scopeWithheld('orders', []);
   assert.equal('withheldScope' in ofSource('orders'), false);
+});
+
+test('a configuration of thousands of sources is remembered as a whole, however often it is looked at', () => {
+  const { observer, ofSource } = createStatusRecorder(new FakeClock());
+  const names = Array.from({ length: 5_000 }, (_, i) => `source ${i}`);
+  for (const name of names) observer.refreshEnded(name, 'ok', 1, false);
+  for (let look = 0; look < 2; look++)
+    assert.ok(names.every((name) => ofSource(name).lastHour[0]?.['ok'] === 1));
+  for (let i = 0; i < 20_000; i++) ofSource(`unheard of ${i}`);
+  assert.equal(ofSource('source 0').lastHour[0]?.['ok'], 1, 'to ask is not to know');
 });
