@@ -8,8 +8,9 @@ export interface Host {
 
 const DEFAULT_PORT: Readonly<Record<string, number>> = { http: 80, https: 443, ws: 80, wss: 443 };
 
-// Labels without empty ones, or an IPv6 address in brackets; no userinfo, no non-ASCII.
-const HOST = /^(?:([a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?|(\[[0-9a-f:.]+\]))(?::([0-9]{1,5}))?$/i;
+// Labels without empty ones, or an IPv6 address in brackets; no userinfo, no non-ASCII, no
+// zeros before a port, which another parser may take off. A port above 65535 is that of no rule.
+const HOST = /^(?:([a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?|(\[[0-9a-f:.]+\]))(?::(0|[1-9][0-9]{0,4}))?$/i;
 
 /** undefined where it is not a plain host. A missing port counts as the scheme's, 80 for an unknown scheme. */
 export function parseHost(authority: string, scheme: string): Host | undefined {
@@ -17,6 +18,5 @@ export function parseHost(authority: string, scheme: string): Host | undefined {
   const match = HOST.exec(authority);
   if (!match) return undefined;
   const port = match[3] === undefined ? (DEFAULT_PORT[scheme] ?? 80) : Number(match[3]);
-  if (port > 65_535) return undefined;
   return { name: (match[1] ?? match[2]!).toLowerCase(), port };
 }

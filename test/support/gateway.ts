@@ -18,6 +18,8 @@ export interface GatewayOptions {
   readonly sources: string;
   /** More of `inject`, e.g. `, header: x-api-key`. */
   readonly inject?: string;
+  /** Policies before `orders`, indented by two. */
+  readonly before?: string;
   /** Lines of the policy beside name, match and inject. */
   readonly policy?: string;
   /** Top-level lines, e.g. `limits: { … }`. */
@@ -75,7 +77,7 @@ listen:
 ${options.status === undefined ? '' : `  status: ${options.status}\n`}sources:
 ${options.sources.replaceAll('FOLDER', folder)}
 outbound:
-  - name: orders
+${options.before === undefined ? '' : `${options.before}\n`}  - name: orders
     match: { hosts: [orders.example.com] }
     inject: { source: orders${options.inject ?? ''} }
 ${options.policy === undefined ? '' : `    ${options.policy.replaceAll('FOLDER', folder)}\n`}${options.settings?.replaceAll('FOLDER', folder) ?? ''}

@@ -3,7 +3,7 @@ import type { Config, HostPattern, OutboundConfig, PathRule } from '../../src/co
 
 /** `orders.prod`, `*.example.com`, each with `:port` or without. */
 export function hostPattern(text: string): HostPattern {
-  const [, wildcard, name, port] = /^(\*\.)?([^:]+)(?::(\d+))?$/.exec(text)!;
+  const [, wildcard, name, port] = /^(\*\.)?(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(text)!;
   return {
     name: name!,
     wildcard: wildcard !== undefined,

@@ -25,12 +25,12 @@ export function plainAuthorities({ names, wildcard, port }: Authority): string[]
 
 /** `:authority` of any host on this port, as a string match of Envoy's. */
 export function anyAuthority(port: number): object {
-  return port === 80 ? { safe_regex: { regex: '[^:]*(:80)?' } } : { suffix: `:${port}` };
+  return port === 80 ? { safe_regex: { regex: '([^:]*|\\[[^\\]]*\\])(:80)?' } } : { suffix: `:${port}` };
 }
 
 /** A missing port counts as 80: the listener is plain HTTP. */
 function portExpression(port: number | undefined): string {
-  if (port === undefined) return '(:[0-9]+)?';
+  if (port === undefined) return '(:(0|[1-9][0-9]{0,4}))?';
   return port === 80 ? '(:80)?' : `:${port}`;
 }
 
@@ -51,7 +51,10 @@ export function pathMatch(path: PathRule | undefined): object {
     case 'prefix': {
       const bare = withoutSlash(path.value);
       // Envoy takes no separated prefix that ends with a slash, as /v1// still does.
-      return bare === '' || bare.endsWith('/') ? { prefix: `${bare}/` } : { path_separated_prefix: bare };
+      if (bare === '') return { prefix: '/' };
+      return bare.endsWith('/')
+        ? { safe_regex: { regex: `${literal(bare)}(/.*)?` } }
+        : { path_separated_prefix: bare };
     }
   }
 }

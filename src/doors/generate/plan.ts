@@ -25,7 +25,7 @@ export interface PlannedHost {
   readonly names: readonly string[];
   readonly wildcard: boolean;
   readonly endpoints: readonly PlannedEndpoint[];
-  /** First match wins. */
+  /** First match wins: as in policy/, those with a regular expression after all others. */
   readonly rules: readonly PlannedRule[];
 }
 
@@ -42,6 +42,8 @@ export interface PlannedEndpoint {
 export interface PlannedRule {
   readonly policy: PlannedPolicy;
   readonly endpoint: PlannedEndpoint;
+  /** That its policy names: of the endpoint, or undefined = every one. */
+  readonly port: number | undefined;
   /** undefined = every path. */
   readonly path: PathRule | undefined;
   /** A path rule of this endpoint came before or is this one, so an ambiguous path matches it no more. */
@@ -155,7 +157,12 @@ function longForm(host: NamedHost, long: readonly (readonly [string, NamedHost])
 
 function planHost(group: readonly NamedHost[]): PlannedHost {
   const { wildcard } = group[0]!;
-  const covering = group[0]!.covering.filter(({ policy }, i, all) => isSeen(policy, all.slice(i + 1)));
+  const covering = group[0]!.covering.filter(({ policy }, i, all) =>
+    isSeen(
+      policy,
+      all.filter((other, j) => j > i || hasRegex(other.policy)),
+    ),
+  );
   const names = group.map((h) => h.name).sort((a, b) => b.length - a.length);
   const name = `${wildcard ? '*.' : ''}${names[0]}`;
   const ports = [...new Set(covering.map((c) => c.port))];
@@ -177,12 +184,16 @@ function planHost(group: readonly NamedHost[]): PlannedHost {
     for (const path of paths ?? [undefined]) {
       const ofKind = path?.kind === 'regex' ? regexRules : rules;
       for (const endpoint of reached) {
-        ofKind.push({ policy, endpoint, path, afterPathRule: behindPathRule.has(endpoint) });
+        ofKind.push({ policy, endpoint, port, path, afterPathRule: behindPathRule.has(endpoint) });
       }
     }
   }
   // As in policy/path-index.ts: regular expressions are tried after all others.
   return { name, names, wildcard, endpoints, rules: [...rules, ...regexRules] };
+}
+
+function hasRegex({ config }: PlannedPolicy): boolean {
+  return config.match.paths?.some(({ kind }) => kind === 'regex') ?? false;
 }
 
 /**
@@ -204,12 +215,11 @@ export function rulesBehind(rules: readonly PlannedRule[], denial: PlannedRule):
   return later.filter(({ policy }, i) => later.findIndex((one) => one.policy === policy) === i);
 }
 
-/** Policies that are tried before the rule's own where it applies, each once; of `rules`, the table that it stands in. */
-export function policiesBefore(
-  rules: readonly PlannedRule[],
-  { policy, endpoint }: PlannedRule,
-): OutboundConfig[] {
-  const first = rules.findIndex((rule) => rule.policy === policy && rule.endpoint === endpoint);
-  const earlier = rules.slice(0, first).filter((rule) => rule.endpoint === endpoint);
-  return [...new Set(earlier.map((rule) => rule.policy.config))];
+/** Of one policy, tried one after another. */
+export type RulesTogether = readonly [PlannedRule, ...PlannedRule[]];
+
+/** In the order in which they are tried. */
+export function rulesTogether(rules: readonly PlannedRule[]): readonly RulesTogether[] {
+  const together = Map.groupBy(rules, ({ policy, path }) => `${path?.kind === 'regex'} ${policy.name}`);
+  return [...together.values()] as unknown as RulesTogether[];
 }

@@ -26,6 +26,7 @@ describe('hosts', () => {
     ['orders.example.com', 'exact'],
     ['ORDERS.example.com.', 'exact'],
     ['orders.example.com:1234', 'exact'],
+    ['api.example.com:08443', undefined],
     ['api.example.com:8443', 'port'],
     ['api.example.com', 'wild'],
     ['a.b.example.com', 'wild'],

@@ -1,9 +1,11 @@
 // The patch of one cluster: what injects there, and what its policies say of connections.
+import type { Config } from '../../../config/config.ts';
 import { because, plain } from '../../../lib/commented-yaml.ts';
 import { HTTP_OPTIONS } from '../../transport.ts';
 import { METADATA_KEY } from '../access-log.ts';
 import { attemptFilters } from '../attempt-filter.ts';
-import { policiesBefore } from '../plan.ts';
+import type { RequestRules } from '../matcher.ts';
+import { type PlannedRule, type RulesTogether, rulesTogether } from '../plan.ts';
 import { pushFilters } from '../push-filter.ts';
 import { commonHttpOptions, http1Options, outlierDetection } from '../resilience.ts';
 import { optionsOf } from './cluster-dump.ts';
@@ -18,29 +20,7 @@ export function clusterPatch(
   const policies = host.policies.filter(({ door }) => door !== 'check');
   const [first] = policies;
   const own = optionsOf(clusterOptions, host.name, host.port)?.http;
-  const rulesOf = (name: string) => host.rules.find(({ policy }) => policy.name === name)!;
-  const filters =
-    first?.door === 'attempt'
-      ? attemptFilters(config, first)
-      : policies.flatMap((policy, i) => {
-          const rule = rulesOf(policy.name);
-          const chain = pushFilters(config, policy, {
-            hosts: [rule.endpoint],
-            methods: policy.config.match.methods,
-            paths: policy.config.match.paths,
-            refuseAmbiguousPath: rule.afterPathRule && config.ambiguousPath !== 'exact_bytes',
-            // The cluster serves the whole host: what check puts on an earlier policy's requests stays. Denials end before.
-            except: policiesBefore(host.rules, rule)
-              .filter((one) => one.deny === undefined && !policies.some(({ config }) => config === one))
-              .map(({ match: { methods, paths } }) => ({
-                hosts: methods === undefined && paths === undefined ? [rule.endpoint] : undefined,
-                methods,
-                paths,
-              })),
-          });
-          // The codec ends the chain, once.
-          return i === policies.length - 1 ? chain : chain.slice(0, -1);
-        });
+  const filters = first?.door === 'attempt' ? attemptFilters(config, first) : injectors(config, host);
   return {
     applyTo: 'CLUSTER',
     match: {
@@ -80,6 +60,49 @@ export function clusterPatch(
         ),
       },
     },
+  };
+}
+
+/** Without an end where nothing is pushed. */
+function injectors(config: Config, { rules, tried }: IstioHost): unknown[] {
+  const place = ({ policy }: PlannedRule) => config.outbound.indexOf(policy.config);
+  const chains = rulesTogether(tried).flatMap((own, i, all) => {
+    const here = own.find((rule) => rules.includes(rule));
+    if (here?.policy.door !== 'push') return [];
+    // The cluster serves the whole host: requests of an earlier policy stay as that one left them. Denials end before.
+    const earlier = all
+      .slice(0, i)
+      .filter(([{ policy }]) => policy !== here.policy && !policy.config.deny)
+      .map(requestRules);
+    return [
+      pushFilters(config, here.policy, {
+        ...requestRules(own),
+        refuseAmbiguousPath:
+          config.ambiguousPath !== 'exact_bytes' &&
+          (here.afterPathRule || tried.some((rule) => rule.path !== undefined && place(rule) < place(here))),
+        except: earlier.map((rules) => (isOfNames(rules) ? { ...rules, hosts: undefined } : rules)),
+      }),
+    ];
+  });
+  // The codec ends the chain, once.
+  return chains.flatMap((chain, i) => (i === chains.length - 1 ? chain : chain.slice(0, -1)));
+}
+
+/** The host is left to the injector's own rules where it says nothing of its own. */
+function isOfNames({ hosts, methods, paths }: RequestRules): boolean {
+  return (
+    hosts?.every(({ port }) => port === undefined) === true && (methods !== undefined || paths !== undefined)
+  );
+}
+
+/** Ports are the policy's and not the cluster's: a request to any port may come without one in its host. */
+function requestRules(rules: RulesTogether): RequestRules {
+  const [{ policy, endpoint, path }] = rules;
+  const ports = new Set(rules.map(({ port }) => port));
+  return {
+    hosts: (ports.has(undefined) ? [undefined] : [...ports]).map((port) => ({ ...endpoint, port })),
+    methods: policy.config.match.methods,
+    paths: path && [...new Set(rules.flatMap((rule) => rule.path ?? []))],
   };
 }
 

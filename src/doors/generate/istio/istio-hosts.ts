@@ -7,7 +7,7 @@ import {
   type PlannedHost,
   type PlannedPolicy,
   type PlannedRule,
-  policiesBefore,
+  rulesTogether,
 } from '../plan.ts';
 import { resilienceRefusals } from '../resilience.ts';
 
@@ -19,8 +19,10 @@ export interface IstioHost {
   /** Whether Istio knows it by itself; else a ServiceEntry has to say that it is there. */
   readonly inCluster: boolean;
   readonly resilience: ResilienceConfig | undefined;
-  /** In file order. */
+  /** In the order in which they are tried. */
   readonly rules: readonly PlannedRule[];
+  /** Among them those for port 80 alone, which a request means whose host has no port, wherever it goes. */
+  readonly tried: readonly PlannedRule[];
   /** Of the rules, each once. */
   readonly policies: readonly PlannedPolicy[];
 }
@@ -37,6 +39,7 @@ export function istioHosts(plan: Plan): readonly IstioHost[] {
           resilience: endpoint.resilience,
           inCluster: isInCluster(host.name),
           rules,
+          tried: host.rules.filter((rule) => rule.endpoint === endpoint || rule.port === 80),
           policies: [...new Set(rules.map(({ policy }) => policy))],
         };
       }),
@@ -66,7 +69,6 @@ export function istioRefusals(plan: Plan): readonly string[] {
     ...istioHosts(plan).flatMap((host) => [
       ...clusterRefusals(host),
       ...earlierRefusals(host),
-      ...mixedRefusals(host),
       ...portRefusals(host),
     ]),
     ...plan.hosts.filter((host) => !host.wildcard && isShort(host)).map(shortRefusal),
@@ -114,32 +116,19 @@ function clusterRefusals({ name, policies }: IstioHost): readonly string[] {
   return reasons;
 }
 
-/** Its regular expressions are tried behind policies that its other paths come before: one injector cannot be both. */
-function mixedRefusals({ name, rules, policies }: IstioHost): readonly string[] {
-  return policies.flatMap((policy) => {
-    if (policy.door !== 'push') return [];
-    const isOwn = (rule: PlannedRule): boolean => rule.policy === policy;
-    const between = rules
-      .slice(rules.findIndex(isOwn), rules.findLastIndex(isOwn))
-      .find(({ policy: { door, config } }) => door !== 'push' && config.deny === undefined);
-    if (between === undefined) return [];
-    return [
-      `host ${name}: regular expressions are tried last, those of ${policy.name} behind ${between.policy.name} and its other paths before it; give them a policy of their own or serve ${policy.name} by check`,
-    ];
-  });
-}
-
 /**
  * The injector of a cluster has to leave an earlier policy's requests alone, and sees path and query as one value: it would put
  * its own credential in place of what check gave them.
  */
-function earlierRefusals({ name, rules, policies }: IstioHost): readonly string[] {
-  return policies.flatMap((policy) => {
-    if (policy.door !== 'push') return [];
-    return policiesBefore(rules, rules.find((rule) => rule.policy === policy)!).flatMap((earlier) =>
-      reachingQuery(earlier.deny === undefined ? earlier.match.paths : undefined).map(
+function earlierRefusals({ name, rules, tried }: IstioHost): readonly string[] {
+  return rulesTogether(tried).flatMap((own, i, all) => {
+    const [{ policy }] = own;
+    if (policy.door !== 'push' || !own.some((rule) => rules.includes(rule))) return [];
+    const earlier = all.slice(0, i).flat();
+    return earlier.flatMap((rule) =>
+      (rule.policy === policy || rule.policy.config.deny ? [] : reachingQuery(rule.path && [rule.path])).map(
         (value) =>
-          `host ${name}: regex ${value} of ${earlier.name} could match into the query, so that ${policy.name} by push would take its requests; write [^?/] for . or serve ${policy.name} by check`,
+          `host ${name}: regex ${value} of ${rule.policy.name} could match into the query, so that ${policy.name} by push would take its requests; write [^?/] for . or serve ${policy.name} by check`,
       ),
     );
   });

@@ -116,7 +116,7 @@ export function injectorOf(cluster: Cluster): Any {
   return options.http_filters?.find((f) => f.name === 'bearerd.inject')?.typed_config;
 }
 
-function holds(predicate: Any, values: Record<string, string>): boolean {
+export function holds(predicate: Any, values: Record<string, string>): boolean {
   const all = (list: Any) => list.predicate.map((p: Any) => holds(p, values));
   if (predicate.not_matcher) return !holds(predicate.not_matcher, values);
   if (predicate.and_matcher) return all(predicate.and_matcher).every(Boolean);
