@@ -1,14 +1,7 @@
 // Per-user tokens: a whole Check in process, from the bytes that came to the bytes that go, for a user whose token is
 // there; the first Check of a user; and a thousand at once for one. The provider is a loopback server of known delay.
 import { createServer } from 'node:http';
-import { parseConfig } from '../src/config/parse.ts';
-import { createCredentialStore } from '../src/credential/store.ts';
-import { createCheck } from '../src/doors/check/check.ts';
-import { createCarriedRing } from '../src/doors/feedback/carried-ring.ts';
-import { systemClock } from '../src/lib/clock.ts';
-import { compilePolicies } from '../src/policy/compile.ts';
-import { createTokenSource } from '../src/source/registry.ts';
-import { nullObserver } from '../src/telemetry/observer.ts';
+import { startExchangeCheck } from '../test/support/exchange-check.ts';
 import { type Figure, figureOf } from './figure.ts';
 import { encodeCheckRequest } from './world.ts';
 
@@ -53,41 +46,7 @@ async function startProvider() {
 
 export async function exchange(): Promise<readonly Figure[]> {
   const provider = await startProvider();
-  const config = parseConfig(
-    JSON.stringify({
-      version: 1,
-      mode: 'development',
-      listen: { check: 'unix:///unused.sock' },
-      sources: {
-        api: {
-          token_exchange: {
-            token_endpoint: provider.endpoint,
-            client_id: 'bench',
-            client_secret: { inline: 'bench-secret' },
-          },
-        },
-      },
-      outbound: [{ name: 'api', match: { hosts: ['api.example.com'] }, inject: { source: 'api' } }],
-      limits: { first_fetches_per_second: 100_000, credential_bytes: 64 << 20 },
-    }),
-    '/bearerd.yaml',
-  );
-  const deps = { clock: systemClock, env: {}, observer: nullObserver };
-  const source = await createTokenSource(config.sources[0]!, deps);
-  const store = createCredentialStore({
-    ...deps,
-    ...config.limits,
-    sources: [{ source, required: false, maxLifetimeMs: undefined }],
-    random: Math.random,
-  });
-  store.start();
-  const check = createCheck({
-    ...deps,
-    store,
-    policies: compilePolicies(config),
-    maxWaitMs: 10_000,
-    carried: createCarriedRing(),
-  });
+  const { store, check } = await startExchangeCheck(provider.endpoint, 64 << 20);
   const call = { timeoutMs: undefined, signal: new AbortController().signal };
   const ask = (subject: string, i: number) =>
     check(

@@ -2,6 +2,7 @@
 import { createServer, type Server } from 'node:http';
 import { exportJWK, generateKeyPair, type JSONWebKeySet } from 'jose';
 import Provider, { type Adapter } from 'oidc-provider';
+import { endServer } from '../test/support/loopback.ts';
 
 export interface IdentityProvider {
   readonly issuer: string;
@@ -122,10 +123,7 @@ export async function startIdentityProvider(options: IdentityProviderOptions): P
       const closing = server;
       server = undefined;
       if (!closing) return;
-      await new Promise((resolve) => {
-        closing.close(resolve);
-        closing.closeAllConnections();
-      });
+      await endServer(closing);
     },
     async start() {
       if (!server) await listen(port);

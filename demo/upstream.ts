@@ -4,6 +4,7 @@ import { createServer as createPlainServer, type IncomingMessage, type ServerRes
 import { createServer } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
+import { endServer } from '../test/support/loopback.ts';
 import type { CertificateFiles } from './certificates.ts';
 
 export interface UpstreamOptions {
@@ -116,11 +117,7 @@ export async function startUpstream(options: UpstreamOptions): Promise<Upstream>
       return counts.doubled;
     },
     revoke: () => void revoked.add(lastAccepted),
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    stop: () => endServer(server),
   };
 }
 

@@ -21,7 +21,8 @@ interface Height {
 
 const heights: Record<string, Height> = {
   unit: { files: 'test/unit/**/*.test.ts', concurrency: 2, timeoutMs: 300_000 },
-  integration: { files: 'test/integration/**/*.test.ts', concurrency: 2, timeoutMs: 900_000 },
+  // Most of them wait for a timer or another process most of the time.
+  integration: { files: 'test/integration/**/*.test.ts', concurrency: 3, timeoutMs: 900_000 },
   e2e: {
     files: 'test/e2e/**/*.test.ts',
     // Those that keep up a load, or hold real Envoys to deadlines that a neighbour would take the time for.

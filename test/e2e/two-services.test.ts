@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { isFree } from '../support/ports.ts';
 import { startProcess } from '../support/process.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -81,12 +81,4 @@ async function tenPorts(): Promise<number> {
     const free = await Promise.all(Array.from({ length: 10 }, (_, i) => isFree(base + i)));
     if (free.every(Boolean)) return base;
   }
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
 }

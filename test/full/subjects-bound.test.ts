@@ -5,14 +5,7 @@ import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { encodeCheckRequest } from '../../bench/world.ts';
-import { parseConfig } from '../../src/config/parse.ts';
-import { createCredentialStore } from '../../src/credential/store.ts';
-import { createCheck } from '../../src/doors/check/check.ts';
-import { createCarriedRing } from '../../src/doors/feedback/carried-ring.ts';
-import { systemClock } from '../../src/lib/clock.ts';
-import { compilePolicies } from '../../src/policy/compile.ts';
-import { createTokenSource } from '../../src/source/registry.ts';
-import { nullObserver } from '../../src/telemetry/observer.ts';
+import { startExchangeCheck } from '../support/exchange-check.ts';
 import { startUpstream } from '../support/loopback.ts';
 
 const USERS = 100_000;
@@ -32,42 +25,8 @@ test('100,000 users through a bound of 10,000: memory flat, each request with it
       response.end(JSON.stringify({ access_token, token_type: 'Bearer', expires_in: 3_600 }));
     });
   });
-  const config = parseConfig(
-    JSON.stringify({
-      version: 1,
-      mode: 'development',
-      listen: { check: 'unix:///unused.sock' },
-      sources: {
-        api: {
-          token_exchange: {
-            token_endpoint: `http://127.0.0.1:${port}/token`,
-            client_id: 'test',
-            client_secret: { inline: 'test-secret' },
-          },
-        },
-      },
-      outbound: [{ name: 'api', match: { hosts: ['api.example.com'] }, inject: { source: 'api' } }],
-      limits: { first_fetches_per_second: 100_000, credential_bytes: BYTES },
-    }),
-    '/bearerd.yaml',
-  );
-  const deps = { clock: systemClock, env: {}, observer: nullObserver };
-  const source = await createTokenSource(config.sources[0]!, deps);
-  const store = createCredentialStore({
-    ...deps,
-    ...config.limits,
-    sources: [{ source, required: false, maxLifetimeMs: undefined }],
-    random: Math.random,
-  });
-  store.start();
+  const { store, check } = await startExchangeCheck(`http://127.0.0.1:${port}/token`, BYTES);
   t.after(() => store.stop());
-  const check = createCheck({
-    ...deps,
-    store,
-    policies: compilePolicies(config),
-    maxWaitMs: 30_000,
-    carried: createCarriedRing(),
-  });
   const call = { timeoutMs: undefined, signal: new AbortController().signal };
 
   async function ask(user: number): Promise<void> {

@@ -2,6 +2,7 @@
 import { createServer } from 'node:http';
 import { createLocalJWKSet, exportJWK, generateKeyPair, jwtVerify, SignJWT } from 'jose';
 import Provider, { errors } from 'oidc-provider';
+import { endServer } from './loopback.ts';
 
 const GRANT_TYPE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const JWT_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
@@ -171,10 +172,6 @@ export async function startExchangeProvider(options: ExchangeProviderOptions): P
         .setExpirationTime(`${lifetime}s`)
         .sign(privateKey),
     verify: async (token) => (await jwtVerify(token, keys, { issuer })).payload,
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    stop: () => endServer(server),
   };
 }

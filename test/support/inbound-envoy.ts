@@ -8,6 +8,7 @@ import type { TestContext } from 'node:test';
 import { parseConfig } from '../../src/config/parse.ts';
 import { generateInbound, type InboundTls } from '../../src/doors/generate/inbound/inbound.ts';
 import { type EnvoyVersion, type StartedEnvoy, startEnvoy } from './envoy.ts';
+import { endServer } from './loopback.ts';
 import { type StartedProcess, startProcess } from './process.ts';
 import { createTestKey, jwkSet, type TestKey } from './token-issuer.ts';
 import { until } from './until.ts';
@@ -84,10 +85,7 @@ inbound:${options.inbound}`;
     outgoing.end(JSON.stringify({ path: incoming.url, headers }));
   });
   await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve));
-  ends.push(() => {
-    app.closeAllConnections();
-    return new Promise((resolve) => app.close(resolve));
-  });
+  ends.push(() => endServer(app));
   const appPort = (app.address() as { port: number }).port;
 
   const bearerd = await startProcess(

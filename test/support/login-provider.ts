@@ -3,6 +3,7 @@
 import { createServer } from 'node:http';
 import { exportJWK, generateKeyPair } from 'jose';
 import Provider, { type Adapter, type AdapterPayload, type Configuration } from 'oidc-provider';
+import { endServer } from './loopback.ts';
 
 export const LOGIN_CLIENT = 'checkout';
 /** Without a secret, as most native apps are. */
@@ -64,12 +65,7 @@ export async function startLoginProvider(options: LoginProviderOptions = {}): Pr
       } as never);
       return token.save();
     },
-    async stop() {
-      await new Promise((resolve) => {
-        server.close(resolve);
-        server.closeAllConnections();
-      });
-    },
+    stop: () => endServer(server),
   };
 
   server.on('request', (request, response) => {

@@ -1,5 +1,5 @@
 // Servers of a test on a port of loopback.
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type Server as HttpServer, type RequestListener } from 'node:http';
 import type { AddressInfo, Server, Socket } from 'node:net';
 
 /** A test, or `{ after }` of node:test: the whole file. */
@@ -25,4 +25,12 @@ export async function listening(t: Lifetime, server: Server): Promise<number> {
 /** Port of a plain HTTP server. */
 export function startUpstream(t: Lifetime, answer: RequestListener): Promise<number> {
   return listening(t, createServer(answer));
+}
+
+/** Ends it, and every connection to it. */
+export function endServer(server: Pick<HttpServer, 'close' | 'closeAllConnections'>): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
 }

@@ -6,6 +6,7 @@ import type { TLSSocket } from 'node:tls';
 import { exportJWK, generateKeyPair } from 'jose';
 import Provider from 'oidc-provider';
 import type { Authority } from '../../demo/certificates.ts';
+import { endServer } from './loopback.ts';
 
 export interface OpenIdProvider {
   readonly issuer: string;
@@ -140,12 +141,7 @@ export async function startOpenIdProvider(options: OpenIdProviderOptions): Promi
       } as never);
       return token.save();
     },
-    async stop() {
-      await new Promise((resolve) => {
-        server.close(resolve);
-        server.closeAllConnections();
-      });
-    },
+    stop: () => endServer(server),
   };
 }
 

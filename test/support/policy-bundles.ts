@@ -6,6 +6,7 @@ import { createServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Authority } from '../../demo/certificates.ts';
 import { type Bundle, signBundle } from '../../src/bundle/signed-bundle.ts';
+import { endServer } from './loopback.ts';
 
 export const BUNDLE_NAME = 'production';
 const HOUR_MS = 3_600_000;
@@ -77,11 +78,7 @@ export async function startBundleServer(authority: Pick<Authority, 'issue'>): Pr
     counts,
     bytes: () =>
       [...sockets].reduce((sum, { bytesRead, bytesWritten }) => sum + bytesRead + bytesWritten, ended),
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    stop: () => endServer(server),
   };
   return started;
 }

@@ -23,7 +23,7 @@ export async function freePort(): Promise<number> {
   return (await freePorts(1))[0]!;
 }
 
-function isFree(port: number): Promise<boolean> {
+export function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', () => resolve(false));

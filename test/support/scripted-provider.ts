@@ -6,6 +6,7 @@ import { createServer, type Server } from 'node:https';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import type { Authority, CertificateFiles } from '../../demo/certificates.ts';
 import type { IdentityProvider, IdentityProviderOptions } from '../../demo/identity-provider.ts';
+import { endServer } from './loopback.ts';
 import { freePort } from './ports.ts';
 
 /** Answers in place of the provider; `answer` makes what it would have answered. */
@@ -135,10 +136,7 @@ export async function startScriptedProvider(
       const closing = server;
       server = undefined;
       if (!closing) return;
-      await new Promise((resolve) => {
-        closing.close(resolve);
-        closing.closeAllConnections();
-      });
+      await endServer(closing);
     },
     async start() {
       if (!server) await listen(port);

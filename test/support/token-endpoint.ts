@@ -1,6 +1,7 @@
 // A token endpoint on plain loopback HTTP that can be told to fail and be stopped: for tests of what is seen meanwhile.
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { TestContext } from 'node:test';
+import { endServer } from './loopback.ts';
 import { freePort } from './ports.ts';
 
 export interface TokenEndpoint {
@@ -40,10 +41,7 @@ export async function startTokenEndpoint(t: TestContext, lifetimeSeconds = 600):
     },
     async stop() {
       if (!server.listening) return;
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      });
+      await endServer(server);
     },
   };
   await endpoint.start();
