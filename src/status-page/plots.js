@@ -51,8 +51,11 @@ export function lastHour(minutes, kinds, strip) {
       parts.push(draw('rect', { class: `fill-${level}`, x, y: HEIGHT + 4, width: 3, height: 5 }));
   }
   parts.push(draw('line', { class: 'base', x1: 0, x2: MINUTES * 3, y1: HEIGHT + 1, y2: HEIGHT + 1 }));
-  const told = kinds.map(
-    ([name, , word]) => `${minutes.reduce((sum, minute) => sum + (minute[name] ?? 0), 0)} ${word}`,
+  const told = kinds.map(([name, , word]) =>
+    counted(
+      minutes.reduce((sum, minute) => sum + (minute[name] ?? 0), 0),
+      word,
+    ),
   );
   const away = minutes.filter((minute) => strip?.(minute) !== undefined).length;
   if (strip !== undefined) told.push(`breaker open in ${away} min`);
@@ -65,4 +68,5 @@ export function lastHour(minutes, kinds, strip) {
   return { svg, label };
 }
 
+const counted = (count, word) => `${count} ${count === 1 ? word.replace(/s$/, '') : word}`;
 const sumOf = (minute, kinds) => kinds.reduce((sum, [name]) => sum + (minute[name] ?? 0), 0);
