@@ -7,7 +7,8 @@ import { buildSidecar, buildVolumes, socketsMount } from './sidecar.ts';
 const HEADING = `Values of Istio's chart (istiod): helm upgrade istiod … --reuse-values -f THIS.
 Pods ask for it by the annotation inject.istio.io/templates: "sidecar,bearerd"; sidecarInjectorWebhook.defaultTemplates:
 [sidecar, bearerd] does so for all. Istio puts its own native sidecar before all others: its Envoy starts first and waits
-up to 2 s for its first secrets. "bearerd webhook" places bearerd before it.`;
+up to 2 s for its first secrets. "bearerd webhook" places bearerd before it. Prometheus reaches bearerd under STRICT mTLS in pods with
+the annotation traffic.sidecar.istio.io/excludeInboundPorts: "9193", which "bearerd webhook" writes itself.`;
 
 /** As Istio's own template decides where istio-proxy stands: with this line its list is another one. */
 const UNLESS_NATIVE =

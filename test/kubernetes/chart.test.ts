@@ -1,17 +1,20 @@
 // The Helm chart by helm itself: the objects of the generator, and nothing misspelt goes through.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { parse, parseAllDocuments } from 'yaml';
 import { createAuthority } from '../../demo/certificates.ts';
+import { parseSidecarFile } from '../../src/config/sidecar-file.ts';
+import { injectSidecar } from '../../src/kubernetes/inject.ts';
 import { otherCrds } from '../../tools/parts/crds.ts';
 import { builtHelm } from '../../tools/parts/helm.ts';
 import { kubernetesParts } from '../../tools/parts/kubernetes.ts';
 import { CHART, renderChart, TEAM_VALUES } from '../support/chart.ts';
+import { writeDocExample } from '../support/doc-example.ts';
 import { type Kubernetes, startKubernetes } from '../support/kubernetes.ts';
 
 interface Manifest {
@@ -117,6 +120,27 @@ describe('the chart', { skip: helm ? false : 'npm run parts:kubernetes builds he
     }
   });
 
+  test('is by the command of docs/kubernetes.md what the command in its place writes', async (t) => {
+    const { folder } = await writeDocExample(t, 'docs/kubernetes.md', 'From nothing to enforced');
+    const page = readFileSync('docs/kubernetes.md', 'utf8');
+    const [, chart, flags] = /^helm install bearerd (\S+) (.*)$/m.exec(page)!;
+    const sidecar = ['--sidecar', join(folder, 'sidecar.yaml')];
+    const generated = await run(process.execPath, [
+      'dist/main.js',
+      'generate',
+      'kubernetes',
+      'webhook',
+      ...sidecar,
+    ]);
+    const words = flags!.split(' ');
+    const rendered = await run(helm!, ['template', 'bearerd', chart!, '--kube-version', '1.37.0', ...words]);
+    const file = (text: string) => {
+      const sidecar = manifests(text).find(({ data }) => data)!.data!['sidecar.yaml'];
+      return parseSidecarFile(JSON.stringify(sidecar), 'sidecar.yaml');
+    };
+    assert.deepEqual(file(rendered.stdout), file(generated.stdout));
+  });
+
   for (const [what, values] of Object.entries({
     'a label by which the objects find each other': { labels: { 'app.kubernetes.io/name': 'mine' } },
     'an annotation that cert-manager needs': { annotations: { 'cert-manager.io/inject-ca-from': 'a/b' } },
@@ -177,6 +201,27 @@ describe('the chart before a Kubernetes API', {
       await cluster.kubectl(dryRun, JSON.stringify({ ...template, apiVersion: 'v1', kind: 'Pod', metadata }));
     });
   }
+
+  test('pods with the sidecar are as restricted as they were', async () => {
+    const securityContext = {
+      ...{ runAsNonRoot: true, runAsUser: 1000, allowPrivilegeEscalation: false },
+      ...{ capabilities: { drop: ['ALL'] }, seccompProfile: { type: 'RuntimeDefault' } },
+    };
+    const { pod } = injectSidecar(
+      {
+        ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'app', namespace: 'bearerd-system' } },
+        spec: { containers: [{ name: 'app', image: 'app:1', securityContext }] },
+      },
+      parseSidecarFile('image: bearerd:1\nsecret: keys\ntoken_audience: idp\n', 'sidecar.yaml'),
+    )!;
+    await cluster.kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], JSON.stringify(pod));
+    const { securityContext: _, ...app } = pod.spec!.containers![0]!;
+    const loose = { ...pod, spec: { ...pod.spec, containers: [app] } };
+    await assert.rejects(
+      cluster.kubectl(['apply', '--dry-run=server', '-f', '-'], JSON.stringify(loose)),
+      /violates PodSecurity "restricted/,
+    );
+  });
 });
 
 /** Without what the text of the sidecar file, which is the same file in other words, makes different. */

@@ -94,6 +94,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   'docs/kubernetes.md#From nothing to enforced sh': by('test/kubernetes/docs.test.ts', 'applying'),
   'docs/kubernetes.md#From nothing to enforced sh/2':
     'helm reads no version from the kube-apiserver that is built here; what it installs: test/kubernetes/chart.test.ts',
+  'docs/kubernetes.md#Upgrade and removal sh': by('test/kubernetes/docs.test.ts', 'Upgrade and removal'),
   'docs/kubernetes.md#Looking after it sh':
     'needs a running pod; what it runs there: test/e2e/doctor.test.ts',
   'docs/logs.md#One query over a fleet sh': by('test/e2e/fleet-logs.test.ts', 'One query over a fleet'),

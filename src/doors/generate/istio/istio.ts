@@ -56,6 +56,7 @@ export function generateIstio(config: Config, options: GenerateIstioOptions): st
   ];
   const lines = [
     `Made by "bearerd generate istio --context ${context}".`,
+    'Apply it once the pods concerned have bearerd: a pod without it answers 503 to each request of these policies, in shadow too.',
     ...everyEnvoyLines(options),
     ...(outbound ? outboundHeading(config, plan, options, outside) : []),
     ...uncapturedLines(config),

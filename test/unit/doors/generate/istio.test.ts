@@ -331,6 +331,7 @@ outbound:
         () => text('', plain),
         /host orders\.shop\.svc\.cluster\.local: its cluster .* has no TLS/,
       );
+    assert.match(text('', dump(tls)), /^# Made by .*\n# Apply it once the pods concerned have bearerd: /);
     assert.doesNotMatch(text('', dump(tls)), /NOT SEEN/);
     assert.doesNotMatch(text(', allow_plaintext: true', dump({})), /NOT SEEN/);
     assert.match(
