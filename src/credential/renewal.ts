@@ -210,7 +210,9 @@ export function createRenewal(deps: RenewalDeps): Renewal {
       return hadOne;
     },
     retryAfterMs() {
-      return Math.max(1_000, refreshAt === undefined ? 1_000 : refreshAt - clock.now());
+      // A fetch under way ends soon; when the next one was planned says nothing then.
+      if (flight !== undefined || refreshAt === undefined) return 1_000;
+      return Math.max(1_000, refreshAt - clock.now());
     },
     subscribe(listener) {
       listeners.add(listener);

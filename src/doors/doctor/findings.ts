@@ -6,6 +6,7 @@ import { bodyLimits } from './body-limits.ts';
 import { type EnvoyState, isOurs, ofType } from './envoy-state.ts';
 import { filters } from './filters.ts';
 import { type Finding, GENERATE } from './finding.ts';
+import { rollouts } from './rollouts.ts';
 import { statistics } from './statistics.ts';
 import { upstreams } from './upstreams.ts';
 
@@ -15,6 +16,7 @@ export function findings(config: Config, state: EnvoyState): readonly Finding[] 
     ...versions(state),
     ...connections(state),
     ...policies.flatMap((policy) => served(policy, state)),
+    ...rollouts(config, state),
     ...filters(config, state),
     ...rewrites(state),
     ...credentialsInLogs(config, state),

@@ -194,6 +194,19 @@ describe('a provider that is away', () => {
     assert.equal((await long).value.reveal(), 'late');
   });
 
+  test('whoever waited in vain for a fetch under way is told to come again in a second, not at the next planned renewal', async () => {
+    const { clock, provider, store } = setup();
+    store.start();
+    await settle();
+    provider.answerWith(() => new Promise(() => {}));
+    const { generation } = store.peek('orders')!;
+    assert.equal(store.refused('orders', generation, 'r'), 'started');
+    const waiting = assert.rejects(store.after('orders', generation, 3_000), { code: 'credential_pending' });
+    await clock.advance(3_000);
+    await waiting;
+    assert.equal(store.retryAfterMs('orders'), 1_000);
+  });
+
   test('that hangs holds a request for 300 ms once it has failed, and tells why', async () => {
     const { clock, provider, store } = setup();
     provider.fail(away);
