@@ -111,6 +111,14 @@ export function endpointsOf(cluster: Json, endpoints: readonly Json[] = []): rea
     .map(json);
 }
 
+/** The name that its TLS asks for; undefined = the request's host, or none. */
+export function sniOf(cluster: Json): string | undefined {
+  const asked = objectsIn([cluster['transport_socket'], cluster['transport_socket_matches']]).map(
+    ({ object }) => object['sni'],
+  );
+  return asked.find((one): one is string => typeof one === 'string' && one !== '');
+}
+
 /** Every endpoint is on this machine. */
 export function isLocal(cluster: Json): boolean {
   const endpoints = endpointsOf(cluster);

@@ -295,9 +295,11 @@ describe('resilience in a mesh with a real istiod', { skip: skipMesh }, () => {
       }, 'the rule alone');
       await serveBy(door, '--from-cluster', await saveDump());
       await mesh.assertAccepted();
-      const { http_filters, ...kept } = (await ordersCluster())['typed_extension_protocol_options']![
-        HTTP_OPTIONS
-      ]!;
+      const { http_filters, upstream_http_protocol_options, ...kept } = (await ordersCluster())[
+        'typed_extension_protocol_options'
+      ]![HTTP_OPTIONS]!;
+      // For the TLS that a host outside is to have.
+      assert.deepEqual(upstream_http_protocol_options, { auto_sni: true, auto_san_validation: true });
       assert.ok(http_filters!.length >= 2);
       // What the policy itself states counts more.
       assert.deepEqual(kept, {

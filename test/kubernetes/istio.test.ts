@@ -130,7 +130,9 @@ describe('a mesh with a real istiod', { skip: skipMesh }, () => {
     const dump = join(world.folder, 'config_dump.json');
     writeFileSync(dump, await envoy.admin('/config_dump'));
     await serveBy('push', '--from-cluster', dump);
-    const { http_filters, ...kept } = await optionsOfOrders();
+    const { http_filters, upstream_http_protocol_options: byHost, ...kept } = await optionsOfOrders();
+    // For the TLS that a host outside is to have.
+    assert.deepEqual(byHost, { auto_sni: true, auto_san_validation: true });
     assert.ok(Array.isArray(http_filters) && http_filters.length === 2);
     assert.deepEqual(kept, before);
     const common = kept['common_http_protocol_options'] as Record<string, unknown>;

@@ -33,9 +33,8 @@ export function carriers(
       add(one, policies);
   };
   for (const { object, above } of state.objects) {
-    add(object['name'], [
-      String(json(json(json(object['metadata'])['filter_metadata'])['bearerd'])['policy']),
-    ]);
+    const own = policyOf(object);
+    if (own !== undefined) add(object['name'], [String(own), ...policiesOfService(object['name'], outbound)]);
     const asked = markOf(object) ?? (onEverywhere && 'domains' in object ? {} : undefined);
     if (asked === undefined || asked['disabled'] === true) continue;
     const policies = policiesAsked(asked, [...above, object], outbound);
@@ -45,7 +44,9 @@ export function carriers(
     add(clusterAround(above)?.['name'], String(metadataOf(object)[MARK]).split(','));
   }
   for (const { object, above } of ofType(state, 'credential_injector.v3.CredentialInjector')) {
-    if (isOurs(object)) add(clusterAround(above)?.['name'], policiesOf(object, outbound));
+    const cluster = clusterAround(above);
+    if (isOurs(object) && policyOf(cluster) === undefined)
+      add(cluster?.['name'], policiesOf(object, outbound));
   }
   return [...found.values()].filter(({ cluster }) => !isAggregate(cluster));
 }
@@ -62,6 +63,11 @@ export function metadataOf(processor: Json): Json {
 
 function clusterAround(above: readonly Json[]): Json | undefined {
   return above.findLast((one) => 'typed_extension_protocol_options' in one);
+}
+
+/** As the cluster says it. */
+function policyOf(cluster: Json | undefined): unknown {
+  return json(json(json(cluster?.['metadata'])['filter_metadata'])['bearerd'])['policy'];
 }
 
 function isAggregate(cluster: Json): boolean {
@@ -120,6 +126,16 @@ function policiesOf(injector: Json, outbound: readonly OutboundConfig[]): readon
   const { name } = json(json(json(injector['credential'])['typed_config'])['credential']);
   return outbound
     .filter(({ inject, deny }) => deny === undefined && inject.source === String(name).split('/')[0])
+    .map((policy) => policy.name);
+}
+
+/** A cluster of Istio says the first policy of several. */
+function policiesOfService(name: unknown, outbound: readonly OutboundConfig[]): readonly string[] {
+  const [, port, service] = /^outbound\|(\d+)\|[^|]*\|(.+)$/.exec(String(name)) ?? [];
+  return outbound
+    .filter(({ match }) =>
+      match.hosts.some((host) => host.name === service && [undefined, Number(port)].includes(host.port)),
+    )
     .map((policy) => policy.name);
 }
 

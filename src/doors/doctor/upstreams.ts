@@ -1,7 +1,7 @@
 // Clusters of Envoy that a credential leaves by without TLS, or by TLS to whoever answers. Pure.
 import type { Config } from '../../config/config.ts';
 import { TRANSPORT } from '../attempt/upstream.ts';
-import { type Json, json, objectsIn } from '../envoy-json.ts';
+import { type Json, json } from '../envoy-json.ts';
 import {
   encryptedSockets,
   endpointsOf,
@@ -9,6 +9,7 @@ import {
   isPlain,
   isPlainSocket,
   type Stranger,
+  sniOf,
   socketOf,
   strangersOf,
 } from '../transport.ts';
@@ -89,9 +90,7 @@ function unverified(cluster: Json, what: string, strangers: Stranger): Finding {
 }
 
 function fixOf(cluster: Json, strangers: Stranger): string {
-  const sni = objectsIn([cluster['transport_socket'], cluster['transport_socket_matches']])
-    .map(({ object }) => object['sni'])
-    .find((one) => typeof one === 'string' && one !== '');
+  const sni = sniOf(cluster);
   const [, service] = /^outbound\|[^|]*\|[^|]*\|(.+)$/.exec(String(cluster['name'])) ?? [];
   const rule = `of the DestinationRule for ${service}`;
   if (strangers === 'anybody') {
@@ -102,7 +101,7 @@ function fixOf(cluster: Json, strangers: Stranger): string {
   if (strangers === 'mesh') {
     return service === undefined
       ? 'validation_context.match_typed_subject_alt_names: [{ san_type: URI, matcher: { exact: SPIFFE ID } }] in its UpstreamTlsContext'
-      : `trafficPolicy.tls: { mode: ISTIO_MUTUAL, subjectAltNames: [SPIFFE ID of its service account] } ${rule}, if its endpoints are up`;
+      : `trafficPolicy.tls.subjectAltNames: [SPIFFE ID of its service account] ${rule}; Istio has those of pods that run by itself`;
   }
   if (service !== undefined) return `trafficPolicy.tls.subjectAltNames: [${sni ?? service}] ${rule}`;
   return sni === undefined && !/^bearerd_/.test(String(cluster['name']))

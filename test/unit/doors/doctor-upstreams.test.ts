@@ -178,7 +178,7 @@ const bySds = (cluster_name: string, ...lb_endpoints: object[]) => ({
 test('the mTLS of a mesh without names is a warning, with the names of Istio none', () => {
   const found = (...names: string[]) =>
     said(cluster('outbound|80||orders', { ...marked, ...byEndpoint(...names) }));
-  assert.match(found()[0]!, /^warning .* whichever workload of the mesh .* subjectAltNames: \[SPIFFE ID/);
+  assert.match(found()[0]!, /^warning .* whichever workload of the mesh .*\.subjectAltNames: \[SPIFFE ID/);
   assert.deepEqual(found('spiffe://cluster.local/ns/shop/sa/orders'), []);
 });
 
@@ -280,10 +280,15 @@ test('clusters are found by weighted routes, by copies, by injectors alone and i
     },
   };
   const pasted = { typed_extension_protocol_options: { http: { http_filters: [injector] } } };
+  const by = (policy: string) => ({ ...pasted, metadata: { filter_metadata: { bearerd: { policy } } } });
   assert.match(
     said(cluster('a', pasted))[0]!,
     /^error cluster a: the credential of policy orders .* without TLS/,
   );
+  assert.deepEqual(said(cluster('a', by('of-the-same-source'))), []);
+  const service = (port: number) =>
+    cluster(`outbound|${port}||orders.prod.svc.cluster.local`, by('the-first'));
+  assert.match(said(service(80))[0]!, /policy orders .* without TLS/);
 });
 
 test('a bearerd beyond this machine is held to its name too', () => {

@@ -1,48 +1,71 @@
 // What a user's clusters say that a patch of Istio replaces or cannot change, out of Envoy's /config_dump. Pure.
 
-import { HTTP_OPTIONS, isPlain } from '../../transport.ts';
+import { objectsIn } from '../../envoy-json.ts';
+import {
+  encryptedSockets,
+  HTTP_OPTIONS,
+  isPlain,
+  type Stranger,
+  sniOf,
+  strangersOf,
+  validationsIn,
+} from '../../transport.ts';
 
-/** By service. */
+/** By the cluster's name. */
 export type ClusterOptions = ReadonlyMap<string, OwnOptions>;
 
 export interface OwnOptions {
+  /** Of the cluster: outbound|PORT|SUBSET|SERVICE. */
+  readonly name: string;
+  readonly service: string;
+  readonly port: number;
   /** HttpProtocolOptions without upstream filters: a MERGE of Istio replaces them as a whole, so they are carried into the patch. */
   readonly http: Readonly<Record<string, unknown>> | undefined;
   /** Concurrent retries; undefined = Envoy's default of 3. */
   readonly maxRetries: number | undefined;
-  /** No TLS to it, not even the mesh's own by endpoint; of several subsets any. */
+  /** No TLS to it, not even the mesh's own by endpoint. */
   readonly plain: boolean;
+  /** Who may answer by its TLS beside the service; undefined = nobody. */
+  readonly strangers: Stranger | undefined;
+  /** The name that its TLS asks for; undefined = the request's host. */
+  readonly sni: string | undefined;
 }
 
-/** `dump` as Envoy printed it. Istio names clusters outbound|PORT|SUBSET|SERVICE; the keys are SERVICE:PORT. */
+/** `dump` as Envoy printed it. */
 export function readClusterDump(dump: unknown): ClusterOptions {
   const found = new Map<string, OwnOptions>();
+  const validations = validationsIn(objectsIn(dump));
   for (const cluster of clusters(dump)) {
-    const name = /^outbound\|(\d+)\|[^|]*\|(.+)$/.exec(String(cluster['name']));
+    const name = String(cluster['name']);
+    const [, port, service] = /^outbound\|(\d+)\|[^|]*\|(.+)$/.exec(name) ?? [];
+    if (service === undefined) continue;
     const options = (cluster['typed_extension_protocol_options'] as Record<string, unknown> | undefined)?.[
       HTTP_OPTIONS
     ];
-    if (!name) continue;
     // Envoy counts by the first thresholds of a priority.
     const { thresholds } = (cluster['circuit_breakers'] ?? {}) as { thresholds?: { max_retries?: number }[] };
-    const key = `${name[2]}:${name[1]}`;
-    found.set(key, {
+    found.set(name, {
+      name,
+      service,
+      port: Number(port),
       http: withoutFilters(options),
       maxRetries: thresholds?.[0]?.max_retries,
-      plain: found.get(key)?.plain === true || isPlain(cluster),
+      plain: isPlain(cluster),
+      strangers: strangersOf(cluster, encryptedSockets(cluster), validations),
+      sni: sniOf(cluster),
     });
   }
   return found;
 }
 
-/** Those of the service on this port, or on any where the policy names none. */
+/** Those of the service on this port, or on any where the policy names none, with each subset of it. */
 export function optionsOf(
   options: ClusterOptions,
-  service: string,
-  port: number | undefined,
-): OwnOptions | undefined {
-  if (port !== undefined) return options.get(`${service}:${port}`);
-  return [...options].find(([key]) => key.startsWith(`${service}:`))?.[1];
+  { name, port }: { readonly name: string; readonly port: number | undefined },
+): readonly OwnOptions[] {
+  return [...options.values()].filter(
+    (own) => own.service === name && (port === undefined || own.port === port),
+  );
 }
 
 function withoutFilters(options: unknown): Readonly<Record<string, unknown>> | undefined {

@@ -1,4 +1,4 @@
-// The patch of one cluster: what injects there, and what its policies say of connections.
+// The patches of a host's clusters: what injects there, and what its policies say of connections.
 import type { Config } from '../../../config/config.ts';
 import { because, plain } from '../../../lib/commented-yaml.ts';
 import { HTTP_OPTIONS } from '../../transport.ts';
@@ -8,25 +8,44 @@ import type { RequestRules } from '../matcher.ts';
 import { type PlannedRule, type RulesTogether, rulesTogether } from '../plan.ts';
 import { pushFilters } from '../push-filter.ts';
 import { commonHttpOptions, http1Options, outlierDetection } from '../resilience.ts';
-import { optionsOf } from './cluster-dump.ts';
+import { type OwnOptions, optionsOf } from './cluster-dump.ts';
 import type { EnvoyFilterOptions } from './envoy-filters.ts';
 import type { IstioHost } from './istio-hosts.ts';
 
+/** Whether any of its policies changes its clusters. */
+export function isPatched({ policies, resilience }: IstioHost): boolean {
+  return policies.some(({ door }) => door !== 'check') || changesCluster(resilience);
+}
+
+/** One for all, or, where ports or subsets say different things of HTTP (a subset with TLS of its own), one each. */
+export function clusterPatches(options: EnvoyFilterOptions, host: IstioHost): readonly object[] {
+  const { name, port } = host;
+  const known = optionsOf(options.clusterOptions, host);
+  if (new Set(known.map(({ http }) => JSON.stringify(http))).size > 1)
+    return known.map((own) => clusterPatch(options, host, { name: own.name }, own));
+  const all = { service: name, ...(port === undefined ? {} : { portNumber: port }) };
+  return [clusterPatch(options, host, all, known[0])];
+}
+
 /** The whole options of the protocol: a MERGE of Istio replaces them, and Envoy refuses them without a protocol. */
-export function clusterPatch(
-  { config, context, clusterOptions, tls }: EnvoyFilterOptions,
+function clusterPatch(
+  { config, context, tls }: EnvoyFilterOptions,
   host: IstioHost,
+  cluster: object,
+  known: OwnOptions | undefined,
 ): object {
   const policies = host.policies.filter(({ door }) => door !== 'check');
   const [first] = policies;
-  const own = optionsOf(clusterOptions, host.name, host.port)?.http;
+  const own = known?.http;
+  // Istio has it here where a team's own rule for a host outside has no sni.
+  const byHost =
+    host.inCluster || tls[host.name]?.sni !== undefined || known?.plain === false
+      ? {}
+      : { upstream_http_protocol_options: { auto_sni: true, auto_san_validation: true } };
   const filters = first?.door === 'attempt' ? attemptFilters(config, first) : injectors(config, host);
   return {
     applyTo: 'CLUSTER',
-    match: {
-      context,
-      cluster: { service: host.name, ...(host.port === undefined ? {} : { portNumber: host.port }) },
-    },
+    match: { context, cluster },
     patch: {
       operation: 'MERGE',
       value: {
@@ -43,17 +62,7 @@ export function clusterPatch(
           {
             [HTTP_OPTIONS]: {
               '@type': `type.googleapis.com/${HTTP_OPTIONS}`,
-              ...withResilience(
-                own ?? {
-                  // Istio has it here where a team's own rule for a host outside has no sni.
-                  upstream_http_protocol_options:
-                    host.inCluster || tls[host.name]?.sni !== undefined
-                      ? undefined
-                      : { auto_sni: true, auto_san_validation: true },
-                  use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: {} },
-                },
-                host.resilience,
-              ),
+              ...withResilience({ ...byHost, ...(own ?? ANY_PROTOCOL) }, host.resilience),
               http_filters: filters.length === 0 ? undefined : filters,
             },
           },
@@ -106,7 +115,11 @@ function requestRules(rules: RulesTogether): RequestRules {
   };
 }
 
-export function changesCluster(resilience: IstioHost['resilience']): boolean {
+const ANY_PROTOCOL = {
+  use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: {} },
+};
+
+function changesCluster(resilience: IstioHost['resilience']): boolean {
   return (
     resilience?.outlierDetection !== undefined ||
     resilience?.headerCase !== undefined ||

@@ -13,7 +13,7 @@ import { xdsCluster } from '../push-filter.ts';
 import { listenerHttp1Options } from '../resilience.ts';
 import { retryHints, retryPolicy } from '../retry-policy.ts';
 import type { ClusterOptions } from './cluster-dump.ts';
-import { changesCluster, clusterPatch } from './cluster-patch.ts';
+import { clusterPatches, isPatched } from './cluster-patch.ts';
 import { type IstioHost, istioHosts, policyOfRetries } from './istio-hosts.ts';
 import type { OutsideTls } from './outside.ts';
 import {
@@ -44,7 +44,6 @@ export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {
   const hosts = istioHosts(plan);
   const limits = outboundBodyLimits(config);
   const healed = hosts.filter(({ policies }) => policies.some(({ door }) => door !== 'check'));
-  const changed = hosts.filter((host) => healed.includes(host) || changesCluster(host.resilience));
   const retried = hosts.filter((host) => healed.includes(host) || host.resilience?.retries !== undefined);
   return [
     envoyFilter(options, 'bearerd-clusters', [
@@ -69,7 +68,7 @@ export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {
       : [envoyFilter(options, 'bearerd-logs', [mergeManager(options, { access_log: logs })])]),
     ...some(
       'bearerd-upstreams',
-      changed.map((host) => clusterPatch(options, host)),
+      hosts.filter(isPatched).flatMap((host) => clusterPatches(options, host)),
     ),
     ...(healed.length === 0
       ? []

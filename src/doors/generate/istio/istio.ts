@@ -10,8 +10,8 @@ import { MAX_RETRIES, retryPolicy } from '../retry-policy.ts';
 import { type ClusterOptions, optionsOf } from './cluster-dump.ts';
 import { envoyFilters } from './envoy-filters.ts';
 import { type InboundForm, inboundDocuments, inboundHeading, inboundRefusals } from './inbound.ts';
-import { type IstioHost, istioHosts, istioRefusals, policyOfRetries } from './istio-hosts.ts';
-import { meshTlsLines, plaintextRefusals } from './mesh-tls.ts';
+import { istioHosts, istioRefusals, policyOfRetries } from './istio-hosts.ts';
+import { meshTlsLines, transportRefusals, unknownTlsRefusals } from './mesh-tls.ts';
 import { type OutsideTls, outsideDocuments } from './outside.ts';
 import { statisticsLines } from './statistics.ts';
 import { uncapturedLines } from './uncaptured.ts';
@@ -43,7 +43,7 @@ export function generateIstio(config: Config, options: GenerateIstioOptions): st
       : [`nothing is to be generated for ${context}: no policy of that side is configured`]),
   ];
   if (problems.length > 0) throw new GenerateError(problems);
-  const outside = outbound ? istioHosts(plan).filter(({ inCluster }) => !inCluster) : [];
+  const hosts = outbound ? istioHosts(plan) : [];
   const placed = (side: 'SIDECAR_OUTBOUND' | 'SIDECAR_INBOUND') => ({
     namespace,
     selector,
@@ -52,13 +52,13 @@ export function generateIstio(config: Config, options: GenerateIstioOptions): st
   const documents = [
     ...(outbound ? envoyFilters({ ...options, ...placed('SIDECAR_OUTBOUND'), config, plan }) : []),
     ...(inbound ? inboundDocuments(config, placed('SIDECAR_INBOUND'), options.inbound) : []),
-    ...outsideDocuments(outside, { namespace, tls: options.tls, exported: context !== 'sidecar' }),
+    ...outsideDocuments(hosts, { namespace, tls: options.tls, exported: context !== 'sidecar' }),
   ];
   const lines = [
     `Made by "bearerd generate istio --context ${context}".`,
     'Apply it once the pods concerned have bearerd: a pod without it answers 503 to each request of these policies, in shadow too.',
     ...everyEnvoyLines(options),
-    ...(outbound ? outboundHeading(config, plan, options, outside) : []),
+    ...(outbound ? outboundHeading(config, plan, options) : []),
     ...uncapturedLines(config),
     ...(inbound ? inboundHeading(config, options.inbound, namespace) : []),
     'Ambient mode is out of reach, since there is no Envoy beside the app: send the traffic through an egress gateway and',
@@ -83,12 +83,13 @@ function everyEnvoyLines({ namespace, selector, context }: GenerateIstioOptions)
 }
 
 function outboundRefusals(config: Config, plan: Plan, options: GenerateIstioOptions): readonly string[] {
-  const { door, clusterOptions } = options;
+  const { door } = options;
   return [
     ...(door === 'push' ? pushOnlyRefusals(config) : []),
     ...istioRefusals(plan),
     ...outboundBodyRefusals(config),
-    ...plaintextRefusals(config, plan, clusterOptions),
+    ...transportRefusals(config, plan, options),
+    ...unknownTlsRefusals(plan, options.tls),
     ...(config.listen.xds.length === 0
       ? ['listen.xds is missing: refused credentials are reported there']
       : []),
@@ -103,13 +104,10 @@ function outboundRefusals(config: Config, plan: Plan, options: GenerateIstioOpti
   ];
 }
 
-function outboundHeading(
-  config: Config,
-  plan: Plan,
-  options: GenerateIstioOptions,
-  outside: readonly IstioHost[],
-): readonly string[] {
-  const names = new Set(outside.map(({ name }) => name));
+function outboundHeading(config: Config, plan: Plan, options: GenerateIstioOptions): readonly string[] {
+  const hosts = istioHosts(plan);
+  const names = new Set(hosts.filter(({ inCluster }) => !inCluster).map(({ name }) => name));
+  const ruled = hosts.filter(({ name }) => names.has(name) || options.tls[name] !== undefined);
   return [
     `Outbound, ${plan.policies.length} policies:`,
     ...plan.policies.map(({ name, door }) => `  ${name}: ${door}`),
@@ -117,9 +115,15 @@ function outboundHeading(
       `OUTSIDE THE MESH: ${name}. Apps must call http://${name}: an app that speaks https:// itself is opaque to`,
       '  Envoy, and no door sees its requests.',
     ]),
+    ...(ruled.length === 0
+      ? []
+      : [
+          'A DestinationRule of yours in this namespace that is older than the one here for the same host is taken instead of it,',
+          'with its TLS or none; bearerd doctor looks at what came of it.',
+        ]),
     ...(options.retries === 'print' ? virtualServiceLines(plan) : []),
     ...destinationRuleLines(plan),
-    ...meshTlsLines(config, plan, options.clusterOptions),
+    ...meshTlsLines(config, plan, options),
     ...fewRetriesLines(plan, options.clusterOptions),
     ...statisticsLines(plan),
   ];
@@ -127,10 +131,11 @@ function outboundHeading(
 
 /** A MERGE appends to the thresholds of a cluster, and Envoy counts by the first: only Istio’s own default of 2³²−1 or a rule counts. */
 function fewRetriesLines(plan: Plan, clusterOptions: ClusterOptions): string[] {
-  return istioHosts(plan).flatMap(({ name, port, policies }) => {
-    const own = optionsOf(clusterOptions, name, port);
-    if (own === undefined || policies.every(({ door }) => door === 'check')) return [];
-    const { maxRetries = 3 } = own;
+  return istioHosts(plan).flatMap((host) => {
+    const { name, policies } = host;
+    const own = optionsOf(clusterOptions, host);
+    if (own.length === 0 || policies.every(({ door }) => door === 'check')) return [];
+    const maxRetries = Math.min(...own.map((one) => one.maxRetries ?? 3));
     if (maxRetries >= MAX_RETRIES) return [];
     return [
       `TOO FEW RETRIES: the DestinationRule for ${name} lets ${maxRetries} run at once, so apps see most refusals of a revoked`,

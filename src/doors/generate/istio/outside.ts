@@ -1,9 +1,10 @@
-// Hosts outside the mesh: the app speaks plain HTTP and the sidecar makes TLS of it, or Envoy could not look into the request.
+// Hosts with TLS of their own, outside the mesh or, where it is stated, in it: the app speaks plain HTTP and the sidecar makes TLS of it, or
+// Envoy could not look into the request.
 import { because } from '../../../lib/commented-yaml.ts';
 import type { UpstreamTls } from '../upstreams.ts';
 import type { IstioHost } from './istio-hosts.ts';
 
-/** By host; files as istio-proxy sees them. A host that is missing here is reached with the authorities of the system. */
+/** By host; files as istio-proxy sees them. A host outside that is missing here is reached with the authorities of the system. */
 export type OutsideTls = Readonly<Record<string, UpstreamTls>>;
 
 export interface Outside {
@@ -13,12 +14,16 @@ export interface Outside {
   readonly exported: boolean;
 }
 
-/** One ServiceEntry and one DestinationRule a host, since Istio takes only the first rule of several. */
+/** One DestinationRule a host, since Istio takes only the first rule of several, and where Istio does not know it a ServiceEntry. */
 export function outsideDocuments(hosts: readonly IstioHost[], outside: Outside): readonly object[] {
-  const names = [...new Set(hosts.map(({ name }) => name))];
-  return names.flatMap((name) => {
-    const ports = hosts.filter((host) => host.name === name).map(({ port }) => port);
-    return [serviceEntry(name, ports, outside), destinationRule(name, outside)];
+  return [...Map.groupBy(hosts, ({ name }) => name)].flatMap(([name, same]) => {
+    const ports = same.map(({ port }) => port);
+    if (!same[0]!.inCluster)
+      return [serviceEntry(name, ports, outside), destinationRule(name, [undefined], outside)];
+    // Its other namespaces have rules of their own for it.
+    return outside.tls[name] === undefined
+      ? []
+      : [destinationRule(name, ports, { ...outside, exported: false })];
   });
 }
 
@@ -59,9 +64,18 @@ function isWellKnown(port: number | undefined): boolean {
   return port === undefined || port === 443 || port === 80;
 }
 
-function destinationRule(name: string, outside: Outside): object {
-  const tls: UpstreamTls | undefined = outside.tls[name];
-  const sni = tls?.sni ?? name;
+/** `ports`: which of them speak TLS; undefined = all. */
+function destinationRule(name: string, ports: readonly (number | undefined)[], outside: Outside): object {
+  const stated: UpstreamTls | undefined = outside.tls[name];
+  const sni = stated?.sni ?? name;
+  const tls = {
+    mode: stated?.cert === undefined ? 'SIMPLE' : 'MUTUAL',
+    clientCertificate: stated?.cert,
+    privateKey: stated?.key,
+    caCertificates: stated?.ca,
+    sni,
+    subjectAltNames: because('With an sni Istio checks no name of the certificate by itself.', [sni]),
+  };
   return {
     apiVersion: 'networking.istio.io/v1',
     kind: 'DestinationRule',
@@ -69,16 +83,9 @@ function destinationRule(name: string, outside: Outside): object {
     spec: {
       host: name,
       exportTo: exportTo(outside),
-      trafficPolicy: {
-        tls: {
-          mode: tls?.cert === undefined ? 'SIMPLE' : 'MUTUAL',
-          clientCertificate: tls?.cert,
-          privateKey: tls?.key,
-          caCertificates: tls?.ca,
-          sni,
-          subjectAltNames: because('With an sni Istio checks no name of the certificate by itself.', [sni]),
-        },
-      },
+      trafficPolicy: ports.includes(undefined)
+        ? { tls }
+        : { portLevelSettings: ports.map((number) => ({ port: { number }, tls })) },
     },
   };
 }

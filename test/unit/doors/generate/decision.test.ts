@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { generateEnvoy } from '../../../../src/doors/generate/generate.ts';
-import { clusterPatch } from '../../../../src/doors/generate/istio/cluster-patch.ts';
+import { clusterPatches } from '../../../../src/doors/generate/istio/cluster-patch.ts';
 import { istioHosts, istioRefusals } from '../../../../src/doors/generate/istio/istio-hosts.ts';
 import { planDoors } from '../../../../src/doors/generate/plan.ts';
 import { plain } from '../../../../src/lib/commented-yaml.ts';
@@ -217,7 +217,7 @@ function injectorsOf(
   host: ReturnType<typeof istioHosts>[number],
 ): readonly Injector[] {
   const patch = plain(
-    clusterPatch(
+    clusterPatches(
       {
         config,
         plan,
@@ -229,7 +229,7 @@ function injectorsOf(
         tls: {},
       },
       host,
-    ),
+    )[0],
   ) as {
     readonly patch: {
       readonly value: { readonly typed_extension_protocol_options: Record<string, Options> };
