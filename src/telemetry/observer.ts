@@ -144,7 +144,7 @@ export interface Observer {
     door: FeedbackDoor,
     source: string,
     verdict: RefusalVerdict,
-    refused?: { readonly policy: string; readonly generation: number },
+    refused?: { readonly policy: string; readonly generation: number; readonly inTrailers: boolean },
   ): void;
   /** Of access_log: full. `policy` is undefined where none matched, `door` where none served it. */
   requestEnded(

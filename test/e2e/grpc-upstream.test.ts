@@ -12,40 +12,51 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { ORDERS } from '../../demo/world.ts';
+import { until } from '../support/until.ts';
 import { startedWorld } from '../support/world.ts';
 
 const PATH = '/v1/Echo';
+/** Answers with headers before it refuses. */
+const LATE = '/v1/Late';
 const same = (bytes: Buffer) => bytes;
+
+interface Call {
+  readonly metadata: Metadata;
+  readonly request: Buffer;
+  sendMetadata(metadata: Metadata): void;
+}
+type Done = (error: Partial<ServiceError> | null, value?: Buffer) => void;
 
 test('a real grpc-js upstream answering UNAUTHENTICATED is healed inside the call', async (t) => {
   const revoked = new Set<string>();
   let last = '';
   let refused = 0;
   const server = new Server();
+  const answer = (call: Call, done: Done): void => {
+    const [value] = call.metadata.get('authorization') as string[];
+    if (value === undefined || !value.startsWith('Bearer ') || revoked.has(value)) {
+      refused++;
+      return done({ code: status.UNAUTHENTICATED, details: 'no' });
+    }
+    last = value;
+    done(null, call.request);
+  };
+  const method = (path: string) => ({
+    path,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: same,
+    requestDeserialize: same,
+    responseSerialize: same,
+    responseDeserialize: same,
+  });
   server.addService(
+    { [PATH]: method(PATH), [LATE]: method(LATE) },
     {
-      [PATH]: {
-        path: PATH,
-        requestStream: false,
-        responseStream: false,
-        requestSerialize: same,
-        requestDeserialize: same,
-        responseSerialize: same,
-        responseDeserialize: same,
-      },
-    },
-    {
-      [PATH](
-        call: { metadata: Metadata; request: Buffer },
-        done: (error: Partial<ServiceError> | null, value?: Buffer) => void,
-      ) {
-        const [value] = call.metadata.get('authorization') as string[];
-        if (value === undefined || !value.startsWith('Bearer ') || revoked.has(value)) {
-          refused++;
-          return done({ code: status.UNAUTHENTICATED, details: 'no' });
-        }
-        last = value;
-        done(null, call.request);
+      [PATH]: (call: Call, done: Done) => answer(call, done),
+      [LATE](call: Call, done: Done) {
+        call.sendMetadata(new Metadata());
+        answer(call, done);
       },
     },
   );
@@ -62,10 +73,10 @@ test('a real grpc-js upstream answering UNAUTHENTICATED is healed inside the cal
     'grpc.default_authority': ORDERS,
   });
   t.after(() => client.close());
-  const call = () =>
+  const call = (path = PATH) =>
     new Promise<Buffer>((resolve, reject) =>
       client.makeUnaryRequest(
-        PATH,
+        path,
         same,
         same,
         Buffer.from('hello'),
@@ -83,4 +94,13 @@ test('a real grpc-js upstream answering UNAUTHENTICATED is healed inside the cal
   t.diagnostic(`healed in ${(performance.now() - begun).toFixed(0)} ms, ${refused} refused attempts`);
   assert.ok(refused >= 1);
   assert.equal(world.provider.tokenCalls, 2);
+
+  // Told behind the headers nothing is sent again: counted, and the next call is healed.
+  await sleep(200);
+  revoked.add(last);
+  await assert.rejects(call(LATE), { code: status.UNAUTHENTICATED });
+  await until('the renewal', () => world.provider.tokenCalls === 3);
+  const counted = 'bearerd_refusals_in_trailers_total{door="push",source="orders"} 1';
+  assert.ok((await world.metrics()).includes(counted));
+  await until('the next call', async () => String(await call(LATE).catch(() => '')) === 'hello');
 });

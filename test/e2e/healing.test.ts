@@ -3,13 +3,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { load, statuses } from '../support/load.ts';
+import { until } from '../support/until.ts';
 import { startedWorld } from '../support/world.ts';
 
 for (const version of ['1.40.0', '1.36.2'] as const) {
   test(`Envoy ${version}: the refused request itself is answered 200 after one renewal`, async (t) => {
     const world = await startedWorld(t, { version });
     await world.ready();
-    const { send } = await world.startEnvoy('push');
+    const { envoy, send } = await world.startEnvoy('push');
     assert.equal((await send('/v1/orders')).status, 200);
     await sleep(200); // Envoy's acknowledgement must be older than 50 ms
     world.upstream.revoke();
@@ -17,6 +18,15 @@ for (const version of ['1.40.0', '1.36.2'] as const) {
     t.diagnostic(`healed in ${healed.ms.toFixed(0)} ms`);
     assert.equal(healed.status, 200, healed.body);
     assert.equal(world.provider.tokenCalls, 2);
+
+    // More than Envoy keeps is not sent again: counted there, and the next request is healed.
+    await sleep(200);
+    world.upstream.revoke();
+    const body = 'x'.repeat(2 << 20);
+    assert.equal((await send('/v1/orders', { method: 'POST', body })).status, 401);
+    const [abandoned] = (await envoy.stats('orders.*retry_or_shadow_abandoned')).values();
+    assert.equal(abandoned, 1);
+    await until('the next request', async () => (await send('/v1/orders')).status === 200);
   });
 }
 

@@ -140,6 +140,12 @@ export const ROWS: readonly Row[] = [
         '{{source}} {{door}} {{verdict}}',
       ),
       panel(
+        'Refused in trailers, not sent again',
+        'ops',
+        `sum by (source, door) (${rate(of('bearerd_refusals_in_trailers_total'))})`,
+        '{{source}} {{door}}',
+      ),
+      panel(
         'Renewals before time',
         'ops',
         `sum by (source, outcome) (${rate(of('bearerd_forced_refreshes_total'))})`,

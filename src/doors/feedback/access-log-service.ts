@@ -172,7 +172,8 @@ function conclude(
   { store, observer, tracer }: AccessLogServiceDeps,
 ): void {
   if (judgement.verdict !== 'counted') return observer.refusalSeen(door, judgement.source, judgement.verdict);
-  observer.refusalSeen(door, judgement.source, judgement.verdict, judgement);
+  const { inTrailers } = attempt;
+  observer.refusalSeen(door, judgement.source, judgement.verdict, { ...judgement, inTrailers });
   const { requestId, startedAt, authority, method, path } = attempt;
   // Without a request id each attempt counts for itself.
   const key = requestKey(requestId || String(startedAt), authority, method, path);

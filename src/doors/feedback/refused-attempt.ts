@@ -20,6 +20,8 @@ export interface RefusedAttempt {
   /** Before Envoy's route rewrote it; '' = not rewritten. */
   readonly originalPath: string;
   readonly wwwAuthenticate: string | undefined;
+  /** Told behind the headers, when Envoy sends nothing again: only the next request is healed. */
+  readonly inTrailers: boolean;
   /** The cluster's own word on whose credential it carries; push only. */
   readonly source: string | undefined;
   /** Likewise, on whose policy. */
@@ -99,6 +101,7 @@ function read(entry: HTTPAccessLogEntry, type: AccessLogType): ParsedAttempt {
     path: request.path,
     originalPath: request.originalPath,
     wwwAuthenticate: response?.responseHeaders.get('www-authenticate'),
+    inTrailers: response?.responseTrailers.get('grpc-status') === '16',
     source: common.customTags.get('bearerd.source'),
     policy: common.customTags.get('bearerd.policy'),
   };

@@ -11,6 +11,12 @@ export function createFeedbackMetrics(registers: Registry[]): Events {
     labelNames: ['door', 'source', 'verdict'],
     registers,
   });
+  const inTrailers = new Counter({
+    name: 'bearerd_refusals_in_trailers_total',
+    help: 'Refused attempts that count and whose gRPC status came in trailers, when Envoy sends nothing again: the next request is healed.',
+    labelNames: ['door', 'source'],
+    registers,
+  });
   const forced = new Counter({
     name: 'bearerd_forced_refreshes_total',
     help: 'Demands to renew before time, by outcome.',
@@ -24,8 +30,9 @@ export function createFeedbackMetrics(registers: Registry[]): Events {
     registers,
   });
   return {
-    refusalSeen(door, source, verdict) {
+    refusalSeen(door, source, verdict, refused) {
       refusals.inc({ door, source, verdict });
+      if (refused?.inTrailers) inTrailers.inc({ door, source });
     },
     refreshForced(source, outcome) {
       forced.inc({ source, outcome });

@@ -52,7 +52,7 @@ test('each line has its operation, and a line about a source the version that it
   observer.credentialPublished('orders', 8, Number.POSITIVE_INFINITY, undefined, 'orders');
   observer.refreshFailed('maps', 'source_unavailable', 'no connection', 250);
   observer.keyRefused('maps', 'january');
-  observer.refusalSeen('push', 'maps', 'counted', { policy: 'maps', generation: 6 });
+  observer.refusalSeen('push', 'maps', 'counted', { policy: 'maps', generation: 6, inTrailers: false });
   observer.breakerChanged('idp', 'open');
   observer.credentialExpired('maps', 7);
   observer.refreshForced('maps', 'started');

@@ -15,6 +15,7 @@ const ATTEMPT: RefusedAttempt = {
   path: '/v1/orders',
   originalPath: '',
   wwwAuthenticate: undefined,
+  inTrailers: false,
   source: undefined,
   policy: undefined,
 };

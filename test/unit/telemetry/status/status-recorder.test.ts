@@ -7,10 +7,14 @@ test('a refusal is told with what was done for it, and with the credential that 
   const clock = new FakeClock();
   const { observer, feedback } = createStatusRecorder(clock);
   const at = clock.now();
-  observer.refusalSeen('push', 'orders', 'counted', { policy: 'orders-v1', generation: 3 });
+  observer.refusalSeen('push', 'orders', 'counted', {
+    policy: 'orders-v1',
+    generation: 3,
+    inTrailers: false,
+  });
   observer.refreshForced('orders', 'started');
   observer.refusalSeen('push', 'orders', 'in_doubt');
-  observer.refusalSeen('push', 'billing', 'counted', { policy: 'bills', generation: 5 });
+  observer.refusalSeen('push', 'billing', 'counted', { policy: 'bills', generation: 5, inTrailers: false });
   observer.refreshForced('billing', 'limited');
   await clock.advance(45);
   observer.credentialPublished('orders', 4, at + 60_000, undefined, 'orders');
