@@ -84,7 +84,7 @@ export async function processTokenReply(
   // Of a Date in the answer itself it was told already; the same answer again tells none.
   if (headers !== reply.headers && aged === 0 && skewMs !== undefined) clockSkewSeen(skewMs);
   const told = lifetimeOf({ accessToken, expiresIn: said['expires_in'], providerNow }, now);
-  const token = await read(new Response(text, reply));
+  const token = await read(new Response(withoutNull(said), reply));
   return {
     accessToken: new Secret(accessToken),
     // The provider counts from when it answered at the latest, we from when we asked.
@@ -125,6 +125,11 @@ function parseReply(text: string, { status, headers }: Response): Json {
 /** Some providers refuse with status 200. */
 function isRefusal(said: Json): boolean {
   return said['access_token'] === undefined && typeof said['error'] === 'string';
+}
+
+/** Some providers write what they leave out as null, which oauth4webapi refuses without saying where. */
+function withoutNull(said: Json): string {
+  return JSON.stringify(said, (_, value) => value ?? undefined);
 }
 
 /** For oauth4webapi, which throws it: it looks at a challenge before the body, although the body says more. */

@@ -100,6 +100,15 @@ describe('an answer of a token endpoint', () => {
     assert.equal(await bound('opaque', false), false);
   });
 
+  test('may say null of what it leaves out', async () => {
+    const nothing = { expires_in: null, scope: null, refresh_token: null, id_token: null };
+    const { lifetimeMs, refreshToken } = await read(
+      json({ access_token: 'abc', token_type: 'Bearer', ...nothing }),
+    );
+    assert.equal(lifetimeMs, 300_000);
+    assert.equal(refreshToken, undefined);
+  });
+
   test('that is DPoP only where a proof went with the request', async () => {
     const dpop = { access_token: 'abc', token_type: 'DPoP' };
     await assert.rejects(read(json(dpop)), { message: 'the token_type is not Bearer' });
