@@ -29,7 +29,7 @@ const heights: Record<string, Height> = {
     alone: [
       'test/e2e/{attempt,attempt-users,cancelled,clock,guard,healing,outage,proof,provider-faults,reload,restart,soak}.test.ts',
     ],
-    concurrency: 2,
+    concurrency: 3,
     timeoutMs: 900_000,
   },
   // A real Kubernetes API and a real istiod, where npm run parts:kubernetes built them.

@@ -13,6 +13,7 @@ import { createEndpoints } from '../source/endpoint/endpoints.ts';
 import { answerLogLevel, type LogSink } from '../telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics-observer.ts';
 import type { Observer } from '../telemetry/observer.ts';
+import { findingsOf } from './findings.ts';
 import { readGuardState } from './guard/state.ts';
 import { createInForce } from './in-force.ts';
 import { createInboundSide } from './inbound-side.ts';
@@ -20,7 +21,7 @@ import { createListeners, type EnvoyAddresses } from './listeners.ts';
 import { createPages, type PageAddresses } from './pages.ts';
 import { createRevisions, type LoadConfig } from './revisions.ts';
 import type { Serving } from './serving.ts';
-import { buildStatus, type Status } from './status.ts';
+import { buildFacts, type Status } from './status.ts';
 import { createTelemetry } from './telemetry.ts';
 
 export interface AppDeps {
@@ -152,7 +153,7 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
 
   function status(): Status {
     const { serving, store, secrets, inbound, guard } = inForce;
-    return buildStatus({
+    const facts = buildFacts({
       ...{ version, mode: config.mode, node: pod, now: clock.now(), startedAt, recorder, metrics },
       missing: missing(),
       config: serving.config,
@@ -165,6 +166,7 @@ export async function createApp(local: Config, deps: AppDeps): Promise<App> {
       guard: guard.status(),
       policyBundle: bundle?.status(),
     });
+    return { ...facts, findings: findingsOf(facts) };
   }
 
   async function atMost(ms: number, work: Promise<unknown>): Promise<void> {

@@ -2,14 +2,7 @@
 // same. Thresholds are those of the alerts (monitoring/).
 import { durationText } from '../lib/duration-text.ts';
 import { guardFindings } from './guard/findings.ts';
-import type { Status } from './status.ts';
-
-export interface Finding {
-  /** note = something goes on that mends itself. */
-  readonly severity: 'critical' | 'warning' | 'note';
-  readonly about: string;
-  readonly text: string;
-}
+import type { Facts, Finding } from './status.ts';
 
 const DAY_MS = 86_400_000;
 /** A renewal that was asked for because of a refusal is under way at most this long. */
@@ -19,7 +12,7 @@ const RECENT_MS = 60_000;
 
 const RANK = { critical: 0, warning: 1, note: 2 } as const;
 
-export function findingsOf(status: Omit<Status, 'findings'>): readonly Finding[] {
+export function findingsOf(status: Facts): readonly Finding[] {
   return [
     ...sources(status),
     ...subscribers(status),
@@ -31,7 +24,7 @@ export function findingsOf(status: Omit<Status, 'findings'>): readonly Finding[]
   ].toSorted((a, b) => RANK[a.severity] - RANK[b.severity]);
 }
 
-function* sources({ sources: all, missing, now }: Omit<Status, 'findings'>): Iterable<Finding> {
+function* sources({ sources: all, missing, now }: Facts): Iterable<Finding> {
   const told = new Set(all.map(({ source }) => source));
   for (const name of missing) {
     if (!told.has(name))
@@ -64,7 +57,7 @@ function* sources({ sources: all, missing, now }: Omit<Status, 'findings'>): Ite
   }
 }
 
-function* subscribers({ subscribers: all, now }: Omit<Status, 'findings'>): Iterable<Finding> {
+function* subscribers({ subscribers: all, now }: Facts): Iterable<Finding> {
   for (const { node, listener, secrets } of all) {
     for (const { name, rejected } of secrets) {
       if (rejected === undefined) continue;
@@ -77,7 +70,7 @@ function* subscribers({ subscribers: all, now }: Omit<Status, 'findings'>): Iter
   }
 }
 
-function* endpoints({ endpoints: all }: Omit<Status, 'findings'>): Iterable<Finding> {
+function* endpoints({ endpoints: all }: Facts): Iterable<Finding> {
   for (const { endpoint, breaker } of all) {
     if (breaker === 'closed') continue;
     yield {
@@ -89,7 +82,7 @@ function* endpoints({ endpoints: all }: Omit<Status, 'findings'>): Iterable<Find
 }
 
 /** One finding a source: of its latest refusal that counted. */
-function* healing({ feedback, now }: Omit<Status, 'findings'>): Iterable<Finding> {
+function* healing({ feedback, now }: Facts): Iterable<Finding> {
   const told = new Set<string>();
   for (const { at, source, generation, refresh, renewed, verdict } of feedback) {
     if (verdict !== 'counted' || told.has(source) || now - (renewed?.at ?? at) > RECENT_MS) continue;
@@ -109,11 +102,7 @@ function* healing({ feedback, now }: Omit<Status, 'findings'>): Iterable<Finding
   }
 }
 
-function* configuration({
-  configuration: { refused },
-  guard,
-  policyBundle,
-}: Omit<Status, 'findings'>): Iterable<Finding> {
+function* configuration({ configuration: { refused }, guard, policyBundle }: Facts): Iterable<Finding> {
   if (refused !== undefined) {
     const text = `a newer one was refused, the one before stays in force: ${refused}`;
     yield { severity: 'warning', about: 'configuration', text };
@@ -128,7 +117,7 @@ function* configuration({
   }
 }
 
-function* certificates({ certificates: all, now }: Omit<Status, 'findings'>): Iterable<Finding> {
+function* certificates({ certificates: all, now }: Facts): Iterable<Finding> {
   for (const { listener, notAfter, refused } of all) {
     const about = `certificate of ${listener}`;
     const leftMs = notAfter - now;
@@ -141,7 +130,7 @@ function* certificates({ certificates: all, now }: Omit<Status, 'findings'>): It
   }
 }
 
-function* keeping({ inputs, audit, sharedCache }: Omit<Status, 'findings'>): Iterable<Finding> {
+function* keeping({ inputs, audit, sharedCache }: Facts): Iterable<Finding> {
   for (const { input, refused, currentAt } of inputs) {
     if (refused === undefined) continue;
     const meanwhile = currentAt === undefined ? 'there is none so far' : 'the last good one stays in force';

@@ -1,4 +1,5 @@
-// What GET /status says: the state of every part, what the recorder remembers, and what of it matters most. Never a value.
+// What GET /status says: the state of every part, and what the recorder remembers; what of it matters most is findings.ts.
+// Never a value.
 import type { PolicyBundleStatus } from '../bundle/policy-bundle.ts';
 import type { Config } from '../config/config.ts';
 import type { SourceStatus } from '../credential/credential.ts';
@@ -14,7 +15,6 @@ import type {
   SharedCacheReport,
   StatusRecorder,
 } from '../telemetry/status/status-recorder.ts';
-import { type Finding, findingsOf } from './findings.ts';
 import type { GuardStatus } from './guard/rollout-guard.ts';
 
 /** Times in epoch ms. What is undefined is left out in JSON; Infinity becomes null there. */
@@ -82,6 +82,15 @@ export interface Status {
   readonly spansLost: number | undefined;
 }
 
+export interface Finding {
+  /** note = something goes on that mends itself. */
+  readonly severity: 'critical' | 'warning' | 'note';
+  readonly about: string;
+  readonly text: string;
+}
+
+export type Facts = Omit<Status, 'findings'>;
+
 /** What the parts say of themselves. */
 export interface Parts
   extends Pick<
@@ -98,11 +107,11 @@ export interface Parts
   readonly metrics: Metrics;
 }
 
-export function buildStatus(parts: Parts): Status {
+export function buildFacts(parts: Parts): Facts {
   const { config, policies, sources, endpoints, pushed, inbound, recorder, metrics, ...told } = parts;
   const rollouts = new Map(config.outbound.map(({ name, rollout }) => [name, rollout]));
   const { audit, sharedCache, spansLost } = recorder.sinks();
-  const status = {
+  return {
     ...told,
     sources: sources.map((one) => ({ ...one, ...recorder.ofSource(one.source) })),
     endpoints: endpoints.map((one) => ({ ...one, lastHour: recorder.ofEndpoint(one.endpoint) })),
@@ -133,5 +142,4 @@ export function buildStatus(parts: Parts): Status {
     sharedCache: config.sharedCache && sharedCache,
     spansLost: config.tracing && spansLost,
   };
-  return { ...status, findings: findingsOf(status) };
 }

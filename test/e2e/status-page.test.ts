@@ -11,7 +11,7 @@ import * as grpc from '@grpc/grpc-js';
 import { chromium, type Page } from 'playwright-core';
 import { createWorld } from '../../demo/world.ts';
 import { findingsOf } from '../../src/app/findings.ts';
-import type { Status } from '../../src/app/status.ts';
+import type { Facts } from '../../src/app/status.ts';
 import { SECRET_TYPE_URL } from '../../src/doors/push/secret-resource.ts';
 import { DiscoveryRequest, DiscoveryResponse } from '../../src/gen/envoy/service/discovery/v3/discovery.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -273,7 +273,7 @@ test('a thousand sources of which 400 fail: the tables are near, and the page ke
     lastFailure: 'source_rejected',
     lastFailureText: 'the provider answered 401: invalid_client',
   };
-  const status: Omit<Status, 'findings'> = {
+  const status: Facts = {
     ...{
       version: '1',
       mode: 'production',

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createWorld, type GatedEnvoy, type World } from '../../demo/world.ts';
-import type { ServingDoor } from '../../src/doors/generate/plan.ts';
+import type { ServingDoor } from '../../src/doors/generate/best-door.ts';
 import type { EnvoyVersion } from './envoy.ts';
 import { type ScriptedProvider, startScriptedProvider } from './scripted-provider.ts';
 import { type FaultyWay, startToxiproxy, type Toxiproxy } from './toxiproxy.ts';

@@ -3,8 +3,8 @@ import type { Config } from '../../config/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
 import { TRACE_HEADERS } from '../../lib/trace.ts';
 import { RATE_LIMIT_HEADERS } from '../feedback/request-log.ts';
+import type { ServingDoor } from './best-door.ts';
 import { CHECK_CLUSTER } from './check-filter.ts';
-import type { ServingDoor } from './plan.ts';
 import { xdsCluster } from './push-filter.ts';
 
 /** Names of the streams, by which bearerd tells the doors apart: only a stream's first message carries its name. */

@@ -2,8 +2,9 @@
 // check decides.
 import type { Config, OutboundConfig } from '../../config/config.ts';
 import { attemptRefusals } from './attempt-refusals.ts';
-import type { ServingDoor } from './plan.ts';
 import { pushRefusals } from './push-refusals.ts';
+
+export type ServingDoor = 'check' | 'push' | 'attempt';
 
 export interface BestDoor {
   readonly door: ServingDoor;

@@ -3,10 +3,9 @@
 import type { Config, OutboundConfig, PathRule, ResilienceConfig } from '../../config/config.ts';
 import { coversNames } from '../../policy/host-index.ts';
 import { compileInjection, type InjectedHeader } from '../../policy/injection.ts';
-import { bestDoor } from './best-door.ts';
+import { bestDoor, type ServingDoor } from './best-door.ts';
 import { pushRefusals } from './push-refusals.ts';
 
-export type ServingDoor = 'check' | 'push' | 'attempt';
 export type Door = ServingDoor | 'both' | 'best';
 
 export interface PlannedPolicy {

@@ -11,16 +11,14 @@ import {
   carriedSince,
 } from './acknowledgements.ts';
 import { buildSecretResource } from './secret-resource.ts';
+import { lastUseOf, versionText } from './secret-version.ts';
 import { isSame, isServed, type MadeOf, servedSecrets } from './served-secrets.ts';
 import { type Peer, type SubscriberStatus, subscriberStatus, type Verdicts } from './subscribers.ts';
 
 export interface PushedSecret {
   /** Counts up with each change of any secret; 0 for a name that no policy has. */
   readonly sequence: number;
-  /**
-   * `<process>.<sequence>`: a version of an earlier process is never taken for one of this. Never from the token. With a
-   * credential also `.<its last use>` in seconds, or `.never`, for the process after this one.
-   */
+  /** versionText(). */
   readonly version: string;
   /** Of the credential in it; undefined = the empty secret. */
   readonly generation: number | undefined;
@@ -110,7 +108,7 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
     credential?: Pick<Credential, 'generation' | 'usableUntil'>,
   ): PushedSecret => ({
     sequence: number,
-    version: `${epoch}.${number}${credential === undefined ? '' : `.${endText(credential.usableUntil)}`}`,
+    version: versionText(epoch, number, credential?.usableUntil),
     generation: credential?.generation,
     resource: buildSecretResource(name, value),
   });
@@ -179,7 +177,7 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
       subscriptions++;
       const entry = entryOf(name);
       // By both clocks: one that is set back prolongs nothing.
-      const heldUntil = endOf(before);
+      const heldUntil = lastUseOf(before);
       const heldUntilMonotonic = clock.monotonic() + heldUntil - clock.now();
       let looking: Timer | undefined;
       const follower: Follower = {
@@ -244,7 +242,7 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
           [...followers].map((follower) => {
             const { peer, verdicts } = follower;
             const known = isServed(made, follower.sources);
-            const version = made === undefined || known ? current.version : `${epoch}.0`;
+            const version = made === undefined || known ? current.version : versionText(epoch, 0);
             return {
               peer,
               name,
@@ -261,14 +259,4 @@ export function createPushedSecrets({ store, policies, clock }: PushedSecretsDep
       entries.clear();
     },
   };
-}
-
-function endText(usableUntil: number): string {
-  return Number.isFinite(usableUntil) ? String(Math.floor(usableUntil / 1_000)) : 'never';
-}
-
-/** Epoch ms of the last use of what has this version; 0 = nothing is known to be good. */
-function endOf(version = ''): number {
-  const end = /^\d+\.\d+\.(\d+|never)$/.exec(version)?.[1];
-  return end === 'never' ? Number.POSITIVE_INFINITY : Number(end ?? 0) * 1_000;
 }

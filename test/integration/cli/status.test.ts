@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { findingsOf } from '../../../src/app/findings.ts';
-import type { Status } from '../../../src/app/status.ts';
+import type { Facts, Status } from '../../../src/app/status.ts';
 import { createAdminServer } from '../../../src/server/admin.ts';
 import { nullObserver } from '../../../src/telemetry/observer.ts';
 import { bearerd as inProcess } from '../../support/command-line.ts';
@@ -147,7 +147,7 @@ test('--json is JSON whatever strangers call themselves and whatever is wrong, a
     subscribers: [{ node, listener: 'xds', secrets: [{ ...secret, rejected: { version: '1', at: 1 } }] }],
     ...{ subscribersLeftOut: 0, certificates: [], policyBundle: undefined, inbound: undefined },
     ...{ audit: undefined, sharedCache: undefined, spansLost: undefined },
-  } satisfies Omit<Status, 'findings'>;
+  } satisfies Facts;
   body = { ...status, findings: findingsOf(status) };
   const { code, said } = await json();
   assert.deepEqual([code, said.node, said.subscribers[0]!.node], [0, node, node], 'and nothing is lost');

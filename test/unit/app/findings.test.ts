@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findingsOf } from '../../../src/app/findings.ts';
-import type { Status } from '../../../src/app/status.ts';
+import type { Facts, Status } from '../../../src/app/status.ts';
 
 const NOW = 1_800_000_000_000;
-const healthy: Omit<Status, 'findings'> = {
+const healthy: Facts = {
   ...{ version: '1', mode: 'production', node: 'pod', now: NOW, startedAt: '', missing: [] },
   sources: [],
   endpoints: [],
