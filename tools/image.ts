@@ -1,7 +1,7 @@
 // Lays out the file system of the container image: Node, the libraries that it loads, and bearerd. No shell, no package
 // manager, nothing that is not run.   node tools/image.ts FOLDER
 import { execFile } from 'node:child_process';
-import { copyFile, cp, mkdir, realpath, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, cp, mkdir, readdir, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -26,3 +26,10 @@ await mkdir(join(folder, 'etc'), { recursive: true });
 // For what looks up its own name.
 await writeFile(join(folder, 'etc/passwd'), 'bearerd:x:65532:65532::/:/sbin/nologin\n');
 await writeFile(join(folder, 'etc/group'), 'bearerd:x:65532:\n');
+
+// It runs as another user than the one who built it, whose files may be for that one alone.
+const entries = await readdir(folder, { recursive: true });
+for (const path of ['', ...entries].map((entry) => join(folder, entry))) {
+  const { mode } = await stat(path);
+  await chmod(path, mode & 0o100 ? 0o755 : 0o644);
+}

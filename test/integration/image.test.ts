@@ -33,9 +33,8 @@ const env = [...dockerfile.matchAll(/^ENV (\S+=\S+)$/gm)].map(([, pair]) => pair
 describe('the image', { skip: obstacle() ?? false }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'bearerd-image-'));
   before(async () => {
-    // A new temporary folder is its owner's alone.
-    chmodSync(folder, 0o755);
-    await run(process.execPath, ['tools/image.ts', folder]);
+    // Whoever builds may keep files to themselves; whoever runs it is somebody else.
+    await run('sh', ['-c', 'umask 077; exec "$@"', 'sh', process.execPath, 'tools/image.ts', folder]);
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
