@@ -20,6 +20,8 @@ export interface ProvenRequest {
   readonly ath: string;
   /** JWK thumbprint that the token is bound to. */
   readonly boundKey: string;
+  /** Whose token it is. */
+  readonly account: string;
   /** Epoch milliseconds. */
   readonly now: number;
 }
@@ -43,7 +45,10 @@ export async function isProven(request: ProvenRequest, replay: ReplayMemory): Pr
     () => false,
   );
   // After the signature: nobody else can use up a jti.
-  return isSigned && (await replay.first(`dpop ${thumbprint} ${jti}`, MAX_AGE_MS + LEEWAY_MS));
+  if (!isSigned) return false;
+  const what = `dpop ${thumbprint} ${jti}`;
+  const mark = { sender: request.account, what, madeAt: iat * 1_000, forMs: MAX_AGE_MS + LEEWAY_MS };
+  return await replay.first(mark);
 }
 
 /** Without query and fragment, scheme and authority in lower case, default port dropped; undefined = no address. */

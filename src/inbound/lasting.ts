@@ -13,11 +13,14 @@ export interface Lasting {
 }
 
 /** `shared`: whether something is seen for the first time by the whole fleet. */
-export function createLasting(clock: Clock, shared?: ReplayMemory): Lasting {
+export function createLasting(
+  clock: Clock,
+  shared?: { first(what: string, forMs: number): Promise<boolean> },
+): Lasting {
   const own = createReplayMemory(clock);
   const replay: ReplayMemory =
     shared === undefined
       ? own
-      : { first: async (what, forMs) => (await own.first(what, forMs)) && (await shared.first(what, forMs)) };
+      : { first: async (mark) => own.first(mark) && (await shared.first(mark.what, mark.forMs)) };
   return { time: createTokenTime(clock), replay, kept: new Kept() };
 }

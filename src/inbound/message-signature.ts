@@ -46,7 +46,10 @@ export async function isSignedRequest(
   );
   if (key === undefined) return false;
   // After the signature: nobody else can use up a nonce.
-  return !policy.nonce || (await replay.first(`signature ${keyid} ${nonce}`, policy.maxAgeMs + LEEWAY_MS));
+  if (!policy.nonce) return true;
+  const what = `signature ${keyid} ${nonce}`;
+  const [sender, forMs] = [`key ${keyid}`, policy.maxAgeMs + LEEWAY_MS];
+  return await replay.first({ sender, what, madeAt: created * 1_000, forMs });
 }
 
 interface SignatureInput {

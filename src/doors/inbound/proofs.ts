@@ -81,7 +81,9 @@ export function createProofs(
     if (token !== undefined) {
       const proof = counts[DPOP] === 1 ? values[DPOP]! : '';
       const htu = origin + cutQuery(request.path);
-      const asked = { proof, method: request.method, htu, ath: sender.key, boundKey: token.boundKey!, now };
+      const { method } = request;
+      const [boundKey, account] = [token.boundKey!, accountOf(token)];
+      const asked = { proof, method, htu, ath: sender.key, boundKey, account, now };
       if (!(await isProven(asked, replay))) return 'dpop_proof';
     }
     const { signature } = policy.config;
@@ -106,4 +108,10 @@ export function createProofs(
     );
     return isSigned ? undefined : 'signature';
   }
+}
+
+/** An issuer's user or client: all its keys and tokens are one sender, over all configurations. */
+function accountOf({ claims, boundKey }: VerifiedToken): string {
+  const account = claims['sub'] ?? claims['client_id'] ?? claims['azp'] ?? boundKey;
+  return `account ${String(claims['iss'])} ${String(account)}`;
 }
