@@ -148,13 +148,21 @@ function createDispatcher(material: TlsMaterial, env: HttpDeps['env']): Dispatch
     ...options,
     // Plain http is for loopback in development only and goes direct.
     httpProxy: '',
-    httpsProxy: proxy,
+    httpsProxy: proxyUrl(proxy),
     noProxy: env['NO_PROXY'] ?? env['no_proxy'] ?? '',
     requestTls: tls,
     // Until there is a tunnel a call does not hear its signal, and undici waits five minutes for the proxy's answer.
     clientFactory: (origin: URL, pool: object) =>
       new Pool(origin, { ...pool, headersTimeout: CONNECT_MS, bodyTimeout: CONNECT_MS }),
   });
+}
+
+/** Without a scheme it is http, as for curl. The text may hold a password and is not quoted. */
+function proxyUrl(text: string): string {
+  const url = text.includes('://') ? text : `http://${text}`;
+  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url;
+  const message = 'HTTPS_PROXY is no address of an HTTP proxy, such as http://proxy.example.com:3128';
+  throw new CredentialError('source_unavailable', message, { retryable: true });
 }
 
 function isSame(a: TlsMaterial, b: TlsMaterial): boolean {

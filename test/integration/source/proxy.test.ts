@@ -104,6 +104,22 @@ describe('HTTPS_PROXY', () => {
     assert.deepEqual(new Set(proxy.asked), new Set([host]));
   });
 
+  test('is an http proxy without a scheme, and named where it is none', async (t) => {
+    const proxy = await startProxy('tunnel');
+    t.after(() => proxy.stop());
+    await issued(await sourceOf(words(), { env: { HTTPS_PROXY: new URL(proxy.url).host } }));
+    assert.ok(proxy.asked.length > 0);
+    const calls = provider.tokenCalls;
+    for (const HTTPS_PROXY of ['socks5://user:canary@127.0.0.1:1080', 'user:canary@:::']) {
+      const error = await issueFailure(await sourceOf(words(), { env: { HTTPS_PROXY } }));
+      assert.equal(
+        error.message,
+        'HTTPS_PROXY is no address of an HTTP proxy, such as http://proxy.example.com:3128',
+      );
+    }
+    assert.equal(provider.tokenCalls, calls, 'nothing goes around it');
+  });
+
   test('is passed by for the hosts of NO_PROXY', async (t) => {
     const proxy = await startProxy('tunnel');
     t.after(() => proxy.stop());
