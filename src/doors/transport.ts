@@ -34,16 +34,16 @@ export function strangersOf(
   sockets: readonly unknown[],
   validations: Validations,
 ): Stranger | undefined {
-  const isNamed = checksHost(cluster);
+  const byHost = optionsByHost(cluster);
   const found = sockets
     .flatMap((socket) => objectsIn(socket))
     // Inside QUIC or STARTTLS a context has no type.
     .filter(({ object }) => 'common_tls_context' in object || isType(object, 'tls.v3.UpstreamTlsContext'))
-    .map(({ object }) => strangers(object, isNamed, validations));
+    .map(({ object }) => strangers(object, byHost, validations));
   return (['anybody', 'authority', 'mesh'] as const).find((one) => found.includes(one));
 }
 
-function strangers(context: Json, isNamed: boolean, validations: Validations): Stranger | undefined {
+function strangers(context: Json, byHost: Json, validations: Validations): Stranger | undefined {
   const own = objectsIn(context).map(({ object }) => object);
   const names = own.flatMap((part) =>
     'validation_context_sds_secret_config' in part
@@ -61,7 +61,10 @@ function strangers(context: Json, isNamed: boolean, validations: Validations): S
   const isSigned = any(hasAuthority) || names.some((name) => !validations.has(name));
   if (!isSigned) return 'anybody';
   const isOwn = any((part) => OWN_NAMES.some((key) => list(part[key]).length > 0));
-  if (isNamed || isOwn || context['auto_sni_san_validation'] === true) return undefined;
+  // Without a name to ask for it checks none (seen on 1.36.2 and 1.40.0).
+  const isAsked = [context['sni'], context['auto_host_sni'], byHost['auto_sni']].some(Boolean);
+  const isNamed = byHost['auto_san_validation'] || (context['auto_sni_san_validation'] && isAsked);
+  if (isNamed || isOwn) return undefined;
   if (names.includes('ROOTCA') || any((part) => part['name'] === SPIFFE)) return 'mesh';
   return any((part) => 'custom_validator_config' in part) ? undefined : 'authority';
 }
@@ -80,13 +83,13 @@ function hasAuthority(part: Json): boolean {
   );
 }
 
-/** By the request's host. A header that the app writes is none. */
-function checksHost(cluster: Json): boolean {
+/** What is made of the request's host. A header that the app writes is none. */
+function optionsByHost(cluster: Json): Json {
   const options = json(json(cluster['typed_extension_protocol_options'])[HTTP_OPTIONS]);
   const upstream = json(
     options['upstream_http_protocol_options'] ?? cluster['upstream_http_protocol_options'],
   );
-  return upstream['auto_san_validation'] === true && !upstream['override_auto_sni_header'];
+  return upstream['override_auto_sni_header'] ? {} : upstream;
 }
 
 /** Also inside another socket. One of a kind that is not known here counts as encrypted, so does a tunnel of a mesh. */

@@ -20,8 +20,11 @@ import { freePort } from '../support/ports.ts';
 import { type StartedProcess, startProcess } from '../support/process.ts';
 
 const NAMESPACE = 'shop';
-/** good and other: TLS of their own, the second with the certificate of somebody else. mixed: mTLS, and one subset like other. */
-const SERVICES = ['good', 'other', 'mutual', 'mixed', 'plain'] as const;
+/**
+ * good and other: TLS of their own, the second with the certificate of somebody else. mixed: mTLS, and one subset like other. auto: mTLS to
+ * the one endpoint that is known to speak it.
+ */
+const SERVICES = ['good', 'other', 'mutual', 'mixed', 'auto', 'plain'] as const;
 const nameOf = (service: string) => `${service}.${NAMESPACE}.svc.cluster.local`;
 
 describe('names of certificates in a mesh with a real istiod', { skip: skipMesh }, () => {
@@ -46,12 +49,12 @@ listen: { check: "unix://${folder}/check.sock", xds: "unix://${folder}/xds.sock"
 sources: { key: { static: { value: { file: ${folder}/key } } } }
 outbound:
   - { name: plain, match: { services: [plain.shop] }, inject: { source: key }, allow_plaintext: true }
-  - { name: encrypted, match: { services: [good.shop, other.shop, mutual.shop, mixed.shop] }, inject: { source: key } }
+  - { name: encrypted, match: { services: [good.shop, other.shop, mutual.shop, mixed.shop, auto.shop] }, inject: { source: key } }
 `,
     );
     bearerd = await startProcess(process.execPath, ['dist/main.js', 'serve', '--config', config]);
     await bearerd.waitForOutput(/"listener":"xds","state":"listening"/);
-    mesh = await startMesh(NAMESPACE);
+    mesh = await startMesh(NAMESPACE, 'enableAutoMtls: true\n');
     port = await freePort();
     const own = async (name: string) => {
       const { cert, key } = await authority.issue(name, 'server');
@@ -59,13 +62,15 @@ outbound:
     };
     const { certificate, key, root } = await mesh.identity('default');
     const meshPort = await serve({ cert: certificate, key, ALPNProtocols: ['istio'] });
+    const plain = await serve();
     const [good, somebody] = [await own(nameOf('good')), await own('somebody.example.org')];
     await mesh.apply([
-      entry('good', { http: good }),
-      entry('other', { http: somebody }),
-      entry('mutual', { http: meshPort }),
-      entry('mixed', { http: meshPort, v1: somebody }),
-      entry('plain', { http: await serve() }),
+      entry('good', endpoint(good)),
+      entry('other', endpoint(somebody)),
+      entry('mutual', endpoint(meshPort)),
+      entry('mixed', endpoint(meshPort, { version: 'v2' }), endpoint(somebody, { version: 'v1' })),
+      entry('auto', endpoint(meshPort, { 'security.istio.io/tlsMode': 'istio' }), endpoint(plain)),
+      entry('plain', endpoint(plain)),
       ...['good', 'other'].map((service) => rule(service, simple())),
       rule('mutual', { mode: 'ISTIO_MUTUAL' }),
       rule('mixed', { mode: 'ISTIO_MUTUAL' }, [
@@ -95,13 +100,9 @@ outbound:
 
   const simple = () => ({ mode: 'SIMPLE', caCertificates: ca });
 
-  /** `v1` = where its subset of this name is. */
-  function entry(service: string, { http, v1 }: { http: number; v1?: number }): object {
-    const endpoint = (at: number, version: string) => ({
-      address: '127.0.0.1',
-      ports: { http: at },
-      labels: { version },
-    });
+  const endpoint = (http: number, labels: object = {}) => ({ address: '127.0.0.1', ports: { http }, labels });
+
+  function entry(service: string, ...endpoints: readonly object[]): object {
     return {
       apiVersion: 'networking.istio.io/v1',
       kind: 'ServiceEntry',
@@ -111,7 +112,7 @@ outbound:
         location: 'MESH_INTERNAL',
         resolution: 'STATIC',
         ports: [{ number: port, name: 'http', protocol: 'HTTP' }],
-        endpoints: [endpoint(http, 'v2'), ...(v1 === undefined ? [] : [endpoint(v1, 'v1')])],
+        endpoints,
       },
     };
   }
@@ -185,7 +186,7 @@ outbound:
   }
 
   const KEY = 'Bearer a-key';
-  const HELD = { good: KEY, other: 503, mutual: KEY, mixed: KEY, plain: KEY, 'mixed v1': 503 };
+  const HELD = { good: KEY, other: 503, mutual: KEY, mixed: KEY, auto: KEY, plain: KEY, 'mixed v1': 503 };
 
   test('with a dump every cluster keeps what it had, of several subsets each its own', async () => {
     const none = Object.fromEntries(Object.entries(HELD).map(([k, v]) => [k, v === KEY ? 'none' : v]));
@@ -194,7 +195,12 @@ outbound:
     writeFileSync(dump, await envoy.admin('/config_dump'));
     await mesh.replaceFilters(await generateIstio(...flags('--from-cluster', dump)));
     await becomes(HELD, 'with a dump');
-    assert.doesNotMatch(await told(), /^error/m);
+    const errors = (await told()).split('\n').filter((line) => line.startsWith('error'));
+    assert.match(
+      errors[0] ?? '',
+      /^error cluster \S+\|auto\.shop\S+: .* without TLS to 1 of its endpoints, 10\.0\.0\.1:/,
+    );
+    assert.equal(errors.length, 1, errors.join('\n'));
   });
 
   test('without one the first lines say it, the check is gone, and the doctor names each cluster with the field', async () => {

@@ -50,7 +50,8 @@ export async function startIstio(parts: IstioParts, cluster: Kubernetes, mesh = 
   const [grpc, secure, http, monitoring] = (await freePorts(4)) as [number, number, number, number];
   const meshFile = join(cluster.folder, 'mesh.yaml');
   // Certificates of the mesh come from istio-agent, which a plain Envoy has not beside it: a gateway would wait for them.
-  writeFileSync(meshFile, `outboundTrafficPolicy: { mode: REGISTRY_ONLY }\nenableAutoMtls: false\n${mesh}`);
+  const autoMtls = mesh.includes('enableAutoMtls') ? '' : 'enableAutoMtls: false\n';
+  writeFileSync(meshFile, `outboundTrafficPolicy: { mode: REGISTRY_ONLY }\n${autoMtls}${mesh}`);
   const pilot = await startProcess(
     parts.pilot,
     [

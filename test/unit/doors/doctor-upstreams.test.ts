@@ -136,6 +136,8 @@ test('TLS that checks no name is told with the field to set, and none that check
     /match_typed_subject_alt_names: \[\{ san_type: DNS, matcher: \{ exact: x \} \}\]/,
   );
   const auto = { ...fixed, typed_config: { ...fixed.typed_config, auto_sni_san_validation: true } };
+  const asksNone = { ...auto, typed_config: { ...auto.typed_config, sni: '' } };
+  assert.match(found(asksNone)[0]!, /checks no name/);
   const pinned = tlsOf({ validation_context: { ...CA, verify_certificate_hash: ['df'] } });
   const named = secret('named', AUTHORITY.validation_context);
   for (const socket of [auto, pinned, tlsOf(AUTHORITY), tlsOf(sds('named'))])
