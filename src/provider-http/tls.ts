@@ -28,6 +28,9 @@ export interface TlsMaterial {
 /** Rejects with CredentialError secret_unreadable. A pair of which one half is old is refused until the other came. */
 export async function readTls({ caFile, clientCertificate }: TlsFiles): Promise<TlsMaterial> {
   const ca = caFile === undefined ? {} : { ca: await read('ca_file', caFile) };
+  // Node takes anything for a list of authorities, and then knows none.
+  if (ca.ca !== undefined && !/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(ca.ca))
+    throw unreadable(`ca_file ${caFile} has no certificate in PEM`);
   if (clientCertificate === undefined) return ca;
   const { certificate, privateKey } = clientCertificate;
   const [cert, key] = await Promise.all([

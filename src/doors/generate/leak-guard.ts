@@ -22,7 +22,7 @@ export function plaintextRefusals({ mode }: Config, { hosts }: Plan, upstreams: 
       const port = endpoint.port === undefined ? '' : `:${endpoint.port}`;
       const names = [...new Set(open.map(({ name }) => name))].join(', ');
       return [
-        `host ${endpoint.host}${port}: the credential of ${names} would go there in plain text; state tls for it with --upstreams, or allow_plaintext: true in the policy where something else encrypts (a mesh)`,
+        `host ${endpoint.host}${port}: the credential of ${names} would go there in plain text; state tls for it with --upstreams (for pieces too, as your own cluster has it), or allow_plaintext: true in the policy where something else encrypts (a mesh)`,
       ];
     }),
   );

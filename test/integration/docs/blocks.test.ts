@@ -48,6 +48,11 @@ const ROWS: Readonly<Record<string, Row>> = {
   ),
   'docs/bundle.md#Example sh': by('test/integration/docs/bundle.test.ts', 'signing'),
   'docs/bundle.md#Example sh/2': by('test/integration/docs/bundle.test.ts', 'asking'),
+  'docs/doors.md#Into an Envoy of your own upstreams.yaml': by(
+    'test/e2e/own-envoy.test.ts',
+    'Into an Envoy of your own',
+  ),
+  'docs/doors.md#Into an Envoy of your own sh': by('test/e2e/own-envoy.test.ts', 'Into an Envoy of your own'),
   async 'docs/doors.md#Resilience yaml'(_t, { text }, folder) {
     const policy = { name: 'orders', match: { hosts: ['orders'] }, inject: { source: 'orders' } };
     const rules = stringify({ outbound: [{ ...policy, allow_plaintext: true, ...parse(text) }] });

@@ -29,7 +29,7 @@ async function failing(t: TestContext, name: string, call: () => Promise<unknown
   );
   const ms = performance.now() - begun;
   t.diagnostic(`${name} ${ms.toFixed(0)} ms`);
-  return { ms, code: error.code };
+  return { ms, code: error.code, message: error.message };
 }
 
 describe('a provider that is silent', { concurrency: true }, () => {
@@ -113,4 +113,10 @@ test('a new certificate authority in ca_file counts from the next call', async (
   assert.equal((await failing(t, 'refused', () => http.fetch(url, GET))).code, 'source_unavailable');
   copyFileSync(next.ca, caFile);
   assert.equal((await http.fetch(url, GET)).status, 200);
+  copyFileSync(key, caFile);
+  const fault = await failing(t, 'refused', () => http.fetch(url, GET));
+  assert.deepEqual(
+    [fault.code, fault.message],
+    ['secret_unreadable', `ca_file ${caFile} has no certificate in PEM`],
+  );
 });

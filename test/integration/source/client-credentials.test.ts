@@ -438,6 +438,28 @@ describe('what a stranger gets wrong is told with the way out', () => {
     assert.match(plain.message, /: it speaks no TLS at this port$/);
   });
 
+  test('a refusal says what to look at, as far as its code or status tells', async () => {
+    const told = async (status: number, error: string) => {
+      reply = (_, r) => json(r, status, { error });
+      return (await failure({})).message;
+    };
+    assert.match(
+      await told(401, 'invalid_client'),
+      /401: invalid_client; are client_id and what .* \(secret, key, kid\)/,
+    );
+    assert.match(
+      await told(401, 'unauthorized_client'),
+      /; may the client use this grant, and is its secret or key right\?$/,
+    );
+    assert.match(await told(400, 'invalid_scope'), /; does the provider give this client all of scope\?$/);
+    assert.match(await told(400, 'invalid_target'), /; does the provider know this audience or resource\?$/);
+    assert.equal(await told(400, 'invalid_request'), 'the provider answered 400: invalid_request');
+    assert.equal(
+      await told(404, 'HTTP 404 Not Found'),
+      'the provider answered 404: an error; is this the token endpoint?',
+    );
+  });
+
   test('a secret with white space at an edge; line breaks at the end of a file are none of it', async () => {
     reply = (_, r, body) =>
       new URLSearchParams(body).get('client_secret') === 'right'
