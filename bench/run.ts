@@ -50,6 +50,11 @@ for (const part of chosen) {
   }
 }
 if (values.json !== undefined) {
-  const rows = figures.map(({ name, value, unit, wanted }) => ({ name, value, unit, wanted }));
+  const rows = figures.map(({ name, value, unit, wanted }) => ({
+    name,
+    value,
+    unit,
+    wanted: wanted ?? null,
+  }));
   writeFileSync(values.json, `${JSON.stringify({ figures: rows }, null, 2)}\n`);
 }

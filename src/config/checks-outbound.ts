@@ -98,22 +98,24 @@ function proofs(
 }
 
 function regexes({ outbound }: ConfigFile, report: Report): void {
-  const count = new Map<string, number>();
-  const told = new Set<string>();
-  outbound.forEach((policy, i) => {
-    const here = policy.match.paths?.filter((path) => path.kind === 'regex').length ?? 0;
+  const byHost = new Map<string, { count: number; last: number }>();
+  outbound.forEach(({ match: { paths, hosts } }, i) => {
+    const here = paths?.filter(({ kind }) => kind === 'regex').length ?? 0;
     if (here === 0) return;
-    for (const { name, wildcard } of policy.match.hosts) {
-      const host = `${wildcard ? '*.' : ''}${name}`;
-      const sum = (count.get(host) ?? 0) + here;
-      count.set(host, sum);
-      if (sum > MAX_REGEXES_PER_HOST && !told.has(host)) {
-        told.add(host);
-        report(
-          ['outbound', i, 'match', 'paths'],
-          `more than ${MAX_REGEXES_PER_HOST} regular expressions for the host ${host}; use prefixes where they do`,
-        );
-      }
+    for (const host of new Set(hosts.map(({ name, wildcard }) => (wildcard ? `*.${name}` : name)))) {
+      byHost.set(host, { count: (byHost.get(host)?.count ?? 0) + here, last: i });
     }
   });
+  for (const [host, { last }] of byHost) {
+    // What is tried for a request to it: its own, and those of every wildcard above it.
+    const labels = host.split('.');
+    const covering = [host, ...labels.slice(1).map((_, at) => `*.${labels.slice(at + 1).join('.')}`)];
+    const sum = [...new Set(covering)].reduce((total, one) => total + (byHost.get(one)?.count ?? 0), 0);
+    if (sum > MAX_REGEXES_PER_HOST) {
+      report(
+        ['outbound', last, 'match', 'paths'],
+        `more than ${MAX_REGEXES_PER_HOST} regular expressions for the host ${host}; use prefixes where they do`,
+      );
+    }
+  }
 }
