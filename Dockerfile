@@ -9,7 +9,8 @@ RUN npm ci && npm run build && node tools/image.ts /image
 FROM scratch
 COPY --from=build /image /
 USER 65532:65532
-# What bin/bearerd.js would start `serve` anew with: until then process 1 of a container does not notice a SIGTERM.
+# What bin/bearerd.js would start `serve` anew with, where process 1 of a container does not notice a SIGTERM; it takes them off
+# for what does not serve.
 ENV MALLOC_ARENA_MAX=1
 ENTRYPOINT ["/usr/bin/node", "--max-semi-space-size=2", "--max-old-space-size=256", "--disable-sigusr1", "/app/bin/bearerd.js"]
 CMD ["--help"]

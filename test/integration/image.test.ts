@@ -46,6 +46,22 @@ describe('the image', { skip: obstacle() ?? false }, () => {
     assert.throws(() => readdirSync(join(folder, 'bin')), { code: 'ENOENT' });
   });
 
+  // `generate istio` for 10,000 policies takes 2 GB, and ended within the limits of the sidecar.
+  test('its entry point limits the memory of what serves, and of no other command', async () => {
+    const told =
+      "import v8 from 'node:v8';process.on('exit',()=>console.error(v8.getHeapStatistics().heap_size_limit))";
+    const options = `--import=data:text/javascript,${encodeURIComponent(told)}`;
+    const heapOf = async (...args: string[]): Promise<number> => {
+      const inside = ['--userspec=65532:65532', folder, ...entryPoint, ...args];
+      const { stderr } = await run('chroot', inside, {
+        env: { PATH: process.env['PATH'], NODE_OPTIONS: options },
+      }).catch((error: { stderr: string }) => error);
+      return Number(/^\d+$/m.exec(stderr)![0]) / 2 ** 20;
+    };
+    for (const verb of ['serve', 'webhook']) assert.ok((await heapOf(verb, '--help')) < 300, verb);
+    assert.ok((await heapOf('generate', '--help')) > 400);
+  });
+
   // What starts itself anew has twice the time in which process 1 of a container does not notice a signal.
   test('its entry point serves as process 1 of a read-only root, as the sidecar of the manifests, and starts once', async (t) => {
     const { args, securityContext } = buildSidecar(
