@@ -1,6 +1,6 @@
 // bearerd explain --side inbound: which policy decides on an incoming request, and what it asks for.
 import type { Config } from '../config/config.ts';
-import { durationText } from '../config/duration.ts';
+import { durationSetting } from '../config/duration.ts';
 import type { ClaimConditionConfig, InboundConfig, InboundPolicyConfig } from '../config/inbound/config.ts';
 import { createRouteTable } from '../policy/route-table.ts';
 import { bodyLimitText, bucketText } from './rate-limit-text.ts';
@@ -61,7 +61,7 @@ function demands(policy: InboundPolicyConfig, inbound: InboundConfig): [string, 
   for (const condition of policy.claims) add('claim', conditionText(condition));
   add('acr', policy.acr?.join(' or '));
   add('amr', policy.amr?.join(' and '));
-  add('max_auth_age', policy.maxAuthAgeMs !== undefined && durationText(policy.maxAuthAgeMs));
+  add('max_auth_age', policy.maxAuthAgeMs !== undefined && durationSetting(policy.maxAuthAgeMs));
   add('bound', policy.bound && (policy.bound === 'either' ? 'mtls or dpop' : policy.bound));
   add('signature', policy.signature && `covers ${policy.signature.components.join(', ')}`);
   const { rateLimit, bodyLimit } = policy;

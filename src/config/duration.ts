@@ -20,13 +20,13 @@ export function parseDuration(text: string, { minMs, maxMs }: DurationBounds): n
   }
   const ms = Number(match[1]) * UNITS[match[2] as keyof typeof UNITS];
   if (ms < minMs || ms > maxMs) {
-    refuse(`expected a duration from ${durationText(minMs)} to ${durationText(maxMs)}, got "${text}"`);
+    refuse(`expected a duration from ${durationSetting(minMs)} to ${durationSetting(maxMs)}, got "${text}"`);
   }
   return ms;
 }
 
 /** The shortest text that parses to the same, e.g. 3000 → `3s`. */
-export function durationText(ms: number): string {
+export function durationSetting(ms: number): string {
   for (const unit of ['h', 'm', 's'] as const) {
     if (ms >= UNITS[unit] && ms % UNITS[unit] === 0) return `${ms / UNITS[unit]}${unit}`;
   }

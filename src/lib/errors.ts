@@ -46,6 +46,11 @@ export class CredentialError extends Error {
   }
 }
 
+/** A secret, or the place that it is kept in, is not as it should be: once somebody mended it, the next try is well. */
+export function secretUnreadable(message: string): CredentialError {
+  return new CredentialError('secret_unreadable', message, { retryable: true });
+}
+
 /** One problem of a configuration file, exact enough to be mended without reading the docs. */
 export interface ConfigProblem {
   /** Where a configuration is several files; default: that of the ConfigError. */

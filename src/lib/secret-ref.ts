@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { SecretRef } from '../config/config.ts';
-import { CredentialError } from './errors.ts';
+import { CredentialError, secretUnreadable } from './errors.ts';
 import { fileFault } from './file-fault.ts';
 import { Secret } from './secret.ts';
 
@@ -26,7 +26,7 @@ export function createSecretReader(
       return {
         async read() {
           const value = env[ref.name];
-          if (!value) throw unreadable(`the environment variable ${ref.name} is missing or empty`);
+          if (!value) throw secretUnreadable(`the environment variable ${ref.name} is missing or empty`);
           return new Secret(value);
         },
         file: undefined,
@@ -49,7 +49,7 @@ export async function readSecretFile(path: string): Promise<string> {
       // A length that was asked for before may be another's: read up to the bound and one byte more.
       const buffer = Buffer.alloc(MAX_BYTES + 1);
       const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
-      if (bytesRead > MAX_BYTES) throw unreadable(`${path} is larger than ${MAX_BYTES} bytes`);
+      if (bytesRead > MAX_BYTES) throw secretUnreadable(`${path} is larger than ${MAX_BYTES} bytes`);
       text = buffer.toString('utf8', 0, bytesRead);
       buffer.fill(0);
     } finally {
@@ -57,12 +57,8 @@ export async function readSecretFile(path: string): Promise<string> {
     }
   } catch (error) {
     if (error instanceof CredentialError) throw error;
-    throw unreadable(`${path} cannot be read: ${fileFault(error)}`);
+    throw secretUnreadable(`${path} cannot be read: ${fileFault(error)}`);
   }
-  if (text.trim() === '') throw unreadable(`${path} is empty`);
+  if (text.trim() === '') throw secretUnreadable(`${path} is empty`);
   return text;
-}
-
-function unreadable(message: string): CredentialError {
-  return new CredentialError('secret_unreadable', message, { retryable: true });
 }

@@ -2,7 +2,7 @@
 import { createSecretKey } from 'node:crypto';
 import type { MessageSignatureConfig } from '../config/config.ts';
 import type { Clock } from '../lib/clock.ts';
-import { CredentialError } from '../lib/errors.ts';
+import { CredentialError, secretUnreadable } from '../lib/errors.ts';
 import { parsePrivateKey } from '../lib/private-key.ts';
 import { createSecretReader, type SecretReader } from '../lib/secret-ref.ts';
 import { watchFiles } from '../lib/watch.ts';
@@ -64,9 +64,7 @@ function parse(text: string, algorithm: MessageSignatureConfig['algorithm']): Si
     return { kind: algorithm, key: createSecretKey(Buffer.from(text, 'utf8')) };
   const key = parsePrivateKey(text)?.key;
   if (key === undefined || kindOf(key) !== algorithm) {
-    throw new CredentialError('secret_unreadable', `expected a private key for ${algorithm}, as PEM or JWK`, {
-      retryable: true,
-    });
+    throw secretUnreadable(`expected a private key for ${algorithm}, as PEM or JWK`);
   }
   return { kind: algorithm, key };
 }

@@ -46,6 +46,14 @@ export function toTransportError(error: unknown, expected: string): CredentialEr
   );
 }
 
+/** Cannot be reached, does not answer in time, 5xx, 429, or its breaker is open. */
+export function isAway(error: unknown): error is CredentialError {
+  return (
+    error instanceof CredentialError &&
+    (error.code === 'source_unavailable' || error.code === 'source_timeout')
+  );
+}
+
 const NEVER_SENT = new Set([
   'EAI_AGAIN',
   'ECONNREFUSED',

@@ -2,7 +2,7 @@
 // a rotated file counts at once.
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
-import { CredentialError } from '../lib/errors.ts';
+import { secretUnreadable } from '../lib/errors.ts';
 import { fileFault } from '../lib/file-fault.ts';
 
 export interface ClientCertificateFiles {
@@ -30,7 +30,7 @@ export async function readTls({ caFile, clientCertificate }: TlsFiles): Promise<
   const ca = caFile === undefined ? {} : { ca: await read('ca_file', caFile) };
   // Node takes anything for a list of authorities, and then knows none.
   if (ca.ca !== undefined && !/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(ca.ca))
-    throw unreadable(`ca_file ${caFile} has no certificate in PEM`);
+    throw secretUnreadable(`ca_file ${caFile} has no certificate in PEM`);
   if (clientCertificate === undefined) return ca;
   const { certificate, privateKey } = clientCertificate;
   const [cert, key] = await Promise.all([
@@ -45,7 +45,7 @@ export async function readTls({ caFile, clientCertificate }: TlsFiles): Promise<
       code === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH'
         ? 'the key is not the one of the certificate'
         : `certificate or key cannot be used (${code ?? 'unknown fault'})`;
-    throw unreadable(`client_certificate ${certificate}, ${privateKey}: ${why}`);
+    throw secretUnreadable(`client_certificate ${certificate}, ${privateKey}: ${why}`);
   }
   return { ...ca, cert, key };
 }
@@ -54,10 +54,6 @@ async function read(setting: string, path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    throw unreadable(`${setting} ${path} cannot be read: ${fileFault(error)}`);
+    throw secretUnreadable(`${setting} ${path} cannot be read: ${fileFault(error)}`);
   }
-}
-
-function unreadable(message: string): CredentialError {
-  return new CredentialError('secret_unreadable', message, { retryable: true });
 }

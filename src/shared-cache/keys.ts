@@ -1,7 +1,7 @@
 // The keys that seal entries, read anew at most once a second, so that a rotated file counts without a restart.
 import type { SecretRef } from '../config/config.ts';
 import type { Clock } from '../lib/clock.ts';
-import { CredentialError } from '../lib/errors.ts';
+import { secretUnreadable } from '../lib/errors.ts';
 import { parseSealingKey, type SealingKey } from '../lib/sealed.ts';
 import { createSecretReader } from '../lib/secret-ref.ts';
 
@@ -25,10 +25,8 @@ export function createKeys(
       readers.map(async (reader, i) => {
         const key = parseSealingKey((await reader.read()).reveal());
         if (key !== undefined) return key;
-        throw new CredentialError(
-          'secret_unreadable',
+        throw secretUnreadable(
           `shared_cache.keys[${i}] is no key: expected 32 random bytes as base64 or hexadecimal digits (openssl rand -base64 32)`,
-          { retryable: true },
         );
       }),
     );

@@ -5,7 +5,7 @@ import type { IssuedToken, IssueRequest, TokenSource } from '../credential/crede
 import { keyNotices, nextChangeAt, usableKeys } from '../key-ring/choice.ts';
 import { parseKeyRing, RingFault, type RingKey } from '../key-ring/ring.ts';
 import type { Timer } from '../lib/clock.ts';
-import { CredentialError } from '../lib/errors.ts';
+import { CredentialError, secretUnreadable } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
 import { createSecretReader, readSecretFile } from '../lib/secret-ref.ts';
 import { watchFile, watchFiles } from '../lib/watch.ts';
@@ -93,12 +93,7 @@ export function createApiKeysSource(config: ApiKeysConfig, deps: SourceDeps): To
     const best = candidates.find(({ print }) => !refused.has(print));
     if (best !== undefined) return tokenOf(best.key, best.value, now);
     if (candidates.length === 0) {
-      throw (
-        unreadable ??
-        new CredentialError('secret_unreadable', `${file}: no key may be used now; see bearerd keys list`, {
-          retryable: true,
-        })
-      );
+      throw unreadable ?? secretUnreadable(`${file}: no key may be used now; see bearerd keys list`);
     }
     if (refusedNow !== undefined) {
       throw new CredentialError(
@@ -159,5 +154,5 @@ function fingerprint(value: Secret): string {
 
 function asCredentialError(error: unknown): unknown {
   if (!(error instanceof RingFault)) return error;
-  return new CredentialError('secret_unreadable', error.message, { retryable: true });
+  return secretUnreadable(error.message);
 }

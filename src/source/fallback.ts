@@ -2,6 +2,7 @@
 import type { IssuedToken, IssueRequest, TokenSource } from '../credential/credential.ts';
 import type { Clock } from '../lib/clock.ts';
 import { CredentialError } from '../lib/errors.ts';
+import { isAway } from '../provider-http/errors.ts';
 import type { Observer } from '../telemetry/observer.ts';
 
 /** Of the store's 5 s for a whole fetch, so that the second source has as much as the first. */
@@ -32,14 +33,6 @@ export function createFallbackSource(
       }
     },
   };
-}
-
-/** Cannot be reached, does not answer in time, 5xx, 429, or its breaker is open. */
-function isAway(error: unknown): error is CredentialError {
-  return (
-    error instanceof CredentialError &&
-    (error.code === 'source_unavailable' || error.code === 'source_timeout')
-  );
 }
 
 /** Half of what there is: of the caller's wait, or of the whole fetch. */

@@ -1,7 +1,7 @@
 // A provider with a token call of its own: the configured request, and pointers into its JSON answer.
 import type { SourceConfig } from '../config/config.ts';
 import type { TokenSource } from '../credential/credential.ts';
-import { CredentialError } from '../lib/errors.ts';
+import { CredentialError, secretUnreadable } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
 import { createSecretReader } from '../lib/secret-ref.ts';
 import { filled, mapTexts } from '../lib/secret-template.ts';
@@ -107,10 +107,8 @@ function buildRequest({ headers: templates, body }: HttpConfig, values: Readonly
   for (const [name, template] of Object.entries(templates)) {
     const value = filled(template, values);
     if (!HEADER_VALUE.test(value)) {
-      throw new CredentialError(
-        'secret_unreadable',
+      throw secretUnreadable(
         `the header ${name} would have a line break or other characters that it may not carry`,
-        { retryable: true },
       );
     }
     headers[name] = value;

@@ -1,7 +1,7 @@
 // A private key that signs JWTs: PEM (PKCS #8, PKCS #1, SEC 1) or JWK, by reference, read anew for each use.
 import type { KeyObject } from 'node:crypto';
 import type { SigningAlgorithm, SigningKeyConfig } from '../config/config.ts';
-import { CredentialError } from '../lib/errors.ts';
+import { CredentialError, secretUnreadable } from '../lib/errors.ts';
 import { parsePrivateKey } from '../lib/private-key.ts';
 import { createSecretReader } from '../lib/secret-ref.ts';
 
@@ -28,7 +28,7 @@ export function createSigningKeyReader(
   const secret = createSecretReader(ref, env);
   const name = ref.from === 'file' ? ref.path : ref.from === 'env' ? ref.name : 'the inline key';
   const refuse = (what: string): never => {
-    throw new CredentialError('secret_unreadable', `${name}: ${what}`, { retryable: true });
+    throw secretUnreadable(`${name}: ${what}`);
   };
 
   return {

@@ -15,7 +15,8 @@ import type { FeedbackDoor } from '../../telemetry/event-details.ts';
 import type { Observer } from '../../telemetry/observer.ts';
 import type { Acknowledgements } from '../push/acknowledgements.ts';
 import type { AttemptOutcomes } from './attempt-outcomes.ts';
-import { type Carried, type Judgement, judgeAttempt, judgeCheck, judgePush } from './evidence.ts';
+import type { Carried } from './carried-ring.ts';
+import { type Judgement, judgeAttempt, judgeCheck, judgePush } from './evidence.ts';
 import type { Nonces } from './nonces.ts';
 import {
   type FailedAttempt,

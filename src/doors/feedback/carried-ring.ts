@@ -5,12 +5,19 @@
 
 const WINDOW_MS = 60_000;
 
+/** What a door put on which request. */
 export interface Carried {
-  readonly source: string;
-  readonly generation: number;
+  /** undefined = not known (any more). */
+  find(
+    requestId: string,
+    authority: string,
+    method: string,
+    path: string,
+    nowMonotonicMs: number,
+  ): { readonly source: string; readonly generation: number } | 'in_doubt' | undefined;
 }
 
-export interface CarriedRing {
+export interface CarriedRing extends Carried {
   /** Hot. A request id alone never selects a credential: apps choose and share them, so the whole key is hashed. */
   record(
     requestId: string,
@@ -21,14 +28,6 @@ export interface CarriedRing {
     generation: number,
     nowMonotonicMs: number,
   ): void;
-  /** undefined = not known (any more). */
-  find(
-    requestId: string,
-    authority: string,
-    method: string,
-    path: string,
-    nowMonotonicMs: number,
-  ): Carried | 'in_doubt' | undefined;
 }
 
 /** `size` slots, rounded up to a power of two. Default 16,384: a minute at 270 requests/s. */

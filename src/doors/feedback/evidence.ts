@@ -4,8 +4,10 @@ import type { Policy, PolicyTable } from '../../policy/policy.ts';
 import type { RefusalVerdict } from '../../telemetry/event-details.ts';
 import type { Acknowledgements } from '../push/acknowledgements.ts';
 import type { Outcome } from './attempt-outcomes.ts';
+import type { Carried } from './carried-ring.ts';
 import { demandsNonce, isTokenFault } from './challenge.ts';
 import type { FailedAttempt, RefusedAttempt } from './refused-attempt.ts';
+import { policyOf } from './refused-share.ts';
 
 export type Judgement =
   | {
@@ -16,17 +18,6 @@ export type Judgement =
     }
   /** `source` is '' where none of ours is concerned. */
   | { readonly verdict: Exclude<RefusalVerdict, 'counted'>; readonly source: string };
-
-/** What the check door put on which request, of the last minute. */
-export interface Carried {
-  find(
-    requestId: string,
-    authority: string,
-    method: string,
-    path: string,
-    nowMonotonicMs: number,
-  ): { readonly source: string; readonly generation: number } | 'in_doubt' | undefined;
-}
 
 /** Envoy's workers take a secret up to 1.2 ms after its main thread acknowledged it; the rest is margin. */
 const AFTER_ACK_MS = 50;
@@ -41,7 +32,7 @@ export function judgePush(
   if (source === undefined || !policies.policies.some((p) => p.source === source)) {
     return { verdict: 'malformed', source: '' };
   }
-  const policy = policyOf(attempt, attempt.path, source, policies);
+  const policy = policyOfSource(attempt, attempt.path, source, policies);
   // Outside the share it carried what the app sent.
   const objection =
     policy?.rollout?.withheld(undefined) === undefined ? objectionOf(policy, attempt) : 'not_ours';
@@ -66,7 +57,7 @@ export function judgeCheck(
     if (carried === undefined) continue;
     if (carried === 'in_doubt') return { verdict: 'in_doubt', source: '' };
     const { source, generation } = carried;
-    const policy = policyOf(attempt, path, source, policies);
+    const policy = policyOfSource(attempt, path, source, policies);
     const objection = objectionOf(policy, attempt);
     if (objection) return { verdict: objection, source };
     return { verdict: 'counted', policy: policy!.name, source, generation };
@@ -84,7 +75,7 @@ export function judgeAttempt(
     return { outcome: 'failed', source: '', objection: 'malformed' };
   }
   if (attempt.result !== 'refused') return { outcome: 'failed', source, objection: undefined };
-  const policy = policyOf(attempt, attempt.path, source, policies);
+  const policy = policyOfSource(attempt, attempt.path, source, policies);
   if (policy?.proof?.dpop && demandsNonce(attempt.wwwAuthenticate)) {
     return { outcome: 'nonce_demanded', source, objection: undefined };
   }
@@ -99,14 +90,14 @@ function sourceOf({ source, policy }: RefusedAttempt, policies: PolicyTable): st
 }
 
 /** The policy that covers the request, if it injects this source. */
-function policyOf(
-  { authority, method, scheme }: RefusedAttempt,
+function policyOfSource(
+  attempt: RefusedAttempt,
   path: string,
   source: string,
   policies: PolicyTable,
 ): Policy | undefined {
-  const match = policies.match(authority, method, path, scheme);
-  return match !== undefined && match !== 'ambiguous_path' && match.source === source ? match : undefined;
+  const policy = policyOf(attempt, path, policies);
+  return policy?.source === source ? policy : undefined;
 }
 
 function objectionOf(

@@ -1,8 +1,8 @@
 // Whether a refused request carried its policy's credential, or was of the share that the policy is not yet in force for:
 // what the guard compares. Pure. What cannot be told is not counted.
 import type { Policy, PolicyTable } from '../../policy/policy.ts';
+import type { Carried } from './carried-ring.ts';
 import { demandsNonce } from './challenge.ts';
-import type { Carried } from './evidence.ts';
 import type { RefusedAttempt } from './refused-attempt.ts';
 
 export type Share = 'enforced' | 'withheld';

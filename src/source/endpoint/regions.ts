@@ -1,7 +1,7 @@
 // One source at several endpoints of its provider: the first that is there gives the credential. Each has a breaker of
 // its own, so that one that is away costs nothing once that is known.
 import type { IssuedToken, TokenSource } from '../../credential/credential.ts';
-import { CredentialError } from '../../lib/errors.ts';
+import { isAway } from '../../provider-http/errors.ts';
 
 /** `regions` in order of preference, at least one, each already guarded by its own endpoint. */
 export function createRegionalSource(regions: readonly TokenSource[]): TokenSource {
@@ -16,6 +16,7 @@ export function createRegionalSource(regions: readonly TokenSource[]): TokenSour
           return await region.issue(request);
         } catch (error) {
           firstFailure ??= error;
+          // A provider that understood and said no says so in every region.
           if (!isAway(error) || request.signal.aborted) throw error;
         }
       }
@@ -25,12 +26,4 @@ export function createRegionalSource(regions: readonly TokenSource[]): TokenSour
       await Promise.all(regions.map((region) => region.close?.()));
     },
   };
-}
-
-/** A provider that understood and said no says so in every region. */
-function isAway(error: unknown): boolean {
-  return (
-    error instanceof CredentialError &&
-    (error.code === 'source_unavailable' || error.code === 'source_timeout')
-  );
 }

@@ -1,6 +1,6 @@
 // An assertion in a file that somebody else renews, e.g. the kubelet a projected service account token.
 import type { Clock } from '../../lib/clock.ts';
-import { CredentialError } from '../../lib/errors.ts';
+import { secretUnreadable } from '../../lib/errors.ts';
 import { Secret } from '../../lib/secret.ts';
 import { readSecretFile } from '../../lib/secret-ref.ts';
 import { expiryOf } from '../jwt-expiry.ts';
@@ -8,7 +8,7 @@ import type { AssertionProvider } from './assertion.ts';
 
 export function createAssertionFile(path: string, clock: Clock): AssertionProvider {
   const refuse = (what: string): never => {
-    throw new CredentialError('secret_unreadable', `${path}: ${what}`, { retryable: true });
+    throw secretUnreadable(`${path}: ${what}`);
   };
   return {
     async assertion() {

@@ -4,7 +4,7 @@ import { access, constants, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import { removeDurably, writeDurably } from '../../lib/durable-file.ts';
-import { CredentialError } from '../../lib/errors.ts';
+import { CredentialError, secretUnreadable } from '../../lib/errors.ts';
 import { acquireHolderLock, type HolderLock, NotHeldError } from '../../lib/holder-lock.ts';
 import { parseSealingKey, type SealingKey, seal, unseal } from '../../lib/sealed.ts';
 import type { SecretReader } from '../../lib/secret-ref.ts';
@@ -33,10 +33,8 @@ export function createFileStore({ path, key, belongsTo, clock }: FileStoreDeps):
   async function sealingKey(): Promise<SealingKey> {
     const parsed = parseSealingKey((await key.read()).reveal());
     if (parsed === undefined) {
-      throw new CredentialError(
-        'secret_unreadable',
+      throw secretUnreadable(
         'store.key is no key: expected 32 random bytes as base64 or hexadecimal digits (openssl rand -base64 32)',
-        { retryable: true },
       );
     }
     return parsed;

@@ -6,7 +6,7 @@ import { calculateJwkThumbprint } from 'jose';
 import type { SigningKeyFile, SourceConfig } from '../../config/config.ts';
 import type { PublicKey } from '../../credential/credential.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { CredentialError } from '../../lib/errors.ts';
+import { secretUnreadable } from '../../lib/errors.ts';
 import { fileFault } from '../../lib/file-fault.ts';
 import { createSecretReader } from '../../lib/secret-ref.ts';
 import { createSigningKeyReader } from '../signing-key.ts';
@@ -49,10 +49,10 @@ export function createSigningKeys(config: Config, clock: Clock): SigningKeys {
     const folder = config.keys.path;
     // Kubernetes keeps its versions in folders that begin with "..".
     const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-      throw unreadable(`${folder} cannot be read: ${fileFault(error)}`);
+      throw secretUnreadable(`${folder} cannot be read: ${fileFault(error)}`);
     });
     const visible = names.filter((name) => !name.startsWith('.')).sort();
-    if (visible.length > MAX_FILES) throw unreadable(`${folder} has more than ${MAX_FILES} files`);
+    if (visible.length > MAX_FILES) throw secretUnreadable(`${folder} has more than ${MAX_FILES} files`);
     return visible.map((name) => ({ path: join(folder, name), kid: undefined }));
   }
 
@@ -88,7 +88,7 @@ export function createSigningKeys(config: Config, clock: Clock): SigningKeys {
   async function readSecret(ref: { from: 'file'; path: string }, kid: string | undefined) {
     const secret = Buffer.from((await createSecretReader(ref, {}).read()).reveal());
     if (secret.length < MIN_SECRET_BYTES) {
-      throw unreadable(`${ref.path}: a secret for HS256 has at least ${MIN_SECRET_BYTES} bytes`);
+      throw secretUnreadable(`${ref.path}: a secret for HS256 has at least ${MIN_SECRET_BYTES} bytes`);
     }
     // Never shown: the hash of a weak secret would give it away.
     const thumbprint = createHash('sha256').update(secret).digest('base64');
@@ -107,14 +107,14 @@ export function createSigningKeys(config: Config, clock: Clock): SigningKeys {
         const entry = await read(file);
         const twin = present.find(({ kid }) => kid === entry.kid);
         if (twin === undefined) present.push(entry);
-        else if (twin !== entry) throw unreadable(`${file.path}: another key has the kid ${entry.kid}`);
+        else if (twin !== entry) throw secretUnreadable(`${file.path}: another key has the kid ${entry.kid}`);
       } catch (error) {
         // One broken file does not take the others away.
         fault ??= error;
       }
     }
     // What is published stays so: whoever verifies has done nothing wrong.
-    if (present.length === 0) throw fault ?? unreadable('there is no key file');
+    if (present.length === 0) throw fault ?? secretUnreadable('there is no key file');
     started = true;
     const now = clock.now();
     const gone = entries.filter((entry) => !present.includes(entry));
@@ -135,8 +135,4 @@ export function createSigningKeys(config: Config, clock: Clock): SigningKeys {
       ),
     files: () => paths,
   };
-}
-
-function unreadable(message: string): CredentialError {
-  return new CredentialError('secret_unreadable', message, { retryable: true });
 }

@@ -1,11 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  type Carried,
-  judgeAttempt,
-  judgeCheck,
-  judgePush,
-} from '../../../../src/doors/feedback/evidence.ts';
+import type { Carried } from '../../../../src/doors/feedback/carried-ring.ts';
+import { judgeAttempt, judgeCheck, judgePush } from '../../../../src/doors/feedback/evidence.ts';
 import {
   parseCheckAttempt,
   parseFailedAttempt,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Carried } from '../../../../src/doors/feedback/evidence.ts';
+import type { Carried } from '../../../../src/doors/feedback/carried-ring.ts';
 import type { RefusedAttempt } from '../../../../src/doors/feedback/refused-attempt.ts';
 import { refusedShare } from '../../../../src/doors/feedback/refused-share.ts';
 import { compilePolicies } from '../../../../src/policy/compile.ts';
