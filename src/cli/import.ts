@@ -4,22 +4,23 @@ import { parseHostPattern } from '../config/host-pattern.ts';
 import { parseExtraParamName, parseProviderUrl, parseResource, parseScope } from '../config/oauth-values.ts';
 import { inject } from '../config/schema-inject.ts';
 import { secretRef } from '../config/source/secret-ref.ts';
-import { parseYaml } from '../config/yaml-document.ts';
-import { snakeCased } from '../doors/envoy-json.ts';
 import { bearerdFile } from '../doors/import/bearerd-file.ts';
 import { findInjectors } from '../doors/import/credential-injector.ts';
 import { otherCredentials } from '../doors/import/others.ts';
+import { protoJson } from '../doors/import/proto-json.ts';
 import { printable } from '../lib/printable.ts';
 import { parseArguments } from './arguments.ts';
 import { type Command, UsageError } from './command.ts';
+import { envoyDocuments } from './envoy-documents.ts';
 import { readInput } from './input.ts';
 
 export const importCommand: Command = {
   help: `Usage: bearerd import FILE [--output FILE]
 
 Reads Envoy's credential_injector (client credentials and static values) out of FILE (a bootstrap, a piece of one, EnvoyFilters,
-or /config_dump, YAML or JSON) and writes the configuration of bearerd that does the same. What is done otherwise, or could not
-be told, stands there as a comment. FILE "-" is standard input.
+or /config_dump, YAML or JSON, also in a ConfigMap) and writes the configuration of bearerd that does the same. What is done
+otherwise, or could not be told, stands there as a comment; a policy that would inject where Envoy did not has mode: shadow.
+FILE "-" is standard input.
 
 Options:
   --output FILE   default: standard output
@@ -27,6 +28,7 @@ Options:
 Examples:
   bearerd import envoy.yaml --output bearerd.yaml
   curl -s localhost:9901/config_dump | bearerd import -
+  kubectl get configmap envoy --output yaml | bearerd import -
 
 Exit code 0 = written, 1 = there is no credential_injector in FILE.
 `,
@@ -34,7 +36,7 @@ Exit code 0 = written, 1 = there is no credential_injector in FILE.
     const parsed = parseArguments(args, ['output']);
     const [file, ...rest] = parsed.positionals;
     if (file === undefined || rest.length > 0) throw new UsageError('expected one file');
-    const configuration = snakeCased(parseDump(await readInput(file), file));
+    const configuration = protoJson(envoyDocuments(await readInput(file), file));
     const injectors = findInjectors(configuration);
     const others = otherCredentials(configuration);
     if (injectors.length === 0) {
@@ -65,23 +67,4 @@ function isTaken(parse: () => unknown): boolean {
   } catch {
     return false;
   }
-}
-
-/** A dump of tens of megabytes is JSON, which YAML's parser takes minutes for. */
-function parseDump(text: string, file: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return documentsOf(text).map((document) => parseYaml(document, file).value);
-  }
-}
-
-/** Each at its own lines, so that a problem is named where it is; without those that are empty. */
-function documentsOf(text: string): string[] {
-  let lines = 0;
-  return text.split(/^---(?: .*)?$/m).flatMap((part) => {
-    const document = '\n'.repeat(lines) + part;
-    lines += part.split('\n').length - 1;
-    return /^\s*[^\s#%]/m.test(part) ? [document] : [];
-  });
 }

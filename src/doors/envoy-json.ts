@@ -26,18 +26,6 @@ export function objectsIn(value: unknown): Placed[] {
   return found;
 }
 
-/** JSON of protobuf may name fields in camelCase, as istioctl does. `value`, whose names are changed where they stand. */
-export function snakeCased(value: unknown): unknown {
-  for (const { object } of objectsIn(value)) {
-    const fields = object as Record<string, unknown>;
-    for (const name of Object.keys(fields).filter((key) => /^[a-z]+(?:[A-Z][a-z0-9]*)+$/.test(key))) {
-      fields[name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)] ??= fields[name];
-      delete fields[name];
-    }
-  }
-  return value;
-}
-
 /** By the end of its type's name. */
 export function isType(object: Json, name: string): boolean {
   return typeof object['@type'] === 'string' && object['@type'].endsWith(name);

@@ -1,6 +1,7 @@
 // What was found of Envoy's credential_injector, as a configuration of bearerd with the reasons beside it.
 import { because, toYaml } from '../../lib/commented-yaml.ts';
 import type { FoundCredential, FoundInjector } from './credential-injector.ts';
+import { inOrder } from './order.ts';
 
 /** Whether check-config accepts a value; else it is named and left out. */
 export interface Accepts {
@@ -22,7 +23,7 @@ export function bearerdFile(
   const sources = new Map<string, { readonly value: unknown; readonly text: string }>();
   const names = new Set<string>();
   const first = new Map<string, string>();
-  const outbound = injectors.map((found, i) => {
+  const outbound = inOrder(injectors).map((found, i) => {
     const { where, hosts, credential, leadsTo } = found;
     const { value, inject, remarks } = sourceOf(credential, accepts);
     const text = toYaml(value);
@@ -32,7 +33,7 @@ export function bearerdFile(
       (name) => sources.has(name) && sources.get(name)!.text !== text,
     );
     sources.set(source, { value, text });
-    const patterns = hosts.filter((host) => host !== '*').map(hostPattern);
+    const patterns = [...new Set(hosts.filter((host) => host !== '*').map(hostPattern))];
     const sayable = patterns.filter((pattern) => accepts.host(pattern));
     const unsayable = patterns.filter((pattern) => !sayable.includes(pattern));
     const lines = [
@@ -60,10 +61,18 @@ export function bearerdFile(
     }
     return because(lines.join('\n'), {
       name,
-      match: { hosts: sayable.length === 0 ? ['TO-BE-NAMED.example.com'] : [...new Set(sayable)] },
+      match: { hosts: sayable.length === 0 ? ['TO-BE-NAMED.example.com'] : sayable },
       inject: { source, ...inject },
       ...(found.remarks.some((remark) => remark.startsWith('allow_request_without_credential'))
         ? { on_failure: 'pass' }
+        : {}),
+      ...(found.isPartial
+        ? {
+            mode: because(
+              'In Envoy it acted on some requests of its hosts only: say on which, then take this line away.',
+              'shadow',
+            ),
+          }
         : {}),
     });
   });
@@ -202,8 +211,10 @@ function parametersOf(
   };
 }
 
-function hostPattern(domain: string): string {
-  return domain.replace(/\.$/, '').replace(/:\*$/, '');
+/** `:*` is every port, and a host without one is a domain of its own. */
+function hostPattern(domain: string, _: number, domains: readonly string[]): string {
+  const bare = domain.replace(/:\*$/, '');
+  return (domains.includes(bare) ? bare : domain).replace(/\.$/, '');
 }
 
 function sourceName(credential: FoundCredential, index: number): string {

@@ -2,7 +2,15 @@
 // hosts. Pure; what cannot be carried over is said in words.
 
 import { isType, type Json, json, list, objectsIn } from '../envoy-json.ts';
+import { enumName } from './proto-json.ts';
 import { type EnvoySecret, secretOf, staticSecrets } from './secret-of-envoy.ts';
+import {
+  routeConfigurations,
+  takes,
+  type VirtualHost,
+  virtualHostsIn,
+  virtualHostsOf,
+} from './virtual-hosts.ts';
 
 /** One injector that was found. */
 export interface FoundInjector {
@@ -11,6 +19,12 @@ export interface FoundInjector {
   /** Domains of the virtual hosts that lead through it; '*' alone = any. */
   readonly hosts: readonly string[];
   readonly credential: FoundCredential;
+  /** In the upstream chain of a cluster, behind those of a listener. */
+  readonly isOfCluster: boolean;
+  /** What is there already, of the app or of an injector before it, is replaced. */
+  readonly overwrites: boolean;
+  /** It acted on some requests of its hosts only, and a policy would on all. */
+  readonly isPartial: boolean;
   /** Names of the upstreams behind it, where they have some: what hosts may be meant by '*'. */
   readonly leadsTo: readonly string[];
   /** What our file says otherwise or not at all. */
@@ -35,13 +49,15 @@ export type FoundCredential =
       readonly prefix: string;
     };
 
+const FILTER = 'envoy.filters.http.credential_injector';
 const INJECTOR = 'credential_injector.v3.CredentialInjector';
 const OAUTH2 = 'injected_credentials.oauth2.v3.OAuth2';
 const GENERIC = 'injected_credentials.generic.v3.Generic';
 
 export function findInjectors(configuration: unknown): readonly FoundInjector[] {
   const all = objectsIn(configuration);
-  const routes = virtualHosts(configuration);
+  const known = virtualHostsIn(configuration);
+  const byName = routeConfigurations(configuration);
   const statics = staticSecrets(configuration);
   const switched = new Set(all.flatMap(({ object }) => Object.keys(json(object['typed_per_filter_config']))));
   const addresses = new Map(
@@ -49,34 +65,103 @@ export function findInjectors(configuration: unknown): readonly FoundInjector[] 
       'load_assignment' in object ? [[object['name'], namesIn(object['load_assignment'])] as const] : [],
     ),
   );
-  const found = all.flatMap(({ object, above }): FoundInjector[] => {
-    if (!isType(object, INJECTOR)) return [];
-    const cluster = above.findLast((a) => isCluster(a));
-    const manager = above.findLast((a) => isType(a, 'HttpConnectionManager'));
-    const name = text((cluster ?? above.findLast((a) => typeof a['address'] === 'object'))?.['name']);
-    const through =
-      cluster === undefined
-        ? virtualHosts(manager ?? {})
-        : routes.filter(({ clusters }) => clusters.has(name ?? ''));
-    const upstreams = cluster === undefined ? through.flatMap(({ clusters }) => [...clusters]) : [name];
+  const injectors = all
+    .filter(({ object }) => isType(object, INJECTOR))
+    .map(({ object, above }) => ({
+      object,
+      above,
+      place: placeOf(above),
+      // With what is around it, which says when it acts.
+      alike: JSON.stringify(above.find((a, i) => isFilter(a) && above.slice(0, i).some(isCluster)) ?? object),
+    }));
+  const alike = Map.groupBy(injectors, (one) => one.alike);
+  const found = injectors.map(({ object, above, place, alike: key }): FoundInjector => {
+    const { name, isOfCluster, manager, service } = place;
+    const clusters = new Set(
+      alike.get(key)!.flatMap((one) => (one.place.isOfCluster ? [one.place.name] : [])),
+    );
+    const through = isOfCluster
+      ? known.filter((one) => one.clusters.has(name ?? ''))
+      : virtualHostsOf(manager ?? {}, byName);
+    const upstreams = isOfCluster ? [name] : through.flatMap((one) => [...one.clusters]);
     const { credential, remarks } = credentialOf(object, statics);
-    return [
-      {
-        where: `${cluster === undefined ? 'listener' : 'cluster'} ${name ?? '(without a name)'}`,
-        hosts: [...new Set(through.flatMap(({ domains }) => domains))],
-        credential,
-        remarks: [
-          ...remarks,
-          ...remarksOf(object),
-          ...placeRemarks(above, switched),
-          ...(cluster === undefined ? [] : elsewhere(through)),
-        ],
-        leadsTo: [...new Set(upstreams.flatMap((one) => addresses.get(one) ?? []))],
-      },
+    const domains = [...new Set([...through.flatMap((one) => one.domains), ...service])];
+    const isWholly = ({ clusters: leads }: VirtualHost) => [...leads].every((one) => clusters.has(one));
+    const ownOnly = new Set(
+      through.filter((one) => !isOfCluster || isWholly(one)).map((one) => one.identity),
+    );
+    const others = known.filter(
+      (one) => one.clusters.size > 0 && !ownOnly.has(one.identity) && !(isOfCluster && isWholly(one)),
+    );
+    const rest = through.some(
+      ({ ignoresPort, routes, domains: named }) =>
+        !ignoresPort &&
+        named.some((domain) => domain !== '*' && !domain.includes(':')) &&
+        others.some((other) => other.routes === routes && other.domains.includes('*')),
+    );
+    const foreign = others.flatMap((one) => one.domains).filter((domain) => domain !== '*');
+    const shared = domains.filter((domain) => foreign.some((one) => takes(domain, one) === 'all'));
+    const below = foreign.filter((one) => domains.some((domain) => takes(domain, one) === 'some'));
+    const partial = [
+      ...conditions(above, switched),
+      ...(shared.length === 0
+        ? []
+        : [
+            `other routes of ${shared.join(', ')} lead to other clusters, without this credential: say by match.paths and match.methods which are its own`,
+          ]),
     ];
+    return {
+      where: `${isOfCluster ? 'cluster' : 'listener'} ${name ?? '(without a name)'}`,
+      hosts: domains.filter((domain) => !below.some((one) => takes(domain, one) === 'some')),
+      credential,
+      isOfCluster,
+      overwrites: object['overwrite'] === true,
+      isPartial: partial.length > 0,
+      remarks: [
+        ...remarks,
+        ...remarksOf(object),
+        ...partial,
+        ...(rest
+          ? [
+              'requests whose host has a port, which went to the domain *: a policy without a port is for every port',
+            ]
+          : []),
+        ...domains.flatMap((domain) => {
+          const names = below.filter((one) => takes(domain, one) === 'some');
+          return names.length === 0
+            ? []
+            : [
+                `the domain ${domain}, below which ${[...new Set(names)].join(', ')} is led elsewhere: name its hosts`,
+              ];
+        }),
+      ],
+      leadsTo: [...new Set(upstreams.flatMap((one) => addresses.get(one) ?? []))],
+    };
   });
   // A dump has what is static twice: in the bootstrap, and as it runs.
   return [...new Map(found.map((injector) => [JSON.stringify(injector), injector])).values()];
+}
+
+interface Place {
+  readonly name: string | undefined;
+  readonly isOfCluster: boolean;
+  readonly manager: Json | undefined;
+  /** Host of a cluster that an EnvoyFilter of Istio changes. */
+  readonly service: readonly string[];
+}
+
+function placeOf(above: readonly Json[]): Place {
+  const cluster = above.findLast((a) => isCluster(a));
+  const patched = above.map((a) => json(json(a['match'])['cluster'])).find((a) => text(a['service']));
+  const service = text(patched?.['service']);
+  const port = patched?.['port_number'];
+  const listener = above.findLast((a) => typeof a['address'] === 'object');
+  return {
+    name: text((cluster ?? listener)?.['name']) ?? service,
+    isOfCluster: cluster !== undefined,
+    manager: above.findLast((a) => isType(a, 'HttpConnectionManager')),
+    service: service === undefined ? [] : [port === undefined ? service : `${service}:${String(port)}`],
+  };
 }
 
 function credentialOf(
@@ -88,6 +173,10 @@ function credentialOf(
   if (isType(typed, OAUTH2)) {
     const endpoint = json(typed['token_endpoint']);
     const client = json(typed['client_credentials']);
+    const authType = enumName(client['auth_type'], ['BASIC_AUTH', 'URL_ENCODED_BODY']);
+    if (authType === undefined) {
+      remarks.push(`auth_type ${JSON.stringify(client['auth_type'])}, which is unknown: client_secret_basic`);
+    }
     if (endpoint['timeout'] !== undefined) {
       remarks.push(
         `token_endpoint.timeout ${String(endpoint['timeout'])}: bearerd has 3 s to connect and 5 s in all`,
@@ -108,7 +197,7 @@ function credentialOf(
         tokenEndpoint: text(endpoint['uri']) ?? '',
         clientId: text(client['client_id']) ?? '',
         secret: secretOf(client['client_secret'], statics),
-        clientAuth: client['auth_type'] === 'URL_ENCODED_BODY' ? 'client_secret_post' : 'client_secret_basic',
+        clientAuth: authType === 'URL_ENCODED_BODY' ? 'client_secret_post' : 'client_secret_basic',
         scopes: list(typed['scopes']).filter((scope): scope is string => typeof scope === 'string'),
         endpointParams: list(typed['endpoint_params']).map((entry) => [
           text(json(entry)['name']) ?? '',
@@ -142,29 +231,23 @@ function remarksOf(injector: Json): string[] {
 }
 
 /** Of where it stands: what decides there whether it acts. */
-function placeRemarks(above: readonly Json[], switched: ReadonlySet<string>): string[] {
+function conditions(above: readonly Json[], switched: ReadonlySet<string>): string[] {
   const remarks: string[] = [];
   if (above.some((a) => isType(a, 'matching.v3.ExtensionWithMatcher'))) {
     remarks.push('the matcher around it (match_delegate): say it by match.paths and match.methods');
   }
-  const filter = above.findLast((a) => typeof a['name'] === 'string' && 'typed_config' in a);
-  if (filter?.['disabled'] === true) remarks.push('disabled: it acted only on routes that switched it on');
-  const name = String(filter?.['name']);
-  if (switched.has(name)) {
+  // One inside another, where it is wrapped.
+  const filters = above.filter(isFilter);
+  if (filters.some(({ disabled }) => disabled !== undefined && disabled !== false)) {
+    remarks.push('disabled: it acted only on routes that switched it on');
+  }
+  const name = [...filters.map((a) => String(a['name'])), FILTER].find((one) => switched.has(one));
+  if (name !== undefined) {
     remarks.push(
       `routes that switch it off or on (typed_per_filter_config of ${name}): say it by match.paths`,
     );
   }
   return remarks;
-}
-
-/** What a cluster does not see of its hosts, and a policy for them would. */
-function elsewhere(through: readonly FoundVirtualHost[]): string[] {
-  const mixed = through.filter(({ clusters }) => clusters.size > 1).flatMap(({ domains }) => domains);
-  if (mixed.length === 0) return [];
-  return [
-    `other routes of ${[...new Set(mixed)].join(', ')} lead to other clusters, without this credential: say by match.paths and match.methods which are its own`,
-  ];
 }
 
 /** DNS names of its endpoints: what hosts may be meant by `*`. */
@@ -174,29 +257,16 @@ function namesIn(assignment: unknown): readonly string[] {
     .filter((address): address is string => address !== undefined && /[a-z]/i.test(address));
 }
 
-interface FoundVirtualHost {
-  readonly domains: readonly string[];
-  readonly clusters: ReadonlySet<string>;
-}
-
-function virtualHosts(configuration: unknown): readonly FoundVirtualHost[] {
-  return objectsIn(configuration)
-    .filter(({ object }) => Array.isArray(object['domains']) && Array.isArray(object['routes']))
-    .map(({ object }) => ({
-      domains: list(object['domains']).filter((domain): domain is string => typeof domain === 'string'),
-      clusters: new Set(
-        list(object['routes']).flatMap((route) => {
-          const { cluster, weighted_clusters } = json(json(route)['route']);
-          const weighted = list(json(weighted_clusters)['clusters']).map((one) => json(one)['name']);
-          return [cluster, ...weighted].filter((one): one is string => typeof one === 'string');
-        }),
-      ),
-    }));
+function isFilter(object: Json): boolean {
+  return typeof object['name'] === 'string' && 'typed_config' in object;
 }
 
 function isCluster(object: Json): boolean {
   return (
-    'connect_timeout' in object || 'load_assignment' in object || 'typed_extension_protocol_options' in object
+    isType(object, 'cluster.v3.Cluster') ||
+    'connect_timeout' in object ||
+    'load_assignment' in object ||
+    'typed_extension_protocol_options' in object
   );
 }
 

@@ -24,11 +24,12 @@ test('Envoy’s credential_injector becomes a configuration that bearerd accepts
   assert.deepEqual(
     outbound.map(({ name, match }) => [name, match.hosts.map((host) => host.name)]),
     [
-      ['outbound', ['orders.example.com', 'legacy.example.com']],
+      // Of the cluster, and behind the listener's own no request would reach it.
       ['legacy', ['legacy.example.com']],
+      ['outbound', ['orders.example.com', 'legacy.example.com']],
     ],
   );
-  const [checkout, key] = sources;
+  const [key, checkout] = sources;
   assert.ok(checkout?.type === 'client_credentials');
   assert.deepEqual(
     [checkout.tokenEndpoint, checkout.clientId, checkout.scope],
@@ -37,7 +38,7 @@ test('Envoy’s credential_injector becomes a configuration that bearerd accepts
   assert.equal(key?.type, 'static');
   assert.match(text, /client_auth: client_secret_post/);
   assert.match(text, /header: x-api-key\n +prefix: ""/);
-  assert.equal(outbound[1]!.onFailure, 'pass');
+  assert.equal(outbound[0]!.onFailure, 'pass');
 });
 
 test('the configuration it was tried with is one that a real Envoy accepts', async () => {
@@ -59,11 +60,17 @@ test('what begins as in Envoy’s documentation becomes one too, with every diff
   const text = await bearerd('import', FIRST);
   const { sources, outbound } = parseConfig(text, 'bearerd.yaml');
   assert.deepEqual(
-    outbound.map(({ name, inject, match }) => [name, inject.source, match.hosts.map((host) => host.name)]),
+    outbound.map(({ name, inject, match, rollout }) => [
+      name,
+      inject.source,
+      rollout.mode,
+      match.hosts.map((host) => host.name),
+    ]),
     [
-      ['any', 'basic', ['to-be-named.example.com']],
-      ['any-2', 'checkout', ['to-be-named.example.com']],
-      ['some', 'checkout-2', ['shop.example.com', 'orders.example.com', '[::1]']],
+      ['any', 'basic', 'enforce', ['to-be-named.example.com']],
+      // Switched off and on by routes, so that a policy would inject where nobody did.
+      ['any-2', 'checkout', 'shadow', ['to-be-named.example.com']],
+      ['some', 'checkout-2', 'shadow', ['shop.example.com', 'orders.example.com', '[::1]']],
     ],
   );
   const [, checkout, other] = sources;
@@ -181,7 +188,7 @@ test('what is done otherwise is said beside it', async () => {
   const text = await bearerd('import', FIXTURE);
   assert.match(text, /# Not carried over: token_endpoint\.timeout 3s: bearerd has 3 s to connect/);
   assert.match(text, /# Not carried over: overwrite was off: the app’s own header won/);
-  assert.match(text, /# legacy\.example\.com is of the policy outbound too, and the first one wins/);
+  assert.match(text, /# legacy\.example\.com is of the policy legacy too, and the first one wins/);
   assert.match(text, /Envoy read the secret "client-secret" from \/etc\/envoy\/secret\.yaml/);
 });
 
