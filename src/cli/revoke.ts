@@ -77,7 +77,7 @@ Exit code 0 = written, 1 = not.
     }
     if (list.file !== undefined) {
       try {
-        await appendRevocation(list.file, line, systemClock.now());
+        await appendRevocation(list.file, line);
       } catch (error) {
         err(`${list.file}: ${(error as Error).message}\n`);
         return 1;
@@ -100,7 +100,7 @@ Exit code 0 = written, 1 = not.
 
 function isRevocation(line: string): boolean {
   try {
-    parseRevocationLines(line, systemClock.now());
+    parseRevocationLines(line);
     return true;
   } catch {
     return false;

@@ -4,7 +4,8 @@ import * as z from 'zod';
 import type { Clock } from '../lib/clock.ts';
 import { type BucketSize, TokenBucket } from '../lib/token-bucket.ts';
 import type { Observer } from '../telemetry/observer.ts';
-import { createFollowedFile, type FollowedFile } from './followed-file.ts';
+import type { Followed } from './followed.ts';
+import { createFollowedFile } from './followed-file.ts';
 import { createVerifiedToken, type VerifiedToken } from './verified-token.ts';
 import { parseYamlText } from './yaml-text.ts';
 
@@ -117,7 +118,7 @@ export interface ApiKeysFileDeps {
   readonly observer: Observer;
 }
 
-export function createApiKeysFile({ path, keys, clock, observer }: ApiKeysFileDeps): FollowedFile {
+export function createApiKeysFile({ path, keys, clock, observer }: ApiKeysFileDeps): Followed {
   return createFollowedFile({
     path,
     name: 'api keys',

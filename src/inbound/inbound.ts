@@ -8,7 +8,7 @@ import { watchFile } from '../lib/watch.ts';
 import { createProviderHttp } from '../provider-http/http.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import { ApiKeys, createApiKeysFile } from './api-keys.ts';
-import type { FollowedFile } from './followed-file.ts';
+import type { Followed } from './followed.ts';
 import { createIntrospection } from './introspection.ts';
 import { createIssuerKeys } from './issuer-keys.ts';
 import { createLoader } from './jwks-location.ts';
@@ -18,7 +18,7 @@ import { compileInboundPolicies, type InboundPolicy } from './policy.ts';
 import type { RefusalReason } from './refusal.ts';
 import type { ReplayMemory } from './replay.ts';
 import { createRevocationFile } from './revocation-file.ts';
-import { noRevocations, type RevocationSource, Revocations } from './revocations.ts';
+import { noRevocations, Revocations } from './revocations.ts';
 import { createRolesFile, Roles } from './roles.ts';
 import { createSharedRevocations, type SharedRevocationsDeps } from './shared-revocations.ts';
 import { createSignerKeys, type SignerKeys } from './signer-keys.ts';
@@ -75,7 +75,7 @@ export function createInbound(config: InboundConfig, deps: InboundDeps): Inbound
 
   const roles = new Roles();
   roles.replace(config.roles);
-  const files: FollowedFile[] = [];
+  const files: Followed[] = [];
   if (config.rolesFile !== undefined) {
     files.push(createRolesFile({ path: config.rolesFile, fixed: config.roles, roles, clock, observer }));
   }
@@ -86,7 +86,7 @@ export function createInbound(config: InboundConfig, deps: InboundDeps): Inbound
   const names = config.issuers.map(({ name }) => name);
   const known = kept.of(`revocations ${config.revocation?.file}`, noRevocations);
   const revocations = new Revocations(names, known);
-  const revocationSource: RevocationSource | undefined =
+  const revocationSource: Followed | undefined =
     config.revocation && createRevocationSource(config.revocation, revocations, deps);
   const signers = createSignerKeys(config, deps);
   const maxAgeMs = config.revocation?.maxAgeMs ?? Number.MAX_VALUE;
@@ -107,7 +107,7 @@ export function createInbound(config: InboundConfig, deps: InboundDeps): Inbound
       if (revocationSource !== undefined) {
         // A list that was never read, or is too old, may lack this token.
         if (revocationSource.ageMs() > maxAgeMs) return denial('revocation_unknown');
-        if (revocations.covers(token)) return denial('token_revoked');
+        if (revocations.covers(token, now)) return denial('token_revoked');
       }
       if (policy === undefined) return undefined;
       for (const requirement of policy.requirements) if (!requirement.holds(token, now)) return requirement;
@@ -137,7 +137,7 @@ function createRevocationSource(
   { file }: RevocationConfig,
   list: Revocations,
   { clock, observer, sharedRevocations }: InboundDeps,
-): RevocationSource {
+): Followed {
   return file === undefined
     ? createSharedRevocations({ read: sharedRevocations!, list, clock, observer }) // checks.ts sees to it
     : createRevocationFile({ path: file, list, clock, observer });

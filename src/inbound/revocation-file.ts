@@ -4,8 +4,9 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { Clock } from '../lib/clock.ts';
 import type { Observer } from '../telemetry/observer.ts';
+import type { Followed } from './followed.ts';
 import { createFollowedFile } from './followed-file.ts';
-import type { Revocation, RevocationSource, Revocations } from './revocations.ts';
+import type { Revocation, Revocations } from './revocations.ts';
 
 const { O_RDWR, O_APPEND, O_NONBLOCK } = constants;
 const ENTRIES = /^\{\s*"entries"\s*:\s*(\d+)\s*\}$/;
@@ -23,12 +24,12 @@ export interface RevocationFileDeps {
   readonly observer: Observer;
 }
 
-export function createRevocationFile({ path, list, clock, observer }: RevocationFileDeps): RevocationSource {
+export function createRevocationFile({ path, list, clock, observer }: RevocationFileDeps): Followed {
   return createFollowedFile({
     path,
     name: 'revocation list',
     take(text) {
-      const entries = parseFile(text, clock.now());
+      const entries = parseFile(text);
       list.replace(entries);
       return entries.length;
     },
@@ -39,18 +40,14 @@ export function createRevocationFile({ path, list, clock, observer }: Revocation
 }
 
 /** Cut by a full disk or a writer in between it looks so, too: nobody is let in again for that. */
-function parseFile(text: string, now: number): Revocation[] {
+function parseFile(text: string): Revocation[] {
   if (text === '') throw new Error(`it is empty, as one that was cut: ${BEGIN}`);
-  return parseRevocationLines(text, now);
+  return parseRevocationLines(text);
 }
 
-/**
- * Throws with the number of the first bad line, and where fewer stand there than the list says. Ended ones (`expires_at` a
- * minute before `now`) are left out.
- */
-export function parseRevocationLines(text: string, now: number): Revocation[] {
+/** Throws with the number of the first bad line, and where fewer stand there than the list says. */
+export function parseRevocationLines(text: string): Revocation[] {
   const found: Revocation[] = [];
-  let entries = 0;
   let least = 0;
   text.split('\n').forEach((raw, i) => {
     // Windows puts CR before LF, and a mark at the beginning.
@@ -61,14 +58,13 @@ export function parseRevocationLines(text: string, now: number): Revocation[] {
       least = Math.max(least, Number(stated));
       return;
     }
-    const entry = parseLine(line, now);
+    const entry = parseRevocation(line);
     if (entry === undefined) throw new Error(`line ${i + 1} is no revocation`);
-    entries++;
-    if (entry !== 'ended') found.push(entry);
+    found.push(entry);
   });
-  if (entries >= least) return found;
+  if (found.length >= least) return found;
   throw new Error(
-    `${entries} revocations stand where {"entries":${least}} says so many: it was cut; if they were taken out, write the number that is right`,
+    `${found.length} revocations stand where {"entries":${least}} says so many: it was cut; if they were taken out, write the number that is right`,
   );
 }
 
@@ -77,7 +73,7 @@ export function parseRevocationLines(text: string, now: number): Revocation[] {
  * revocation of a list brings the number of entries, which is then kept current; nobody is hurt where two of these write at a
  * time, since it is the least number. Rejects for a list that is not there or that readers refuse, and where it cannot be written.
  */
-export async function appendRevocation(path: string, line: string, now: number): Promise<void> {
+export async function appendRevocation(path: string, line: string): Promise<void> {
   const file = await open(path, O_RDWR | O_APPEND | O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
     // Made anew, it would be taken for the whole list by those who know the one before.
     throw error.code === 'ENOENT' ? new Error(`there is no list: ${BEGIN}`) : error;
@@ -86,7 +82,7 @@ export async function appendRevocation(path: string, line: string, now: number):
   try {
     if (!(await file.stat()).isFile()) throw new Error('it is no file');
     const before = await file.readFile('utf8');
-    parseFile(before, now);
+    parseFile(before);
     isNew = before.trim() === '';
     const start = before.endsWith('\n') ? '' : '\n';
     const added = Buffer.from(`${start}${isNew ? `${entriesLine(1)}\n` : ''}${line}\n`);
@@ -128,7 +124,8 @@ async function raiseEntries(path: string): Promise<void> {
   }
 }
 
-function parseLine(line: string, now: number): Revocation | 'ended' | undefined {
+/** undefined = it is none. */
+export function parseRevocation(line: string): Revocation | undefined {
   let value: Record<string, unknown>;
   try {
     value = JSON.parse(line) as Record<string, unknown>;
@@ -152,7 +149,8 @@ function parseLine(line: string, now: number): Revocation | 'ended' | undefined 
   if (before !== undefined) entry.issuedBefore = before;
   const narrows = entry.jti ?? entry.sub ?? entry.sid ?? entry.client_id ?? entry.issuedBefore;
   if (narrows === undefined) return undefined;
-  return ends !== undefined && ends + LONGEST_LEEWAY_MS < now ? 'ended' : entry;
+  if (ends !== undefined) entry.endsAt = ends + LONGEST_LEEWAY_MS;
+  return entry;
 }
 
 /** Epoch seconds, or a date with its time zone. */

@@ -11,13 +11,8 @@ export interface Revocation {
   readonly issuer?: string;
   /** Only what was issued before it; epoch milliseconds. */
   readonly issuedBefore?: number;
-}
-
-export interface RevocationSource {
-  start(): void;
-  stop(): void;
-  /** Since the list was last known to be current; Infinity = never. */
-  ageMs(): number;
+  /** It holds until then; epoch milliseconds. It is kept beyond: the clock may be ahead, and come back. */
+  readonly endsAt?: number;
 }
 
 /** What is known of a list, whatever configuration reads it: a reload must neither forget it nor make it look unread. */
@@ -78,23 +73,31 @@ export class Revocations {
     this.#version = ++versions;
   }
 
-  covers(token: VerifiedToken): boolean {
+  /** `now` in epoch milliseconds. */
+  covers(token: VerifiedToken, now: number): boolean {
     // The same list and the same token: the same verdict.
     if (token.revocationVersion === this.#version) return false;
     const { jti, sub, sid, client_id, azp } = token.claims as Record<string, string | undefined>;
     const client = client_id ?? azp;
-    const covered =
-      this.#any(jti === undefined ? undefined : this.#byJti.get(jti), token) ||
-      this.#any(sub === undefined ? undefined : this.#bySub.get(sub), token) ||
-      this.#any(sid === undefined ? undefined : this.#bySid.get(sid), token) ||
-      this.#any(client === undefined ? undefined : this.#byClient.get(client), token) ||
-      this.#any(this.#others, token);
-    if (!covered) token.revocationVersion = this.#version;
-    return covered;
+    const latest = Math.max(
+      this.#latest(jti === undefined ? undefined : this.#byJti.get(jti), token),
+      this.#latest(sub === undefined ? undefined : this.#bySub.get(sub), token),
+      this.#latest(sid === undefined ? undefined : this.#bySid.get(sid), token),
+      this.#latest(client === undefined ? undefined : this.#byClient.get(client), token),
+      this.#latest(this.#others, token),
+    );
+    // Not where one has ended, which a clock that comes back finds again.
+    if (latest === Number.NEGATIVE_INFINITY) token.revocationVersion = this.#version;
+    return now <= latest;
   }
 
-  #any(entries: readonly Revocation[] | undefined, token: VerifiedToken): boolean {
-    return entries?.some((entry) => this.#fits(entry, token)) ?? false;
+  /** When the last of those that fit ends; −Infinity = none fits. */
+  #latest(entries: readonly Revocation[] | undefined, token: VerifiedToken): number {
+    let latest = Number.NEGATIVE_INFINITY;
+    for (const entry of entries ?? []) {
+      if (this.#fits(entry, token)) latest = Math.max(latest, entry.endsAt ?? Number.POSITIVE_INFINITY);
+    }
+    return latest;
   }
 
   #fits(entry: Revocation, { claims, issuer, issuedAt }: VerifiedToken): boolean {

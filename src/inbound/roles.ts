@@ -2,7 +2,8 @@
 // nothing of this is kept with a token.
 import type { Clock } from '../lib/clock.ts';
 import type { Observer } from '../telemetry/observer.ts';
-import { createFollowedFile, type FollowedFile } from './followed-file.ts';
+import type { Followed } from './followed.ts';
+import { createFollowedFile } from './followed-file.ts';
 import { parseYamlText } from './yaml-text.ts';
 
 type Table = Readonly<Record<string, readonly string[]>>;
@@ -32,7 +33,7 @@ export interface RolesFileDeps {
   readonly observer: Observer;
 }
 
-export function createRolesFile({ path, fixed, roles, clock, observer }: RolesFileDeps): FollowedFile {
+export function createRolesFile({ path, fixed, roles, clock, observer }: RolesFileDeps): Followed {
   return createFollowedFile({
     path,
     name: 'roles',

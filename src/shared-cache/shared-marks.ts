@@ -37,16 +37,21 @@ export interface SharedMarks {
 
 export function createSharedMarks(redis: Redis, tenant: string): SharedMarks {
   const list = `bearerd:${tenant}:revocations`;
+  /** Version of a list that is too long: Redis must not put it together again for every look. */
+  let tooLong: string | undefined;
   return {
     async first(what, forMs) {
       const name = `bearerd:${tenant}:seen:${hash('sha256', what, 'base64url')}`;
       return (await redis.run(MARK, [name], [String(Math.ceil(forMs + CLOCKS_MS))], MARK_MS)) !== 0;
     },
     async revocations(known) {
-      const reply = await redis.run(READ, [list], [known], BACKGROUND_MS);
-      if (!Array.isArray(reply) || typeof reply[0] !== 'string') return undefined;
-      if (reply[1] === null) throw new Error(`larger than ${MAX_BYTES} bytes`);
-      return { version: reply[0], lines: typeof reply[1] === 'string' ? reply[1] : undefined };
+      const reply = await redis.run(READ, [list], [tooLong ?? known], BACKGROUND_MS);
+      if (!Array.isArray(reply)) return undefined;
+      const [version, lines] = reply as [unknown, unknown];
+      if (typeof version !== 'string') return undefined;
+      tooLong = lines === null || version === tooLong ? version : undefined;
+      if (tooLong !== undefined) throw new Error(`larger than ${MAX_BYTES} bytes`);
+      return { version, lines: typeof lines === 'string' ? lines : undefined };
     },
     async revoke(line) {
       const reply = await redis.run(APPEND, [list], [line], BACKGROUND_MS);

@@ -122,11 +122,15 @@ describe('the list of revocations', { concurrency: true }, () => {
     const { use, until, told, list } = await startSide(t);
     use();
     const entries = () => told.named('inputLoaded').filter(([name]) => name === 'revocation list');
+    const lost = () => told.named('inputRefused').length;
+    await until(() => entries().length > 0);
     for (let i = 0; i < 6; i++) {
-      const before = entries().length;
-      await call('DEL', list);
+      // Each state is seen before the next: one that came again unseen is no change.
+      const [before, lostBefore] = [entries().length, lost()];
       await call('RPUSH', list, `{"jti":"${i % 2}"}`);
       await until(() => entries().length > before);
+      await call('DEL', list);
+      await until(() => lost() > lostBefore);
     }
     assert.deepEqual(entries().at(-1), ['revocation list', 2]);
   });
