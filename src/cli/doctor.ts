@@ -71,10 +71,14 @@ Exit code 0 = nothing is wrong, 1 = something is, or Envoy cannot be asked. Warn
   },
 };
 
-/** By what a finding of a running bearerd is about. */
-const FIXES: readonly (readonly [about: RegExp, fix: string])[] = [
+/** By what a finding of a running bearerd is about, and says. */
+const FIXES: readonly (readonly [finding: RegExp, fix: string])[] = [
+  [
+    / was refused by an upstream/,
+    'compare "bearerd inspect" of such a token with what the upstream expects (docs/runbooks.md)',
+  ],
   [/^source /, 'the log line "no new credential" of bearerd says why'],
-  [/^configuration$/, 'bearerd check-config FILE'],
+  [/^configuration: /, 'bearerd check-config FILE'],
   [/^certificate /, 'a new one in its files is taken over by itself'],
   [/./, '"bearerd status" has more, docs/runbooks.md what to do'],
 ];
@@ -108,7 +112,7 @@ async function bearerdFindings(config: Config): Promise<Finding[]> {
     .flatMap(({ severity, about, text }): Finding[] => {
       // The guard's are below, each with its own way out.
       if (severity === 'note' || String(text).startsWith('guard: ')) return [];
-      const kind = FIXES.find(([kind]) => kind.test(String(about)))!;
+      const kind = FIXES.find(([kind]) => kind.test(`${about}: ${text}`))!;
       // What is refused comes into force by nobody.
       const isError = severity === 'critical' || about === 'configuration';
       return [{ severity: isError ? 'error' : 'warning', what: `${about}: ${text}`, fix: kind[1] }];

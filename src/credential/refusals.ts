@@ -17,7 +17,7 @@ const DIFFERENT_REQUESTS = 3;
 const IN_A_ROW = 3;
 
 export interface Refusals {
-  /** A request that certainly carried the current credential was refused. Whether that is for good by now. */
+  /** A request that certainly carried the current credential was refused. Whether that is for good by now: for 30 s. */
   counted(requestKey: string): boolean;
   /** Whether a renewal may start now; if so it is charged. */
   allowed(): boolean;
@@ -31,7 +31,8 @@ export interface Refusals {
 export function createRefusals(clock: Clock, perSource: Rate, endpoint: Rate): Refusals {
   const repeats = createRate(REPEAT_BURST, REPEAT_EVERY_MS, clock);
   let lastForcedAt = Number.NEGATIVE_INFINITY;
-  let forGood = false;
+  /** Monotonic, ms; undefined = not refused for good. */
+  let forGoodSince: number | undefined;
   let inARow = 0;
   let publishedAt = clock.monotonic();
   let currentIsForced = false;
@@ -39,13 +40,19 @@ export function createRefusals(clock: Clock, perSource: Rate, endpoint: Rate): R
 
   return {
     counted(requestKey) {
-      const soon = clock.monotonic() - publishedAt <= REFUSED_AT_ONCE_MS;
+      const now = clock.monotonic();
+      const soon = now - publishedAt <= REFUSED_AT_ONCE_MS;
       if (soon && currentIsForced && keys.size < DIFFERENT_REQUESTS) {
         keys.add(requestKey);
         if (keys.size === DIFFERENT_REQUESTS) inARow++;
       }
-      if (inARow >= IN_A_ROW) forGood = true;
-      return forGood;
+      if (inARow >= IN_A_ROW) forGoodSince ??= now;
+      // What the upstream lacked may have come, as the key set of a provider: the next one may be good, another refusal ends it.
+      if (forGoodSince !== undefined && now - forGoodSince >= REPEAT_EVERY_MS) {
+        forGoodSince = undefined;
+        inARow = IN_A_ROW - 1;
+      }
+      return forGoodSince !== undefined;
     },
     allowed() {
       const now = clock.monotonic();
@@ -62,12 +69,12 @@ export function createRefusals(clock: Clock, perSource: Rate, endpoint: Rate): R
       publishedAt = clock.monotonic();
       currentIsForced = forced;
       if (!forced) {
-        forGood = false;
+        forGoodSince = undefined;
         inARow = 0;
       }
     },
     reset() {
-      forGood = false;
+      forGoodSince = undefined;
       inARow = 0;
     },
   };

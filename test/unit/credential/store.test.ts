@@ -354,6 +354,31 @@ describe('refused by an upstream', () => {
       assert.equal(store.refused('orders', store.peek('orders')!.generation, 'a'), 'started', mend);
     }
   });
+
+  // Seen with an upstream that refused every token of the second in which all were revoked: until the next planned renewal.
+  test('refused for good is not for ever: another renewal is tried in 30 s', async () => {
+    const { clock, provider, store } = setup();
+    store.start();
+    await settle();
+    const refuse = async () => {
+      const { generation } = store.peek('orders')!;
+      const [first, , last] = ['a', 'b', 'c'].map((key) => store.refused('orders', generation, key));
+      await settle();
+      return [first, last];
+    };
+    for (let round = 0; round < 4; round++) await refuse();
+    assert.deepEqual(await refuse(), ['refused_for_good', 'refused_for_good']);
+    await clock.advance(29_000);
+    assert.deepEqual(await refuse(), ['refused_for_good', 'refused_for_good']);
+    const calls = provider.calls.length;
+    await clock.advance(1_000);
+    assert.deepEqual(await refuse(), ['started', 'joined']);
+    for (let second = 0; second < 120; second++) {
+      await refuse();
+      await clock.advance(1_000);
+    }
+    assert.ok(provider.calls.length - calls <= 7, `${provider.calls.length - calls} calls in two minutes`);
+  });
 });
 
 test('a fetch says for whom it is: the first is waited for, a renewal is not, an urgent one until the end of the old', async () => {
