@@ -10,6 +10,7 @@ import { createInboundDoor } from '../src/doors/inbound/inbound-door.ts';
 import { createLasting } from '../src/inbound/lasting.ts';
 import { systemClock } from '../src/lib/clock.ts';
 import { nullObserver } from '../src/telemetry/observer.ts';
+import { answeringListener } from '../test/support/answering-listener.ts';
 import { type StartedEnvoy, startEnvoy } from '../test/support/envoy.ts';
 import { inboundRequest, readInboundAnswer } from '../test/support/inbound-messages.ts';
 import { type StartedProcess, startProcess } from '../test/support/process.ts';
@@ -255,39 +256,7 @@ function envoyConfig(socket: string, jwks: string): object {
   };
   return {
     static_resources: {
-      listeners: Object.entries(filters).map(([name, filter]) => ({
-        name,
-        address: { socket_address: { address: '127.0.0.1', port_value: 0 } },
-        filter_chains: [
-          {
-            filters: [
-              {
-                name: 'hcm',
-                typed_config: {
-                  '@type': `${FILTERS}.network.http_connection_manager.v3.HttpConnectionManager`,
-                  stat_prefix: name,
-                  route_config: {
-                    virtual_hosts: [
-                      {
-                        name: 'all',
-                        domains: ['*'],
-                        routes: [{ match: { prefix: '/' }, direct_response: { status: 200 } }],
-                      },
-                    ],
-                  },
-                  http_filters: [
-                    filter,
-                    {
-                      name: 'envoy.filters.http.router',
-                      typed_config: { '@type': `${FILTERS}.http.router.v3.Router` },
-                    },
-                  ],
-                },
-              },
-            ],
-          },
-        ],
-      })),
+      listeners: Object.entries(filters).map(([name, filter]) => answeringListener(name, [filter])),
       clusters: [
         {
           name: 'bearerd',

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { parseConfig } from '../src/config/parse.ts';
 import type { ServingDoor } from '../src/doors/generate/best-door.ts';
 import { generateEnvoy } from '../src/doors/generate/generate.ts';
+import { answeringListener } from '../test/support/answering-listener.ts';
 import { type StartedEnvoy, startEnvoy } from '../test/support/envoy.ts';
 import { freePort } from '../test/support/ports.ts';
 import { startProcess } from '../test/support/process.ts';
@@ -94,48 +95,13 @@ outbound:
 
 /** An upstream that costs what a proxy does: the least that stands behind a sidecar in a mesh. */
 function upstreamListener(port: number): object {
-  return {
-    name: 'upstream',
-    address: { socket_address: { address: '127.0.0.1', port_value: port } },
-    filter_chains: [
-      {
-        filters: [
-          {
-            name: 'hcm',
-            typed_config: {
-              '@type':
-                'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
-              stat_prefix: 'upstream',
-              route_config: {
-                virtual_hosts: [
-                  {
-                    name: 'all',
-                    domains: ['*'],
-                    routes: [
-                      {
-                        match: { prefix: '/seen' },
-                        direct_response: { status: 200 },
-                        response_headers_to_add: [
-                          { header: { key: 'x-seen', value: '%REQ(authorization)%' } },
-                        ],
-                      },
-                      { match: { prefix: '/' }, direct_response: { status: 200 } },
-                    ],
-                  },
-                ],
-              },
-              http_filters: [
-                {
-                  name: 'router',
-                  typed_config: {
-                    '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router',
-                  },
-                },
-              ],
-            },
-          },
-        ],
-      },
-    ],
+  const seen = {
+    match: { prefix: '/seen' },
+    direct_response: { status: 200 },
+    response_headers_to_add: [{ header: { key: 'x-seen', value: '%REQ(authorization)%' } }],
   };
+  return answeringListener('upstream', [], port, [
+    seen,
+    { match: { prefix: '/' }, direct_response: { status: 200 } },
+  ]);
 }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { Agent, request } from 'node:http';
 import { test } from 'node:test';
+import { answeringListener } from '../support/answering-listener.ts';
 import { startEnvoy } from '../support/envoy.ts';
 import { startInbound } from '../support/inbound-world.ts';
 import { createTestKey, jwkSet, part, signatureOf, type TestKey } from '../support/token-issuer.ts';
@@ -194,60 +195,21 @@ test(`${COUNT} tokens: our verdict is Envoy's, or stricter for a reason`, async 
   assert.ok(accepted > COUNT / 4 && accepted < (COUNT * 3) / 4, `${accepted} accepted`);
 });
 
-const FILTERS = 'type.googleapis.com/envoy.extensions.filters';
-
 function jwtAuthn(jwks: string): object {
-  return {
-    static_resources: {
-      listeners: [
-        {
-          name: 'jwt_authn',
-          address: { socket_address: { address: '127.0.0.1', port_value: 0 } },
-          filter_chains: [
-            {
-              filters: [
-                {
-                  name: 'hcm',
-                  typed_config: {
-                    '@type': `${FILTERS}.network.http_connection_manager.v3.HttpConnectionManager`,
-                    stat_prefix: 'jwt_authn',
-                    route_config: {
-                      virtual_hosts: [
-                        {
-                          name: 'all',
-                          domains: ['*'],
-                          routes: [{ match: { prefix: '/' }, direct_response: { status: 200 } }],
-                        },
-                      ],
-                    },
-                    http_filters: [
-                      {
-                        name: 'envoy.filters.http.jwt_authn',
-                        typed_config: {
-                          '@type': `${FILTERS}.http.jwt_authn.v3.JwtAuthentication`,
-                          providers: {
-                            idp: {
-                              issuer: ISSUER,
-                              audiences: ['orders'],
-                              clock_skew_seconds: 60,
-                              local_jwks: { inline_string: jwks },
-                            },
-                          },
-                          rules: [{ match: { prefix: '/' }, requires: { provider_name: 'idp' } }],
-                        },
-                      },
-                      {
-                        name: 'envoy.filters.http.router',
-                        typed_config: { '@type': `${FILTERS}.http.router.v3.Router` },
-                      },
-                    ],
-                  },
-                },
-              ],
-            },
-          ],
+  const filter = {
+    name: 'envoy.filters.http.jwt_authn',
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication',
+      providers: {
+        idp: {
+          issuer: ISSUER,
+          audiences: ['orders'],
+          clock_skew_seconds: 60,
+          local_jwks: { inline_string: jwks },
         },
-      ],
+      },
+      rules: [{ match: { prefix: '/' }, requires: { provider_name: 'idp' } }],
     },
   };
+  return { static_resources: { listeners: [answeringListener('jwt_authn', [filter])] } };
 }

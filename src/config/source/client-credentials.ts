@@ -1,14 +1,7 @@
 // sources.NAME.client_credentials
 import * as z from 'zod';
 import { sourceKind } from './kind.ts';
-import {
-  type OAuthClientConfig,
-  oauthClientCheck,
-  oauthClientKeys,
-  oauthClientMeta,
-  oauthClientUrls,
-  toOAuthClient,
-} from './oauth-client.ts';
+import { type OAuthClientConfig, oauthClient } from './oauth-client.ts';
 import { type TokenParametersConfig, tokenParameterKeys, toTokenParameters } from './token-parameters.ts';
 
 export interface ClientCredentialsConfig extends OAuthClientConfig, TokenParametersConfig {
@@ -17,17 +10,17 @@ export interface ClientCredentialsConfig extends OAuthClientConfig, TokenParamet
 
 export const clientCredentials = sourceKind({
   schema: z
-    .strictObject({ ...oauthClientKeys, ...tokenParameterKeys })
-    .check(oauthClientCheck)
+    .strictObject({ ...oauthClient.keys, ...tokenParameterKeys })
+    .check(oauthClient.check)
     .meta({
       description: 'OAuth 2.0 client credentials grant. Exactly one of issuer and token_endpoint.',
-      ...oauthClientMeta,
+      ...oauthClient.meta,
     }),
   toConfig: (value, path): ClientCredentialsConfig => ({
     type: 'client_credentials',
-    ...toOAuthClient(value, path),
+    ...oauthClient.toConfig(value, path),
     ...toTokenParameters(value),
   }),
   renewable: true,
-  providerUrls: oauthClientUrls,
+  providerUrls: oauthClient.urls,
 });

@@ -3,14 +3,7 @@ import * as z from 'zod';
 import { duration, exactlyOne, filePath, oneOfKeys } from '../schema-values.ts';
 import { type SigningKeyConfig, signingKeyKeys } from './client-authentication.ts';
 import { sourceKind } from './kind.ts';
-import {
-  type OAuthClientConfig,
-  oauthClientCheck,
-  oauthClientKeys,
-  oauthClientMeta,
-  oauthClientUrls,
-  toOAuthClient,
-} from './oauth-client.ts';
+import { type OAuthClientConfig, oauthClient } from './oauth-client.ts';
 import { resolveSecretRef } from './secret-ref.ts';
 import { type TokenParametersConfig, tokenParameterKeys, toTokenParameters } from './token-parameters.ts';
 
@@ -70,24 +63,24 @@ const assertion = z
 export const jwtBearer = sourceKind({
   schema: z
     .strictObject({
-      ...oauthClientKeys,
+      ...oauthClient.keys,
       ...tokenParameterKeys,
       assertion: assertion.describe('The JWT that is changed for a token: exactly one of file and signed.'),
     })
-    .check(oauthClientCheck)
+    .check(oauthClient.check)
     .meta({
       description:
         'OAuth 2.0 JWT bearer grant (RFC 7523): an assertion is changed for a token. Exactly one of issuer and token_endpoint.',
-      ...oauthClientMeta,
+      ...oauthClient.meta,
     }),
   toConfig: (value, path): JwtBearerConfig => ({
     type: 'jwt_bearer',
-    ...toOAuthClient(value, path),
+    ...oauthClient.toConfig(value, path),
     ...toTokenParameters(value),
     assertion: toAssertion(value.assertion, path),
   }),
   renewable: true,
-  providerUrls: oauthClientUrls,
+  providerUrls: oauthClient.urls,
 });
 
 function toAssertion(

@@ -23,7 +23,7 @@ export interface OAuthClientConfig extends ClientAuthenticationConfig {
   readonly caFile: string | undefined;
 }
 
-export const oauthClientKeys = {
+const shape = {
   issuer: parsed(z.string(), (text) => parseProviderUrl(text, 'issuer'))
     .optional()
     .describe('Identity provider whose metadata names the token endpoint (discovery). https.'),
@@ -51,31 +51,31 @@ export const oauthClientKeys = {
     .describe('PEM file of a private certificate authority. Default: the public ones.'),
 };
 
-const keys = z.object(oauthClientKeys);
+const keys = z.object(shape);
 type Value = z.output<typeof keys>;
 
 const endpointCheck = exactlyOne<Value>('issuer', 'token_endpoint');
 
-/** For `.check()` of a grant's schema. */
-export function oauthClientCheck(payload: z.core.ParsePayload<Value>): void {
-  endpointCheck(payload);
-  clientAuthenticationCheck(payload);
-}
-
-/** The same for editors: for `.meta()` of a grant's schema. */
-export const oauthClientMeta = oneOfKeys('issuer', 'token_endpoint');
-
-/** Of them, those that are held to https outside development mode. */
-export const oauthClientUrls = ['issuer', 'token_endpoint', 'regions'] as const;
-
-export function toOAuthClient(value: Value, path: (relative: string) => string): OAuthClientConfig {
-  return {
-    issuer: value.issuer,
-    tokenEndpoint: value.token_endpoint,
-    regions: value.regions,
-    clientId: value.client_id,
-    ...toClientAuthentication(value, path),
-    dpop: value.dpop,
-    caFile: value.ca_file === undefined ? undefined : path(value.ca_file),
-  };
-}
+export const oauthClient = {
+  keys: shape,
+  /** For `.check()` of a grant's schema. */
+  check(payload: z.core.ParsePayload<Value>): void {
+    endpointCheck(payload);
+    clientAuthenticationCheck(payload);
+  },
+  /** The same for editors: for `.meta()` of a grant's schema. */
+  meta: oneOfKeys('issuer', 'token_endpoint'),
+  /** Of the keys, those that are held to https outside development mode. */
+  urls: ['issuer', 'token_endpoint', 'regions'] as const,
+  toConfig(value: Value, path: (relative: string) => string): OAuthClientConfig {
+    return {
+      issuer: value.issuer,
+      tokenEndpoint: value.token_endpoint,
+      regions: value.regions,
+      clientId: value.client_id,
+      ...toClientAuthentication(value, path),
+      dpop: value.dpop,
+      caFile: value.ca_file === undefined ? undefined : path(value.ca_file),
+    };
+  },
+};

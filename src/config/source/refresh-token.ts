@@ -3,14 +3,7 @@ import * as z from 'zod';
 import { parseProviderUrl } from '../oauth-values.ts';
 import { duration, exactlyOne, filePath, oneOfKeys, parsed } from '../schema-values.ts';
 import { sourceKind } from './kind.ts';
-import {
-  type OAuthClientConfig,
-  oauthClientCheck,
-  oauthClientKeys,
-  oauthClientMeta,
-  oauthClientUrls,
-  toOAuthClient,
-} from './oauth-client.ts';
+import { type OAuthClientConfig, oauthClient } from './oauth-client.ts';
 import { resolveSecretRef, type SecretRef, secretRef } from './secret-ref.ts';
 import { type TokenParametersConfig, tokenParameterKeys, toTokenParameters } from './token-parameters.ts';
 
@@ -73,7 +66,7 @@ const store = z
 export const refreshToken = sourceKind({
   schema: z
     .strictObject({
-      ...oauthClientKeys,
+      ...oauthClient.keys,
       ...tokenParameterKeys,
       authorization_endpoint: endpoint.describe('For bearerd login. Default: from discovery.'),
       device_authorization_endpoint: endpoint.describe(
@@ -92,7 +85,7 @@ export const refreshToken = sourceKind({
           'How long a refresh token lives where the provider’s answer does not tell, e.g. 2160h, for the warning 7 days before. Default: unknown.',
         ),
     })
-    .check(oauthClientCheck)
+    .check(oauthClient.check)
     .check(({ value, issues }) => {
       if (!value.dpop || value.client_auth !== 'none') return;
       // RFC 9449 section 5: a public client's refresh token is bound to the key, which ends with the process.
@@ -107,11 +100,11 @@ export const refreshToken = sourceKind({
     .meta({
       description:
         'OAuth 2.0 refresh token of a login (bearerd login), kept sealed. Exactly one of issuer and token_endpoint.',
-      ...oauthClientMeta,
+      ...oauthClient.meta,
     }),
   toConfig: (value, path): RefreshTokenConfig => ({
     type: 'refresh_token',
-    ...toOAuthClient(value, path),
+    ...oauthClient.toConfig(value, path),
     ...toTokenParameters(value),
     authorizationEndpoint: value.authorization_endpoint,
     deviceAuthorizationEndpoint: value.device_authorization_endpoint,
@@ -122,5 +115,5 @@ export const refreshToken = sourceKind({
     refreshLifetimeMs: value.refresh_lifetime,
   }),
   renewable: true,
-  providerUrls: [...oauthClientUrls, 'authorization_endpoint', 'device_authorization_endpoint'],
+  providerUrls: [...oauthClient.urls, 'authorization_endpoint', 'device_authorization_endpoint'],
 });

@@ -4,14 +4,7 @@ import { parseInjectedHeader } from '../header.ts';
 import { refuse } from '../invalid.ts';
 import { exactlyOne, filePath, oneOfKeys, parsed } from '../schema-values.ts';
 import { sourceKind } from './kind.ts';
-import {
-  type OAuthClientConfig,
-  oauthClientCheck,
-  oauthClientKeys,
-  oauthClientMeta,
-  oauthClientUrls,
-  toOAuthClient,
-} from './oauth-client.ts';
+import { type OAuthClientConfig, oauthClient } from './oauth-client.ts';
 import { type TokenParametersConfig, tokenParameterKeys, toTokenParameters } from './token-parameters.ts';
 
 /** RFC 8693: a token of whoever the request is made for becomes one for the upstream. */
@@ -72,7 +65,7 @@ const nameOf = (place: TokenPlace | undefined) => (place?.from === 'header' ? pl
 export const tokenExchange = sourceKind({
   schema: z
     .strictObject({
-      ...oauthClientKeys,
+      ...oauthClient.keys,
       subject_token: tokenPlace
         .prefault({ header: 'authorization' })
         .describe(
@@ -90,7 +83,7 @@ export const tokenExchange = sourceKind({
         .describe('As subject_token_type. Default: the provider’s choice.'),
       ...tokenParameterKeys,
     })
-    .check(oauthClientCheck)
+    .check(oauthClient.check)
     .check(({ value, issues }) => {
       const { subject_token: subject, actor_token: actor } = value;
       if (subject.file !== undefined && actor?.header !== undefined) {
@@ -112,7 +105,7 @@ export const tokenExchange = sourceKind({
     })
     .meta({
       description: 'OAuth 2.0 token exchange (RFC 8693). Exactly one of issuer and token_endpoint.',
-      ...oauthClientMeta,
+      ...oauthClient.meta,
     }),
   toConfig: (value, path): TokenExchangeConfig => {
     const subjectToken = toPlace(value.subject_token, path);
@@ -120,7 +113,7 @@ export const tokenExchange = sourceKind({
     const token = nameOf(subjectToken);
     return {
       type: 'token_exchange',
-      ...toOAuthClient(value, path),
+      ...oauthClient.toConfig(value, path),
       ...toTokenParameters(value),
       subjectToken,
       subjectTokenType: value.subject_token_type,
@@ -131,5 +124,5 @@ export const tokenExchange = sourceKind({
     };
   },
   renewable: true,
-  providerUrls: oauthClientUrls,
+  providerUrls: oauthClient.urls,
 });
