@@ -106,10 +106,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   async "docs/migration.md#From Envoy's `credential_injector` sh"(t, block, folder) {
     write(folder, 'bootstrap.yaml', readFileSync('test/fixtures/envoy/credential-injector.yaml', 'utf8'));
     const [, checked, generated] = await runBlock(t, block, folder);
-    assert.match(
-      checked!,
-      /^bearerd\.yaml: ok, 2 sources, 2 policies\nbearerd\.yaml: outbound\[1\]: no request reaches legacy: .*\n$/,
-    );
+    assert.equal(checked, 'bearerd.yaml: ok, 2 sources, 2 policies\n');
     assert.match(generated!, /envoy\.filters\.http\.ext_authz/);
   },
   'docs/operating.md#The status page sh': 'needs another machine with sshd',
