@@ -106,12 +106,31 @@ export function isPlainSocket(socket: unknown): boolean {
   );
 }
 
-/** `endpoints`: of the cluster, where they came by EDS. */
-export function endpointsOf(cluster: Json, endpoints: readonly Json[] = []): readonly Json[] {
-  if (!('load_assignment' in cluster)) return endpoints;
-  return list(json(cluster['load_assignment'])['endpoints'])
-    .flatMap((locality) => list(json(locality)['lb_endpoints']))
-    .map(json);
+/** Of clusters whose endpoints came by EDS, by the name that these have there. */
+export type Endpoints = ReadonlyMap<string, readonly Json[]>;
+
+export function endpointsIn(objects: readonly Placed[]): Endpoints {
+  return new Map(
+    objects
+      .map(({ object }) => json(object['endpoint_config']))
+      .filter((one) => 'cluster_name' in one)
+      .map((one) => [String(one['cluster_name']), assigned(one)]),
+  );
+}
+
+/** Empty = not known. */
+export function endpointsOf(cluster: Json, endpoints: Endpoints): readonly Json[] {
+  if ('load_assignment' in cluster) return assigned(json(cluster['load_assignment']));
+  return endpoints.get(String(json(cluster['eds_cluster_config'])['service_name'] ?? cluster['name'])) ?? [];
+}
+
+function assigned(assignment: Json): readonly Json[] {
+  return list(assignment['endpoints']).flatMap((locality) => list(json(locality)['lb_endpoints']).map(json));
+}
+
+/** Those beyond this machine that are reached without TLS. */
+export function openEndpoints(cluster: Json, endpoints: readonly Json[]): readonly Json[] {
+  return endpoints.filter((one) => !isLocalEndpoint(one) && isPlainSocket(socketOf(cluster, one)));
 }
 
 /** The name that its TLS asks for; undefined = the request's host, or none. */
@@ -124,7 +143,7 @@ export function sniOf(cluster: Json): string | undefined {
 
 /** Every endpoint is on this machine. */
 export function isLocal(cluster: Json): boolean {
-  const endpoints = endpointsOf(cluster);
+  const endpoints = assigned(json(cluster['load_assignment']));
   return endpoints.length > 0 && endpoints.every(isLocalEndpoint);
 }
 

@@ -99,8 +99,10 @@ function policiesAsked(
   const said = String(json(json(mark['check_settings'])['context_extensions'])['policy'] ?? '').split(',');
   const named = [...said, String(path.at(-1)!['name'])];
   if (outbound.some(({ name }) => named.includes(name))) return named;
-  const host = path.findLast((one) => 'domains' in one);
-  return outbound.filter((policy) => coversDomain(policy, host?.['domains'])).map(({ name }) => name);
+  const domains = path.findLast((one) => 'domains' in one)?.['domains'];
+  // Who marks a route for every host has some policy in mind.
+  const isAny = 'check_settings' in mark && list(domains).includes('*');
+  return outbound.filter((policy) => isAny || coversDomain(policy, domains)).map(({ name }) => name);
 }
 
 /** A route, or those of a virtual host that do not say otherwise. */

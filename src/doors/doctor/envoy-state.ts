@@ -1,7 +1,7 @@
 // What a running Envoy says of itself by its admin interface, as far as the doctor looks. Pure.
 
 import { isType, type Json, json, list, objectsIn, type Placed } from '../envoy-json.ts';
-import { type Validations, validationsIn } from '../transport.ts';
+import { type Endpoints, endpointsIn, type Validations, validationsIn } from '../transport.ts';
 
 export interface EnvoyState {
   /** `1.40.0`; undefined = it could not be told. */
@@ -12,8 +12,7 @@ export interface EnvoyState {
   readonly secrets: ReadonlyMap<string, 'active' | 'warming'>;
   /** How servers are verified, as far as it came by SDS. */
   readonly validations: Validations;
-  /** Of clusters whose endpoints came by EDS, by the name that these have there. */
-  readonly endpoints: ReadonlyMap<string, readonly Json[]>;
+  readonly endpoints: Endpoints;
   /** Counters and gauges by name. */
   readonly stats: ReadonlyMap<string, number>;
 }
@@ -35,17 +34,14 @@ export function readEnvoyState(serverInfo: unknown, configDump: unknown, stats: 
     const { name, value } = json(entry);
     return typeof name === 'string' && typeof value === 'number' ? [[name, value]] : [];
   });
-  const endpoints = new Map(
-    all
-      .map(({ object }) => json(object['endpoint_config']))
-      .filter((one) => 'cluster_name' in one)
-      .map((one) => [
-        String(one['cluster_name']),
-        list(one['endpoints']).flatMap((locality) => list(json(locality)['lb_endpoints']).map(json)),
-      ]),
-  );
-  const validations = validationsIn(all);
-  return { version, objects: all, secrets, validations, endpoints, stats: new Map(numbers) };
+  return {
+    version,
+    objects: all,
+    secrets,
+    validations: validationsIn(all),
+    endpoints: endpointsIn(all),
+    stats: new Map(numbers),
+  };
 }
 
 /** Those with this type, by the end of its name. */

@@ -5,9 +5,10 @@ import { type Json, json } from '../envoy-json.ts';
 import {
   encryptedSockets,
   endpointsOf,
+  isLocal,
   isLocalEndpoint,
   isPlain,
-  isPlainSocket,
+  openEndpoints,
   type Stranger,
   sniOf,
   socketOf,
@@ -46,12 +47,10 @@ function ownClusters({ objects }: EnvoyState): ReadonlyMap<string, Json> {
 
 /** Where connections of the cluster lead `what`. */
 function where(cluster: Json, what: string, state: EnvoyState): Finding[] {
-  const name = String(cluster['name']);
-  const byName = json(cluster['eds_cluster_config'])['service_name'];
-  const endpoints = endpointsOf(cluster, state.endpoints.get(String(byName ?? name)));
+  const endpoints = endpointsOf(cluster, state.endpoints);
   const far = endpoints.filter((one) => !isLocalEndpoint(one));
   if (endpoints.length > 0 && far.length === 0) return [];
-  const open = far.filter((one) => isPlainSocket(socketOf(cluster, one)));
+  const open = openEndpoints(cluster, endpoints);
   const sockets =
     far.length === 0 ? encryptedSockets(cluster) : far.map((endpoint) => socketOf(cluster, endpoint));
   const strangers = strangersOf(cluster, [...new Set(sockets)], state.validations);
@@ -111,8 +110,7 @@ function fixOf(cluster: Json, strangers: Stranger): string {
 
 /** A processor of an older generator, or of one's own, that does not tell of the connection. */
 function silent(cluster: Json, policy: string, state: EnvoyState): Finding[] {
-  const local = endpointsOf(cluster);
-  if (local.length > 0 && local.every(isLocalEndpoint)) return [];
+  if (isLocal(cluster)) return [];
   const told = processorsOf(state).filter(({ above }) => above.includes(cluster));
   if (
     told.length === 0 ||

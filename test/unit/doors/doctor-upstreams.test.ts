@@ -248,6 +248,8 @@ test('clusters are found by weighted routes, by copies, by injectors alone and i
     domains,
     routes: [{ name: 'theirs', route: action, typed_per_filter_config }],
   });
+  const pastedMark = { ...route({ cluster: 'a' }), domains: ['*'] };
+  assert.match(said(pastedMark, cluster('a', {}))[0] ?? '', /without TLS/);
   const weighted = { weighted_clusters: { clusters: [{ name: 'a', weight: 1 }] } };
   const copied = { cluster: 'other', request_mirror_policies: [{ cluster: 'a' }] };
   for (const action of [{ cluster: 'a' }, weighted, copied])

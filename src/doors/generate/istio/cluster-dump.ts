@@ -3,8 +3,11 @@
 import { objectsIn } from '../../envoy-json.ts';
 import {
   encryptedSockets,
+  endpointsIn,
+  endpointsOf,
   HTTP_OPTIONS,
   isPlain,
+  openEndpoints,
   type Stranger,
   sniOf,
   strangersOf,
@@ -23,8 +26,8 @@ export interface OwnOptions {
   readonly http: Readonly<Record<string, unknown>> | undefined;
   /** Concurrent retries; undefined = Envoy's default of 3. */
   readonly maxRetries: number | undefined;
-  /** No TLS to it, not even the mesh's own by endpoint. */
-  readonly plain: boolean;
+  /** No TLS to it, not even the mesh's own by endpoint. some: none to endpoints that the dump has (`include_eds`). */
+  readonly plain: 'all' | 'some' | undefined;
   /** Who may answer by its TLS beside the service; undefined = nobody. */
   readonly strangers: Stranger | undefined;
   /** The name that its TLS asks for; undefined = the request's host. */
@@ -34,7 +37,9 @@ export interface OwnOptions {
 /** `dump` as Envoy printed it. */
 export function readClusterDump(dump: unknown): ClusterOptions {
   const found = new Map<string, OwnOptions>();
-  const validations = validationsIn(objectsIn(dump));
+  const objects = objectsIn(dump);
+  const validations = validationsIn(objects);
+  const endpoints = endpointsIn(objects);
   for (const cluster of clusters(dump)) {
     const name = String(cluster['name']);
     const [, port, service] = /^outbound\|(\d+)\|[^|]*\|(.+)$/.exec(name) ?? [];
@@ -50,7 +55,11 @@ export function readClusterDump(dump: unknown): ClusterOptions {
       port: Number(port),
       http: withoutFilters(options),
       maxRetries: thresholds?.[0]?.max_retries,
-      plain: isPlain(cluster),
+      plain: isPlain(cluster)
+        ? 'all'
+        : openEndpoints(cluster, endpointsOf(cluster, endpoints)).length > 0
+          ? 'some'
+          : undefined,
       strangers: strangersOf(cluster, encryptedSockets(cluster), validations),
       sni: sniOf(cluster),
     });

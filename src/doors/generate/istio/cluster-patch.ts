@@ -39,7 +39,7 @@ function clusterPatch(
   const own = known?.http;
   // Istio has it here where a team's own rule for a host outside has no sni.
   const byHost =
-    host.inCluster || tls[host.name]?.sni !== undefined || known?.plain === false
+    host.inCluster || tls[host.name]?.sni !== undefined || (known !== undefined && known.plain === undefined)
       ? {}
       : { upstream_http_protocol_options: { auto_sni: true, auto_san_validation: true } };
   const filters = first?.door === 'attempt' ? attemptFilters(config, first) : injectors(config, host);

@@ -26,13 +26,18 @@ const isMeshs = ({ inCluster, name }: IstioHost, { tls }: MeshTls): boolean =>
 export function transportRefusals(config: Config, plan: Plan, mesh: MeshTls): readonly string[] {
   return guardedHosts(config, plan).flatMap((host) => {
     const known = optionsOf(mesh.clusterOptions, host);
-    const refusals = known.flatMap((own) => strangerRefusals(host, own));
-    if (!isMeshs(host, mesh) || !known.some(({ plain }) => plain)) return refusals;
     return [
-      `host ${host.name}: its cluster in --from-cluster has no TLS, so a credential would go there in plain text; a DestinationRule with tls.mode ISTIO_MUTUAL, or allow_plaintext: true in the policy`,
-      ...refusals,
+      ...(isMeshs(host, mesh) ? known.flatMap((own) => plaintextRefusals(host, own)).slice(0, 1) : []),
+      ...known.flatMap((own) => strangerRefusals(host, own)),
     ];
   });
+}
+
+function plaintextRefusals({ name }: IstioHost, { plain }: OwnOptions): readonly string[] {
+  if (plain === undefined) return [];
+  return [
+    `host ${name}: its cluster in --from-cluster has no TLS${plain === 'some' ? ' to endpoints without a sidecar' : ''}, so a credential would go there in plain text; a DestinationRule with tls.mode ISTIO_MUTUAL, or allow_plaintext: true in the policy`,
+  ];
 }
 
 /** Of the mesh's own mTLS Istio states the names, while it knows an endpoint. */

@@ -174,3 +174,31 @@ test('services of which nothing is known are said on the first lines, where a pa
     [true, true, false, false, false],
   );
 });
+
+test('endpoints of a mesh without TLS are refused where the dump has them', () => {
+  const name = `outbound|80||${SERVICE}`;
+  const cluster = {
+    name,
+    transport_socket_matches: [
+      { match: { tlsMode: 'istio' }, transport_socket: MESH.transport_socket },
+      { match: {}, transport_socket: { name: 'envoy.transport_sockets.raw_buffer' } },
+    ],
+  };
+  const endpoint = (address: string, labels: object) => ({
+    endpoint: { address: { socket_address: { address } } },
+    metadata: { filter_metadata: { 'envoy.transport_socket_match': labels } },
+  });
+  const said = (...lb_endpoints: object[]) =>
+    refusal({
+      clusterOptions: readClusterDump([
+        { cluster },
+        { endpoint_config: { cluster_name: name, endpoints: [{ lb_endpoints }] } },
+      ]),
+    });
+  const encrypted = endpoint('10.0.0.1', { tlsMode: 'istio' });
+  assert.equal(said(encrypted), '');
+  assert.match(
+    said(encrypted, endpoint('10.0.0.2', {})),
+    /^host orders\.\S+ its cluster in --from-cluster has no TLS to endpoints /,
+  );
+});
