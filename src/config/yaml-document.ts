@@ -1,6 +1,18 @@
 // The file as text: YAML (and so JSON) to plain values, and from a path inside it back to line and column.
 // Messages never quote the file: what stands at a broken place may be a secret.
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import {
+  Composer,
+  type CST,
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  Parser,
+  YAMLParseError,
+} from 'yaml';
 import { ConfigError, type ConfigProblem } from '../lib/errors.ts';
 import { yamlFaults } from './yaml-faults.ts';
 
@@ -27,6 +39,35 @@ export interface YamlDocument {
 // A file that needs more is an attempt to make a small file huge.
 const MAX_ALIASES = 100;
 
+/**
+ * As parseDocument() of the library, up to the first text outside of the document: a log in the place of a configuration has
+ * one at every word, each an Error. With their stacks 4 MB of it took 11 s and 700 MB, which ended a process that serves
+ * (bin/bearerd.js gives it 256).
+ */
+function composed(text: string, lines: LineCounter): Document.Parsed {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    const composer = new Composer({ uniqueKeys: true, stringKeys: true, merge: false, version: '1.2' });
+    const tokens = untilFault(new Parser(lines.addNewLine).parse(text));
+    const [document, second] = composer.compose(tokens, true, text.length);
+    if (second !== undefined) {
+      const [from, to] = second.range;
+      document!.errors.push(new YAMLParseError([from, to], 'MULTIPLE_DOCS', 'a second document'));
+    }
+    return document as Document.Parsed;
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
+function* untilFault(tokens: Iterable<CST.Token>): Iterable<CST.Token> {
+  for (const token of tokens) {
+    yield token;
+    if (token.type === 'error') return;
+  }
+}
+
 /** Throws ConfigError with every syntax problem. */
 export function parseYaml(text: string, file: string): YamlDocument {
   if (text.includes('\0')) {
@@ -34,15 +75,7 @@ export function parseYaml(text: string, file: string): YamlDocument {
     throw new ConfigError(file, [{ path: '', line: 1, column: 1, message }]);
   }
   const lines = new LineCounter();
-  const document = parseDocument(text, {
-    lineCounter: lines,
-    // Its messages would print the line.
-    prettyErrors: false,
-    uniqueKeys: true,
-    stringKeys: true,
-    merge: false,
-    version: '1.2',
-  });
+  const document = composed(text, lines);
   const place = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };

@@ -128,3 +128,17 @@ sources: { key: { required: true, client_credentials: { token_endpoint: "https:/
   );
   assert.equal((await first.stop()).code, 0);
 });
+
+test('a log in the place of the configuration ends no process that serves: the configuration before stays in force', async (t) => {
+  const good = `version: 1\nlisten: { check: "unix://${folder}/kept.sock" }\n`;
+  const config = file('replaced.yaml', good);
+  const serving = await startProcess(process.execPath, ['bin/bearerd.js', 'serve', '--config', config]);
+  t.after(() => serving.stop());
+  await serving.waitForOutput(/"listener":"check","state":"listening"/);
+  const line = `${JSON.stringify({ method: 'GET', authority: 'orders', path: '/v1/items', code: 200, user_agent: 'x'.repeat(100) })}\n`;
+  file('replaced.yaml', line.repeat((4 << 20) / line.length));
+  await serving.waitForOutput(/was not taken over/);
+  file('replaced.yaml', `${good}max_wait: 900ms\n`);
+  await serving.waitForOutput(/"revision":2/);
+  assert.equal((await serving.stop()).code, 0);
+});
