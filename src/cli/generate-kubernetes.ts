@@ -8,6 +8,7 @@ import { parseSidecarFile } from '../config/sidecar-file.ts';
 import { GenerateError } from '../doors/generate/problems.ts';
 import { injectionTemplate } from '../kubernetes/injection-template.ts';
 import { type MonitoringOptions, monitoringManifests } from '../kubernetes/monitoring-manifests.ts';
+import { mountRefusals } from '../kubernetes/mounts.ts';
 import { listenRefusals, portsAsked, portsListened } from '../kubernetes/ports.ts';
 import { webhookManifests } from '../kubernetes/webhook-manifests.ts';
 import { type WorkloadLabel, workloadManifests } from '../kubernetes/workload-manifests.ts';
@@ -116,7 +117,7 @@ async function webhook({ text, options }: Sidecar, { flags, switches }: Argument
 async function workload({ options }: Sidecar, parsed: Arguments): Promise<string> {
   const file = required(parsed, 'config');
   const loaded = await loadConfig(file);
-  const refusals = listenRefusals(loaded, options);
+  const refusals = [...listenRefusals(loaded, options), ...mountRefusals(loaded, options)];
   if (refusals.length > 0) throw new GenerateError(refusals);
   const texts = await readConfigTexts(file);
   const named = texts.map(({ file: one, text }) => [

@@ -18,8 +18,8 @@ export const OUR_VOLUMES: ReadonlySet<string> = new Set([
 /** Where listen.check and listen.xds put their sockets. */
 export const SOCKETS_PATH = '/run/bearerd';
 const CONFIG_PATH = '/etc/bearerd';
-const SECRETS_PATH = '/var/run/secrets/bearerd';
-const TOKEN_PATH = '/var/run/secrets/tokens';
+export const SECRETS_PATH = '/var/run/secrets/bearerd';
+export const TOKEN_PATH = '/var/run/secrets/tokens';
 export const HEALTH_PORT = 9193;
 
 /**
