@@ -1,11 +1,11 @@
 // What spans several keys: references by name, settings that need each other, limits. The shape itself is the schema's.
 import type { ConfigProblem } from '../lib/errors.ts';
-import { Secret } from '../lib/secret.ts';
 import { boundHostProblems } from './bound-hosts.ts';
 import { bundleProblems } from './bundle-bounds.ts';
 import { outboundProblems } from './checks-outbound.ts';
 import { environmentProblems, fallbackProblems } from './environments.ts';
 import { inboundProblems } from './inbound/checks.ts';
+import { INLINE, inlineSecrets } from './inline-secrets.ts';
 import { listenAddressText } from './listen-address.ts';
 import type { MergedDocument } from './merged-document.ts';
 import { policySourceProblems } from './policy-sources.ts';
@@ -92,8 +92,6 @@ function listeners({ listen, outbound, unmatched }: ConfigFile, report: Report):
   }
 }
 
-const INLINE = 'a secret in the file itself needs mode: development; use { file: /path } or { env: NAME }';
-
 function secrets({ mode, listen, sources, outbound, audit, shared_cache }: ConfigFile, report: Report): void {
   if (mode === 'development') return;
   for (const path of inlineSecrets(listen.status)) report(['listen', 'status', ...path, 'inline'], INLINE);
@@ -170,15 +168,6 @@ function sharedCache({ mode, sources, shared_cache: cache }: ConfigFile, report:
       );
     }
   });
-}
-
-/** Where inline secrets stand below `value`: only they have become a Secret when the file was read. */
-function inlineSecrets(value: unknown): Path[] {
-  if (typeof value !== 'object' || value === null) return [];
-  if ((value as { value?: unknown }).value instanceof Secret) return [[]];
-  return Object.entries(value).flatMap(([key, inner]) =>
-    inlineSecrets(inner).map((path): Path => [Array.isArray(value) ? Number(key) : key, ...path]),
-  );
 }
 
 function subjects({ sources }: ConfigFile, report: Report): void {

@@ -14,6 +14,7 @@ import type {
 } from './config.ts';
 import type { ConfigText } from './config-texts.ts';
 import { toInbound } from './inbound/parse.ts';
+import { inlineProblems } from './inline-secrets.ts';
 import { type MergedDocument, mergeDocuments, type Part } from './merged-document.ts';
 import { toOutbound } from './parse-outbound.ts';
 import { toPolicySources } from './policy-sources.ts';
@@ -40,6 +41,7 @@ export function parseConfigTexts(texts: readonly ConfigText[], path: string): Co
   const all = [
     ...problems,
     ...(isWhole ? referenceProblems(document) : []),
+    ...(isWhole && problems.length > 0 ? inlineProblems(document) : []),
     ...(problems.length === 0 ? crossProblems(file!, document, folder) : []),
   ];
   if (all.length > 0) throw new ConfigError(path, inOrder(all, texts));
