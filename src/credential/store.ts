@@ -5,7 +5,8 @@ import type { Observer } from '../telemetry/observer.ts';
 import { type Allowance, createAllowance } from './allowance.ts';
 import type { CredentialListener, CredentialStore, SourcesInForce, TokenSource } from './credential.ts';
 import { createRate, type Rate } from './rate.ts';
-import { createRenewal, type Renewal } from './renewal.ts';
+import type { Renewal } from './renewal.ts';
+import { createSourceRenewal } from './source-renewal.ts';
 import { createSubjectCache } from './subject-entries.ts';
 import { createSubjectRenewal } from './subject-renewal.ts';
 
@@ -86,7 +87,7 @@ export function createCredentialStore(deps: StoreDeps): ChangeableStore {
     const rates = limitsOf(source.endpoint);
     return source.perSubject
       ? createSubjectRenewal({ ...common, ...rates, cache })
-      : createRenewal({ ...common, ...rates, required });
+      : createSourceRenewal({ ...common, ...rates, required });
   }
 
   function of(source: string, among = renewals): Renewal {

@@ -22,8 +22,7 @@ import { noRevocations, Revocations } from './revocations.ts';
 import { createRolesFile, Roles } from './roles.ts';
 import { createSharedRevocations, type SharedRevocationsDeps } from './shared-revocations.ts';
 import { createSignerKeys, type SignerKeys } from './signer-keys.ts';
-import { timeRefusal } from './time-rule.ts';
-import type { TokenTime } from './token-time.ts';
+import { type TokenTime, timeRefusal } from './token-time.ts';
 import type { VerifiedToken } from './verified-token.ts';
 import { createVerifiers, type Verifiers } from './verifiers.ts';
 

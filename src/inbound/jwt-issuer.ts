@@ -6,8 +6,7 @@ import { type CompactJwt, parseCompactJwt } from './compact-jwt.ts';
 import type { IssuerKeys } from './issuer-keys.ts';
 import type { VerificationKey } from './key-set.ts';
 import type { RefusalReason } from './refusal.ts';
-import { timeRefusal } from './time-rule.ts';
-import type { TokenTime } from './token-time.ts';
+import { type TokenTime, timeRefusal } from './token-time.ts';
 import { createVerifiedToken, type VerifiedToken } from './verified-token.ts';
 
 export type Verdict = VerifiedToken | RefusalReason;
