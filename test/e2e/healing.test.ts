@@ -23,7 +23,9 @@ for (const version of ['1.40.0', '1.36.2'] as const) {
     await sleep(200);
     world.upstream.revoke();
     const body = 'x'.repeat(2 << 20);
-    assert.equal((await send('/v1/orders', { method: 'POST', body })).status, 401);
+    // The upstream's answer, or Envoy's own where the body outgrew the buffer between two attempts.
+    const { status } = await send('/v1/orders', { method: 'POST', body });
+    assert.ok(status === 401 || status === 507, `${status}`);
     const [abandoned] = (await envoy.stats('orders.*retry_or_shadow_abandoned')).values();
     assert.equal(abandoned, 1);
     await until('the next request', async () => (await send('/v1/orders')).status === 200);
