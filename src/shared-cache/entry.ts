@@ -46,14 +46,34 @@ export function sealEntry(entry: Entry, key: SealingKey, name: string): string {
   return seal(JSON.stringify({ ...entry, value: entry.value.reveal() }), key, name);
 }
 
-/** undefined = it does not open: foreign, damaged, of another key, or moved here from another name. */
+/**
+ * undefined = it does not open: foreign, damaged, of another key, or moved here from another name. Or it is of a version of
+ * bearerd that keeps something else there: a time that is missing would be one without an end, and a word that is not known
+ * may say what the value is bound to.
+ */
 export function openEntry(text: string, keys: readonly SealingKey[], name: string): Entry | undefined {
   const opened = unseal(text, keys, name);
   if (opened === undefined) return undefined;
-  // Whoever sealed it holds the key: its shape is ours.
-  const { value, ...rest } = JSON.parse(opened) as Omit<Entry, 'value'> & { value: string };
-  return { ...rest, value: new Secret(value) };
+  const { value, fence, expiresAt, marginMs, refreshAtLeftMs, keyId, source, ...others } = wordsOf(opened);
+  if (Object.keys(others).length > 0) return undefined;
+  if (typeof value !== 'string' || value === '') return undefined;
+  if (!isAmount(fence) || !isAmount(expiresAt) || !isAmount(marginMs) || !isAmount(refreshAtLeftMs))
+    return undefined;
+  if (!isName(keyId) || !isName(source)) return undefined;
+  return { value: new Secret(value), fence, expiresAt, marginMs, refreshAtLeftMs, keyId, source };
 }
+
+function wordsOf(text: string): Readonly<Record<string, unknown>> {
+  try {
+    return Object(JSON.parse(text)) as Record<string, unknown>;
+  } catch {
+    return {};
+  }
+}
+
+const isAmount = (value: unknown): value is number => typeof value === 'number' && value >= 0;
+const isName = (value: unknown): value is string | undefined =>
+  value === undefined || typeof value === 'string';
 
 /** What it is worth to the store now, or undefined when it is over. `leftMs` = until Redis drops it. */
 export function issuedOf(
@@ -64,7 +84,7 @@ export function issuedOf(
 ): IssuedToken | undefined {
   // By our clock and by Redis's: the earlier end counts, so that neither one that is off prolongs it.
   const lifetimeMs = Math.min(entry.expiresAt - now, leftMs + entry.marginMs);
-  if (lifetimeMs <= entry.marginMs) return undefined;
+  if (!(lifetimeMs > entry.marginMs)) return undefined;
   return {
     value: entry.value,
     lifetimeMs,
