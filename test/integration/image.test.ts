@@ -93,7 +93,8 @@ exec setpriv --no-new-privs chroot --userspec="$user" "$root" "$@"`;
     const children = () => readFileSync(`/proc/${outer.pid}/task/${outer.pid}/children`, 'utf8').trim();
     // `unshare` does not hand a signal on.
     t.after(async () => {
-      if (outer.child.exitCode === null && children() !== '') process.kill(Number(children()), 'SIGKILL');
+      const left = outer.child.exitCode === null ? children() : '';
+      if (left !== '') process.kill(Number(left), 'SIGKILL');
       await outer.stop();
       rmSync(mounted, { recursive: true, force: true });
     });
