@@ -11,6 +11,7 @@ import { send } from '../../demo/world.ts';
 import type { StartedEnvoy } from '../support/envoy.ts';
 import {
   generateIstio,
+  generateIstioText,
   type Manifest,
   type Mesh,
   serviceEntry,
@@ -26,11 +27,15 @@ const SHOWN = {
   'own.example.com': 'own.example.com',
   'wild.example.com': '*.example.com',
   'other.example.com': 'somebody.example.org',
+  'older.example.com': 'older.example.com',
 };
+/** With a rule of the team that says nothing of TLS. */
+const OLDER = 'older.example.com';
 
 describe('hosts outside a mesh with a real istiod', { skip: skipMesh }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'bearerd-outside-'));
   const upstreams: ReturnType<typeof createServer>[] = [];
+  let flags: string[];
   let generated: Manifest[];
   let envoy: StartedEnvoy;
   let mesh: Mesh;
@@ -69,7 +74,20 @@ outbound:
       const there = { address: '127.0.0.1', port: (upstream.address() as AddressInfo).port };
       await mesh.apply([serviceEntry(NAMESPACE, host, port, there)]);
     }
-    const flags = ['--config', config, '--namespace', NAMESPACE, '--tls', tls, '--door', 'check'];
+    // Older, and of the same age before it by its name.
+    await mesh.apply([
+      {
+        apiVersion: 'networking.istio.io/v1',
+        kind: 'DestinationRule',
+        metadata: { name: 'a-team', namespace: NAMESPACE },
+        spec: {
+          host: OLDER,
+          exportTo: ['.'],
+          trafficPolicy: { connectionPool: { http: { idleTimeout: '30s' } } },
+        },
+      },
+    ]);
+    flags = ['--config', config, '--namespace', NAMESPACE, '--tls', tls, '--door', 'check'];
     // Without what asks bearerd, which is not there.
     generated = (await generateIstio(...flags)).filter(
       ({ kind, metadata }) => kind === 'DestinationRule' || metadata.name === 'bearerd-upstreams',
@@ -97,6 +115,13 @@ outbound:
   }
 
   test('somebody else with a certificate of the same authority gets no request', reachesItselfAlone);
+
+  test('an older rule of the team for the namespace is taken instead, with no TLS, and a dump shows it', async () => {
+    const dump = join(folder, 'dump.json');
+    writeFileSync(dump, await envoy.admin('/config_dump'));
+    const text = await generateIstioText(...flags, '--from-cluster', dump);
+    assert.match(text, /^# NO TLS in --from-cluster: older\.example\.com\. /m);
+  });
 
   test('nor by a rule that a team has, whose check of the name stands in what is patched', async () => {
     const stated = async () => {

@@ -118,8 +118,8 @@ function outboundHeading(config: Config, plan: Plan, options: GenerateIstioOptio
     ...(ruled.length === 0
       ? []
       : [
-          'A DestinationRule of yours in this namespace that is older than the one here for the same host is taken instead of it,',
-          'with its TLS or none; bearerd doctor looks at what came of it.',
+          'ONE DestinationRule a host: with another of yours in this namespace Istio takes one of the two, with its subsets and its TLS,',
+          'or none; bearerd doctor looks at what came of it.',
         ]),
     ...(options.retries === 'print' ? virtualServiceLines(plan) : []),
     ...destinationRuleLines(plan),

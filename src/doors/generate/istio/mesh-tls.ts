@@ -70,14 +70,23 @@ export function unknownTlsRefusals(plan: Plan, tls: OutsideTls): readonly string
 export function meshTlsLines(config: Config, plan: Plan, mesh: MeshTls): string[] {
   const isUnseen = (host: IstioHost) =>
     isMeshs(host, mesh) && optionsOf(mesh.clusterOptions, host).length === 0;
-  const open = guardedHosts(config, plan).filter(isUnseen);
+  const guarded = guardedHosts(config, plan);
+  const open = guarded.filter(isUnseen);
+  const bare = guarded.filter(
+    (host) => !isMeshs(host, mesh) && optionsOf(mesh.clusterOptions, host).some(({ plain }) => plain),
+  );
   const patched = open.filter(isPatched);
   return [
     ...(open.length === 0
       ? []
       : [
-          `NOT SEEN HERE: whether the mesh encrypts what goes to ${namesOf(open)}.`,
+          `NOT SEEN HERE: whether the mesh encrypts what goes to ${namesOf(open)}, and whose certificate it takes.`,
           '  --from-cluster looks at its clusters, bearerd doctor at a running sidecar, and the attempt door at each connection.',
+        ]),
+    ...(bare.length === 0
+      ? []
+      : [
+          `NO TLS in --from-cluster: ${namesOf(bare)}. If it stays so once this is applied, Istio takes another DestinationRule.`,
         ]),
     ...(patched.length === 0
       ? []

@@ -14,7 +14,10 @@ export interface Outside {
   readonly exported: boolean;
 }
 
-/** One DestinationRule a host, since Istio takes only the first rule of several, and where Istio does not know it a ServiceEntry. */
+/**
+ * One DestinationRule a host, and where Istio does not know it a ServiceEntry. Of several rules of a namespace Istio takes one: of those with the
+ * same exportTo the oldest, else the youngest.
+ */
 export function outsideDocuments(hosts: readonly IstioHost[], outside: Outside): readonly object[] {
   return [...Map.groupBy(hosts, ({ name }) => name)].flatMap(([name, same]) => {
     const ports = same.map(({ port }) => port);

@@ -130,6 +130,8 @@ test('a host outside whose cluster has no TLS yet, or another name, is checked a
     patched({ clusterOptions: clustersOf({ '80||api.example.com': own }) }, outside);
   const plain = { typed_extension_protocol_options: { [HTTP_OPTIONS]: { explicit_http_config: {} } } };
   assert.deepEqual(of(plain), [[{ service: 'api.example.com' }, BY_HOST]]);
+  const clusterOptions = clustersOf({ '80||api.example.com': plain });
+  assert.match(text({ clusterOptions }, outside), /^# NO TLS in --from-cluster: api\.example\.com\. /m);
   assert.deepEqual(of(tls({ sni: 'x', ...combined('file-root:/ca', ['x']) })), [
     [{ service: 'api.example.com' }, undefined],
   ]);

@@ -336,7 +336,7 @@ outbound:
     assert.doesNotMatch(text(', allow_plaintext: true', dump({})), /NOT SEEN/);
     assert.match(
       text('', dump()),
-      /# NOT SEEN HERE: whether the mesh encrypts what goes to orders\.shop\.svc\.cluster\.local\.\n/,
+      /# NOT SEEN HERE: whether the mesh encrypts what goes to orders\.shop\.svc\.cluster\.local, and whose certificate it takes\.\n/,
     );
   });
 
