@@ -4,13 +4,7 @@
 import { isType, type Json, json, list, objectsIn } from '../envoy-json.ts';
 import { enumName } from './proto-json.ts';
 import { type EnvoySecret, secretOf, staticSecrets } from './secret-of-envoy.ts';
-import {
-  routeConfigurations,
-  takes,
-  type VirtualHost,
-  virtualHostsIn,
-  virtualHostsOf,
-} from './virtual-hosts.ts';
+import { BY_REQUEST, hostsOf, routeConfigurations, virtualHostsIn, virtualHostsOf } from './virtual-hosts.ts';
 
 /** One injector that was found. */
 export interface FoundInjector {
@@ -60,6 +54,11 @@ export function findInjectors(configuration: unknown): readonly FoundInjector[] 
   const byName = routeConfigurations(configuration);
   const statics = staticSecrets(configuration);
   const switched = new Set(all.flatMap(({ object }) => Object.keys(json(object['typed_per_filter_config']))));
+  const filtered = new Set(
+    all.flatMap(({ object, above }) =>
+      'http_filters' in object ? above.filter(isCluster).map((one) => one['name']) : [],
+    ),
+  );
   const addresses = new Map(
     all.flatMap(({ object }) =>
       'load_assignment' in object ? [[object['name'], namesIn(object['load_assignment'])] as const] : [],
@@ -80,61 +79,35 @@ export function findInjectors(configuration: unknown): readonly FoundInjector[] 
     const clusters = new Set(
       alike.get(key)!.flatMap((one) => (one.place.isOfCluster ? [one.place.name] : [])),
     );
+    const isOwn = (one: string) => !isOfCluster || clusters.has(one);
     const through = isOfCluster
       ? known.filter((one) => one.clusters.has(name ?? ''))
       : virtualHostsOf(manager ?? {}, byName);
+    const own = new Set(through.filter((one) => [...one.clusters].every(isOwn)).map((one) => one.identity));
+    const others = known.filter(
+      (one) =>
+        !own.has(one.identity) && (isOfCluster ? ![...one.clusters].every(isOwn) : one.clusters.size > 0),
+    );
     const upstreams = isOfCluster ? [name] : through.flatMap((one) => [...one.clusters]);
     const { credential, remarks } = credentialOf(object, statics);
-    const domains = [...new Set([...through.flatMap((one) => one.domains), ...service])];
-    const isWholly = ({ clusters: leads }: VirtualHost) => [...leads].every((one) => clusters.has(one));
-    const ownOnly = new Set(
-      through.filter((one) => !isOfCluster || isWholly(one)).map((one) => one.identity),
-    );
-    const others = known.filter(
-      (one) => one.clusters.size > 0 && !ownOnly.has(one.identity) && !(isOfCluster && isWholly(one)),
-    );
-    const rest = through.some(
-      ({ ignoresPort, routes, domains: named }) =>
-        !ignoresPort &&
-        named.some((domain) => domain !== '*' && !domain.includes(':')) &&
-        others.some((other) => other.routes === routes && other.domains.includes('*')),
-    );
-    const foreign = others.flatMap((one) => one.domains).filter((domain) => domain !== '*');
-    const shared = domains.filter((domain) => foreign.some((one) => takes(domain, one) === 'all'));
-    const below = foreign.filter((one) => domains.some((domain) => takes(domain, one) === 'some'));
-    const partial = [
-      ...conditions(above, switched),
-      ...(shared.length === 0
-        ? []
-        : [
-            `other routes of ${shared.join(', ')} lead to other clusters, without this credential: say by match.paths and match.methods which are its own`,
-          ]),
-    ];
+    const { hosts, partial, wider } = hostsOf(through, others, service);
+    const conditions = [...conditionsOf(above, switched), ...partial];
+    if (!isOfCluster && upstreams.includes(BY_REQUEST) && injectors.some((one) => one.place.isOfCluster)) {
+      conditions.push('cluster_header: the request may name a cluster with an injector of its own');
+    }
+    if (isOfRouter(above) && upstreams.some((one) => filtered.has(one))) {
+      conditions.push(
+        'upstream_http_filters of the router: clusters with filters of their own do without it',
+      );
+    }
     return {
       where: `${isOfCluster ? 'cluster' : 'listener'} ${name ?? '(without a name)'}`,
-      hosts: domains.filter((domain) => !below.some((one) => takes(domain, one) === 'some')),
+      hosts,
       credential,
       isOfCluster,
       overwrites: object['overwrite'] === true,
-      isPartial: partial.length > 0,
-      remarks: [
-        ...remarks,
-        ...remarksOf(object),
-        ...partial,
-        ...(rest
-          ? [
-              'requests whose host has a port, which went to the domain *: a policy without a port is for every port',
-            ]
-          : []),
-        ...domains.flatMap((domain) => {
-          const names = below.filter((one) => takes(domain, one) === 'some');
-          return names.length === 0
-            ? []
-            : [
-                `the domain ${domain}, below which ${[...new Set(names)].join(', ')} is led elsewhere: name its hosts`,
-              ];
-        }),
-      ],
+      isPartial: conditions.length > 0,
+      remarks: [...remarks, ...remarksOf(object), ...conditions, ...wider],
       leadsTo: [...new Set(upstreams.flatMap((one) => addresses.get(one) ?? []))],
     };
   });
@@ -230,10 +203,14 @@ function remarksOf(injector: Json): string[] {
   return remarks;
 }
 
+function isOfRouter(above: readonly Json[]): boolean {
+  return above.some((a) => isType(a, 'filters.http.router.v3.Router'));
+}
+
 /** Of where it stands: what decides there whether it acts. */
-function conditions(above: readonly Json[], switched: ReadonlySet<string>): string[] {
+function conditionsOf(above: readonly Json[], switched: ReadonlySet<string>): string[] {
   const remarks: string[] = [];
-  if (above.some((a) => isType(a, 'matching.v3.ExtensionWithMatcher'))) {
+  if (above.some((a) => isType(a, 'matching.v3.ExtensionWithMatcher') || 'xds_matcher' in a)) {
     remarks.push('the matcher around it (match_delegate): say it by match.paths and match.methods');
   }
   // One inside another, where it is wrapped.

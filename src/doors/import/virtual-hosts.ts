@@ -1,6 +1,9 @@
 // Which hosts lead where, in Envoy's virtual hosts: those of a connection manager, of RDS and of a whole configuration. Pure.
 import { type Json, json, list, objectsIn } from '../envoy-json.ts';
 
+/** Among the clusters of a virtual host: one that the request alone names. */
+export const BY_REQUEST = '(by the request)';
+
 export interface VirtualHost {
   /** That a request can reach. */
   readonly domains: readonly string[];
@@ -8,8 +11,10 @@ export interface VirtualHost {
   readonly ignoresPort: boolean;
   /** What it stands in. */
   readonly routes: Json | undefined;
-  /** Where its routes lead. What is known from the request alone is none that anybody could name. */
+  /** Where its routes lead. */
   readonly clusters: ReadonlySet<string>;
+  /** Whether every request to it is led somewhere. */
+  readonly isWhole: boolean;
   /** The same for each of its copies: a dump has what is static twice. */
   readonly identity: string;
 }
@@ -28,6 +33,9 @@ export function virtualHostsIn(configuration: unknown): readonly VirtualHost[] {
         ),
         ignoresPort,
         routes: above.at(-1),
+        isWhole: list(object['routes'])
+          .map(json)
+          .some(({ match, route }) => isEvery(json(match)) && clustersOf(json(route)).length > 0),
         clusters: new Set(objectsIn(object).flatMap((inner) => clustersOf(json(inner.object['route'])))),
         identity: JSON.stringify(object),
       };
@@ -50,6 +58,10 @@ export function routeConfigurations(configuration: unknown): ReadonlyMap<string,
   );
 }
 
+function isEvery(match: Json): boolean {
+  return Object.keys(match).join() === 'prefix' && (match['prefix'] === '/' || match['prefix'] === '');
+}
+
 function clustersOf(route: Json): string[] {
   const weighted = list(json(route['weighted_clusters'])['clusters']).map(json);
   const named = [route['cluster'], ...weighted.map((one) => one['name'])];
@@ -59,8 +71,62 @@ function clustersOf(route: Json): string[] {
   );
   return [
     ...named.filter((one): one is string => typeof one === 'string' && one !== ''),
-    ...(other ? ['(by the request)'] : []),
+    ...(other ? [BY_REQUEST] : []),
   ];
+}
+
+interface Hosts {
+  readonly hosts: readonly string[];
+  /** Why a policy for them would take requests that are led elsewhere, or nowhere. */
+  readonly partial: readonly string[];
+  /** What hosts say otherwise. */
+  readonly wider: readonly string[];
+}
+
+/** Of a credential for all that goes `through`; `others` lead elsewhere, `service` is a host without routes. */
+export function hostsOf(
+  through: readonly VirtualHost[],
+  others: readonly VirtualHost[],
+  service: readonly string[],
+): Hosts {
+  const domains = [...new Set([...through.flatMap((one) => one.domains), ...service])];
+  const foreign = [...new Set(others.flatMap((one) => one.domains))].filter((domain) => domain !== '*');
+  const below = domains.map((domain) => foreign.filter((one) => takes(domain, one) === 'some'));
+  const shared = domains.filter((domain) => foreign.some((one) => takes(domain, one) === 'all'));
+  const some = [...new Set(through.filter((one) => !one.isWhole).flatMap((one) => one.domains))];
+  const hasRest = through.some(
+    ({ ignoresPort, routes, domains: own }) =>
+      !ignoresPort &&
+      own.some((domain) => domain !== '*' && !domain.includes(':')) &&
+      others.some((other) => other.routes === routes && other.domains.includes('*')),
+  );
+  return {
+    hosts: domains.filter((_, i) => below[i]!.length === 0),
+    partial: [
+      ...(shared.length === 0
+        ? []
+        : [
+            `other routes of ${shared.join(', ')} lead to other clusters, without this credential: say by match.paths and match.methods which are its own`,
+          ]),
+      ...(some.length === 0
+        ? []
+        : [
+            `the routes of ${some.join(', ')} take some requests only: say by match.paths and match.methods which`,
+          ]),
+    ],
+    wider: [
+      ...(hasRest
+        ? [
+            'requests whose host has a port, which went to the domain *: a policy without a port is for every port',
+          ]
+        : []),
+      ...domains.flatMap((domain, i) =>
+        below[i]!.length === 0
+          ? []
+          : [`the domain ${domain}, below which ${below[i]!.join(', ')} is led elsewhere: name its hosts`],
+      ),
+    ],
+  };
 }
 
 /** Whether requests for the domain `other` are among those that a policy for `domain` would take. */

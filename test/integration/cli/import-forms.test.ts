@@ -266,7 +266,13 @@ describe('no policy injects where Envoy did not', () => {
     'another route goes by a header': [
       {
         listeners: [
-          listener([host(['orders.example.com'], { route: { cluster_header: 'x-to' } }, to('orders'))]),
+          listener([
+            host(
+              ['orders.example.com'],
+              { match: { prefix: '/' }, route: { cluster_header: 'x-to' } },
+              to('orders'),
+            ),
+          ]),
         ],
         clusters: [ORDERS],
       },
@@ -278,6 +284,7 @@ describe('no policy injects where Envoy did not', () => {
         listeners: [
           listener([
             host(['orders.example.com'], {
+              match: { prefix: '/' },
               route: { weighted_clusters: { clusters: [{ name: 'orders' }, { name: 'web' }] } },
             }),
           ]),
@@ -312,6 +319,49 @@ describe('no policy injects where Envoy did not', () => {
       },
       ['orders.example.com'],
       'enforce',
+    ],
+    'its routes take some paths only': [
+      {
+        listeners: [
+          listener([
+            host(['orders.example.com'], { match: { prefix: '/v1' }, route: { cluster: 'orders' } }),
+          ]),
+        ],
+        clusters: [ORDERS],
+      },
+      ['orders.example.com'],
+      'shadow',
+    ],
+    'it is the router’s, and a cluster has filters of its own': [
+      {
+        listeners: [
+          listener(
+            [host(['orders.example.com'], to('web'))],
+            [
+              filter({
+                '@type': `${TYPE}.filters.http.router.v3.Router`,
+                upstream_http_filters: [filter(injector(generic('key')))],
+              }),
+            ],
+          ),
+        ],
+        clusters: [cluster('web', filter({}))],
+      },
+      ['orders.example.com'],
+      'shadow',
+    ],
+    'a request may name another cluster with one': [
+      {
+        listeners: [
+          listener(
+            [host(['orders.example.com'], { match: { prefix: '/' }, route: { cluster_header: 'x-to' } })],
+            [filter(injector(generic('key')))],
+          ),
+        ],
+        clusters: [cluster('other', filter({ ...matched }))],
+      },
+      ['orders.example.com'],
+      'shadow',
     ],
     'a matcher is around it': [
       { listeners: [listener([mine])], clusters: [cluster('orders', filter(matched))] },
@@ -363,7 +413,7 @@ describe('no policy injects where Envoy did not', () => {
   for (const [where, [configuration, hosts, mode]] of Object.entries(cases)) {
     test(`where ${where}`, async () => {
       const { text, outbound } = await imported(configuration);
-      const [policy] = outbound;
+      const policy = outbound.find(({ name }) => ['orders', 'outbound'].includes(name));
       assert.deepEqual(
         policy!.match.hosts.map(({ name }) => name),
         hosts,
