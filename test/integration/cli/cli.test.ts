@@ -142,3 +142,22 @@ test('a log in the place of the configuration ends no process that serves: the c
   await serving.waitForOutput(/"revision":2/);
   assert.equal((await serving.stop()).code, 0);
 });
+
+test('a configuration for which the heap has no room is refused with how much it needs, and ends no process that serves', async (t) => {
+  const good = `version: 1\nlisten: { check: "unix://${folder}/roomy.sock" }\n`;
+  const config = file('roomy.yaml', good);
+  const serving = await startProcess(process.execPath, ['bin/bearerd.js', 'serve', '--config', config]);
+  t.after(() => serving.stop());
+  await serving.waitForOutput(/"listener":"check","state":"listening"/);
+  const policies = Array.from(
+    { length: 40_000 },
+    (_, i) => `  - { name: policy-${i}, match: { hosts: [h${i}.example.com] }, deny: true }\n`,
+  );
+  file('roomy.yaml', `${good}outbound:\n${policies.join('')}`);
+  await serving.waitForOutput(
+    /"problems":"has \d+ characters, for which this process has no room: NODE_OPTIONS=--max-old-space-size=\d+ gives/,
+  );
+  file('roomy.yaml', `${good}max_wait: 900ms\n`);
+  await serving.waitForOutput(/"revision":2/);
+  assert.equal((await serving.stop()).code, 0);
+});
