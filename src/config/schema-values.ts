@@ -59,19 +59,33 @@ export function oneOfKeys(...keys: readonly string[]) {
   return { oneOf: keys.map((key) => ({ required: [key] })) };
 }
 
-/** For `.superRefine`-like checks on objects: one problem when not exactly one of the keys is there. */
+/** For `.check` of objects: one problem when not exactly one of the keys is there, beside whatever else is wrong with them. */
 export function exactlyOne<T extends object>(...keys: readonly (keyof T & string)[]) {
-  return (payload: z.core.ParsePayload<T>): void => {
-    const present = keys.filter((key) => payload.value[key] !== undefined);
+  return z.core._check<T>(exactlyOneCheck<T>(...keys), {
+    when: ({ value }) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  });
+}
+
+/** The same of a sound object, for a check of several things. */
+export function exactlyOneCheck<T extends object>(...keys: readonly (keyof T & string)[]) {
+  return ({ value, issues }: z.core.ParsePayload<T>): void => {
+    const present = keys.filter((key) => value[key] !== undefined);
     if (present.length === 1) return;
+    // One that is mistyped is told as what it is.
+    if (present.length === 0 && issues.some(isOfUnknownKey)) return;
     const got = present.length === 0 ? 'none' : present.join(' and ');
-    payload.issues.push({
+    issues.push({
       code: 'custom',
       message: `expected exactly one of ${listed(keys)}, got ${got}`,
-      input: payload.value,
+      input: value,
       continue: true,
     });
   };
+}
+
+/** Of this object's own keys. */
+function isOfUnknownKey({ code, path = [] }: z.core.$ZodRawIssue): boolean {
+  return code === 'unrecognized_keys' && path.length === 0;
 }
 
 /** `a, b and c` */

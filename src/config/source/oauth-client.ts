@@ -2,7 +2,7 @@
 // checks to hang on it, and the way from the file's words to the program's.
 import * as z from 'zod';
 import { parseProviderUrl } from '../oauth-values.ts';
-import { exactlyOne, filePath, oneOfKeys, parsed } from '../schema-values.ts';
+import { exactlyOneCheck, filePath, oneOfKeys, parsed } from '../schema-values.ts';
 import {
   type ClientAuthenticationConfig,
   clientAuthenticationCheck,
@@ -54,7 +54,7 @@ const shape = {
 const keys = z.object(shape);
 type Value = z.output<typeof keys>;
 
-const endpointCheck = exactlyOne<Value>('issuer', 'token_endpoint');
+const endpointCheck = exactlyOneCheck<Value>('issuer', 'token_endpoint');
 
 export const oauthClient = {
   keys: shape,
