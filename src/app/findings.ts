@@ -36,8 +36,9 @@ function* sources({ sources: all, missing, now }: Facts): Iterable<Finding> {
     const about = `source ${source}`;
     const next = nextRefreshAt === undefined ? '' : `; next attempt in ${durationText(nextRefreshAt - now)}`;
     if (subjects !== undefined) {
-      if (lastFailure !== undefined)
-        yield { severity: 'warning', about, text: `the last fetch failed: ${why}` };
+      // Whom the provider does not take is for that caller to mend.
+      const severity = lastFailure?.startsWith('subject_') ? 'note' : 'warning';
+      if (lastFailure !== undefined) yield { severity, about, text: `the last fetch failed: ${why}` };
     } else if (generation === undefined) {
       if (lastFailure === undefined)
         yield { severity: 'note', about, text: 'waits for its first credential' };

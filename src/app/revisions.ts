@@ -58,12 +58,16 @@ export function createRevisions(deps: RevisionsDeps): Revisions {
     audit?.record('configuration_taken', { revision, hash });
   }
 
+  function tellInForce(): void {
+    logger.info({ operation: 'configuration_in_force', revision, hash }, IN_FORCE);
+  }
+
   return {
     get hash() {
       return hash;
     },
     start() {
-      logger.info({ operation: 'configuration_in_force', revision, hash }, IN_FORCE);
+      tellInForce();
       announce(inForce.given, observer, env);
     },
     reload(load) {
@@ -71,8 +75,11 @@ export function createRevisions(deps: RevisionsDeps): Revisions {
       bundle?.askNow();
       return inForce.inTurn(async () => {
         try {
+          const before = revision;
           await takeOver(await load(bundleTexts));
           inForce.store.reconsider();
+          // The file was mended to what is in force: the last line would go on saying that it is refused.
+          if (refused !== undefined && revision === before) tellInForce();
           refused = undefined;
           return true;
         } catch (error) {

@@ -109,6 +109,16 @@ test('a refusal is a note while it heals and a minute after, and an alarm when r
   }
 });
 
+test('a user whom the provider refuses is no fault of the source', () => {
+  const users = { ...source, source: 'users', generation: undefined, expiresAt: undefined, subjects: 3 };
+  const failed = (lastFailure: 'subject_rejected' | 'source_rejected') =>
+    told({
+      sources: [{ ...users, lastFailure, lastFailureText: 'the provider answered 400: invalid_request' }],
+    });
+  assert.match(failed('subject_rejected')[0]!, /^note source users: the last fetch failed: subject_rejected/);
+  assert.match(failed('source_rejected')[0]!, /^warning /);
+});
+
 test('an input that never was usable is not said to have a last good one', () => {
   const inputs = [{ input: 'keys of a', entries: undefined, currentAt: undefined, refused: 'no answer' }];
   assert.deepEqual(told({ inputs }), ['warning keys of a: there is none so far: no answer']);

@@ -8,6 +8,7 @@ import { createRecordingObserver } from '../../support/recording-observer.ts';
 
 test('a reload gives sources that were refused for good another chance, one with problems does not', async () => {
   let chances = 0;
+  const lines: string[] = [];
   const given = configOf([]);
   const inForce = {
     given,
@@ -17,7 +18,7 @@ test('a reload gives sources that were refused for good another chance, one with
   const { reload } = createRevisions({
     ...{ inForce, bundle: undefined, audit: undefined, env: {}, now: () => 0 },
     observer: createRecordingObserver().observer,
-    logger: undefined as never,
+    logger: { info: ({ operation }: { operation: string }) => lines.push(operation) } as never,
   });
   // Also by SIGHUP with the same file: what was wrong may have been elsewhere.
   assert.equal(await reload(async () => given), true);
@@ -29,4 +30,8 @@ test('a reload gives sources that were refused for good another chance, one with
     false,
   );
   assert.equal(chances, 1);
+  // Whoever looks at the log finds out that the file is mended.
+  assert.deepEqual(lines, []);
+  for (const _ of [1, 2]) assert.equal(await reload(async () => given), true);
+  assert.deepEqual(lines, ['configuration_in_force']);
 });
