@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createWorld } from '../../demo/world.ts';
 import { TESTED_ENVOYS } from '../support/envoy.ts';
 import { startUpstream } from '../support/loopback.ts';
+import { until } from '../support/until.ts';
 
 for (const version of TESTED_ENVOYS) {
   test(`Envoy ${version}: a pod is in the share or out of it, and an app cannot say which`, async (t) => {
@@ -36,8 +36,7 @@ for (const version of TESTED_ENVOYS) {
       (await get()).headers['authorization'] !== 'Bearer of-the-app';
     async function into(mode: string, ours: boolean): Promise<void> {
       writeFileSync(world.configFile, text.replace('mode: { percent: 0 }', `mode: ${mode}`));
-      for (const end = Date.now() + 30_000; (await isOurs()) !== ours; await sleep(20))
-        assert.ok(Date.now() < end, `${mode} is not in force`);
+      await until(`${mode} in force`, async () => (await isOurs()) === ours);
     }
 
     assert.deepEqual(
@@ -48,7 +47,7 @@ for (const version of TESTED_ENVOYS) {
     assert.equal((await get('/v1/refused')).status, 401);
     assert.equal(attempts, before + 1, 'a refusal of what the app sent is repeated by nobody');
     const isTold = async () => /refusals_total\{.*verdict="not_ours"\} 1\n/.test(await world.metrics());
-    for (const end = Date.now() + 30_000; !(await isTold()); await sleep(20)) assert.ok(Date.now() < end);
+    await until('the refusal is told', isTold);
 
     await into('{ percent: 100 }', true);
     assert.equal((await get()).headers['x-bearerd-share'], undefined);
@@ -68,6 +67,5 @@ test('an Envoy that bearerd never told of the share counts as outside, and one i
   assert.equal((await send('/v1/orders')).status, 401);
   await world.startBearerd();
   // Envoy comes back by its own back-off.
-  for (const end = Date.now() + 60_000; (await send('/v1/orders')).status !== 503; await sleep(100))
-    assert.ok(Date.now() < end);
+  await until('503', async () => (await send('/v1/orders')).status === 503, 60_000);
 });

@@ -14,6 +14,7 @@ import type { Front } from '../../src/server/front.ts';
 import { frameMessage } from '../../src/server/grpc-wire.ts';
 import { createRawFront } from '../../src/server/raw-front.ts';
 import { createRecordingObserver, type RecordingObserver } from '../support/recording-observer.ts';
+import { until } from '../support/until.ts';
 
 const ALLOWED = 'spiffe://cluster.local/ns/prod/sa/checkout';
 
@@ -160,34 +161,27 @@ describe('the Check listener with TLS', () => {
     });
   }
 
-  async function until(condition: () => boolean | Promise<boolean>): Promise<number> {
-    const begun = performance.now();
-    while (!(await condition())) {
-      if (performance.now() - begun > 30_000) throw new Error('did not happen within 30 s');
-      await sleep(20);
-    }
-    return performance.now() - begun;
-  }
-
   test('new files are taken over for new connections, wrong ones are not, and the last good pair serves on', async (t) => {
     assert.equal(await shown(), 'first');
     await use(await authority.issue('second', 'server'));
-    t.diagnostic(`taken over after ${Math.round(await until(async () => (await shown()) === 'second'))} ms`);
+    t.diagnostic(
+      `taken over after ${Math.round(await until('second', async () => (await shown()) === 'second'))} ms`,
+    );
 
     const refused = () => recorded.named('certificateRefused');
     const before = refused().length;
     await writeFile(join(folder, 'tls.key'), 'not a key');
     const isTold = () => /tls\.key is not the private key of/.test(String(refused().at(-1)?.[1]));
-    await until(() => refused().length > before && isTold());
+    await until('the wrong key is told', () => refused().length > before && isTold());
     assert.equal(await shown(), 'second');
     assert.equal(await call(client), 'hello');
 
     await use(await authority.issue('ended-server', 'server', { lifetimeMs: -60_000 }));
-    await until(() => /has ended/.test(String(refused().at(-1)![1])));
+    await until('the end is told', () => /has ended/.test(String(refused().at(-1)![1])));
     assert.equal(await shown(), 'second');
 
     await use(await authority.issue('third', 'server'));
-    await until(async () => (await shown()) === 'third');
+    await until('third', async () => (await shown()) === 'third');
   });
 
   test('a file that is missing at the start ends it with an error that names the file', async () => {

@@ -3,12 +3,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { alertmanager } from '../../tools/parts/alertmanager.ts';
 import { debianPackage } from '../../tools/parts/debian.ts';
 import { freePort } from './ports.ts';
 import { startProcess } from './process.ts';
+import { until } from './until.ts';
 
 export interface PrometheusSetup {
   /** host:port of what is scraped, each second. */
@@ -121,11 +121,10 @@ async function folderOf(t: TestContext, name: string): Promise<string> {
 }
 
 async function answers(url: string, output: () => string): Promise<void> {
-  const deadline = performance.now() + 60_000;
-  for (;;) {
-    const reply = await fetch(url).catch(() => undefined);
-    if (reply?.ok) return;
-    if (performance.now() > deadline) throw new Error(`${url} does not answer:\n${output()}`);
-    await sleep(50);
-  }
+  const isThere = () =>
+    fetch(url).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  await until(() => `${url} answers:\n${output()}`, isThere, 60_000);
 }

@@ -18,6 +18,7 @@ import {
 } from '../../support/raw-http2.ts';
 import { createRecordingObserver } from '../../support/recording-observer.ts';
 import { createSocketFolder } from '../../support/sockets.ts';
+import { until } from '../../support/until.ts';
 
 const { CALM, HEADERS, DATA } = { CALM: ErrorCode.ENHANCE_YOUR_CALM, ...FrameType };
 const EMPTY = Buffer.alloc(0);
@@ -292,7 +293,7 @@ describe('large things', () => {
       assert.equal(faults('too_many_streams'), before + 1);
       assert.equal(waiting.size, 1_000);
       client.close();
-      await until(() => waiting.size === 0);
+      await until('every call is gone', () => waiting.size === 0);
     });
   });
 
@@ -323,7 +324,7 @@ describe('large things', () => {
         for (let k = 0; k < 9; k++) client.send(frame(DATA, 0, id, Buffer.alloc(16_000)));
         if (i % 20 === 0) await sleep(1);
       }
-      await until(() => {
+      await until('80 are refused', () => {
         refused = client.frames.filter(
           (f) => f.type === HEADERS && /grpc-status\x018/.test(f.payload.toString('latin1')),
         ).length;
@@ -331,7 +332,7 @@ describe('large things', () => {
       });
       assert.ok(refused < 120, `${refused} of 300 refused: 32 MiB hold 209 unfinished messages of 160 kB`);
       client.close();
-      await until(async () => {
+      await until('what was held is free', async () => {
         const next = await connectRaw(path);
         next.send(frame(HEADERS, Flag.END_HEADERS, 1, callHead('/t.T/Echo')), frame(DATA, 0, 1, part));
         await sleep(50);
@@ -343,14 +344,6 @@ describe('large things', () => {
     }, 250);
   });
 });
-
-async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<void> {
-  const begun = performance.now();
-  while (!(await condition())) {
-    if (performance.now() - begun > timeoutMs) throw new Error(`not within ${timeoutMs} ms: ${condition}`);
-    await sleep(5);
-  }
-}
 
 describe('flow control', () => {
   const INITIAL_WINDOW_SIZE = 4;
@@ -412,7 +405,7 @@ describe('flow control', () => {
         client.send(call(id, '/t.T/Big', EMPTY));
         if (id % 50 === 1) await sleep(5);
       }
-      await until(() => faults('slow_reader') === before + 1);
+      await until('the fault is told', () => faults('slow_reader') === before + 1);
       client.close();
     });
   });

@@ -4,12 +4,12 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { UnsecuredJWT } from 'jose';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { createTokenSource } from '../../../src/source/registry.ts';
 import { nullObserver } from '../../../src/telemetry/observer.ts';
 import { issued, issueFailure } from '../../support/issue.ts';
+import { until } from '../../support/until.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bearerd-exec-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -40,11 +40,6 @@ const credential = (token: string, end?: number) =>
     status: { token, ...(end === undefined ? {} : { expirationTimestamp: new Date(end).toISOString() }) },
   });
 const print = (text: string) => `cat <<'END'\n${text}\nEND`;
-
-async function until(condition: () => boolean, ms = 30_000): Promise<void> {
-  const deadline = performance.now() + ms;
-  while (!condition() && performance.now() < deadline) await sleep(10);
-}
 
 /** Also a process that ended but was not yet reaped by whoever inherited it counts as ended. */
 function isAlive(pid: number): boolean {
@@ -115,7 +110,7 @@ test('at the limit the program is killed with all that it started', async (t) =>
   assert.equal(error.code, 'source_timeout');
   assert.ok(ms < 4_000, `${ms} ms`);
   const [child, shell] = readFileSync(pids, 'utf8').trim().split(' ').map(Number);
-  await until(() => !isAlive(child!) && !isAlive(shell!));
+  await until('both ended', () => !isAlive(child!) && !isAlive(shell!));
   assert.deepEqual([isAlive(child!), isAlive(shell!)], [false, false]);
 });
 
@@ -125,7 +120,7 @@ test('what a program leaves running neither delays its credential nor lives on',
   await issued(await script(`sleep 300 &\necho $! > ${pid}\n${print(credential('t'))}`));
   assert.ok(performance.now() - begun < 3_000);
   const left = Number(readFileSync(pid, 'utf8'));
-  await until(() => !isAlive(left));
+  await until('what it left ended', () => !isAlive(left));
   assert.equal(isAlive(left), false);
 });
 
@@ -134,10 +129,10 @@ test('a shutdown ends the program', async () => {
   const source = await script(`echo $$ > ${pid}\nsleep 300`);
   const controller = new AbortController();
   const failure = issueFailure(source, { signal: controller.signal });
-  await until(() => existsSync(pid) && readFileSync(pid, 'utf8') !== '');
+  await until('it runs', () => existsSync(pid) && readFileSync(pid, 'utf8') !== '');
   controller.abort();
   assert.equal((await failure).code, 'source_timeout');
   const shell = Number(readFileSync(pid, 'utf8'));
-  await until(() => !isAlive(shell));
+  await until('it ended', () => !isAlive(shell));
   assert.equal(isAlive(shell), false);
 });

@@ -10,6 +10,7 @@ import { createWorkloadApi } from '../../../src/workload-api/client.ts';
 import { hasGo } from '../../../tools/parts/go.ts';
 import { goSpiffeBinary } from '../../../tools/parts/go-spiffe.ts';
 import { startProcess } from '../../support/process.ts';
+import { until } from '../../support/until.ts';
 import { startWorkloadApi, type WorkloadApiOptions } from '../../support/workload-api.ts';
 
 async function setUp(t: TestContext, options: Partial<WorkloadApiOptions> = {}) {
@@ -22,11 +23,6 @@ async function setUp(t: TestContext, options: Partial<WorkloadApiOptions> = {}) 
   const api = createWorkloadApi(double.socket, systemClock);
   t.after(() => api.close());
   return { double, api };
-}
-
-async function until(condition: () => boolean, ms = 30_000): Promise<void> {
-  const deadline = performance.now() + ms;
-  while (!condition() && performance.now() < deadline) await sleep(10);
 }
 
 const go = await hasGo();
@@ -104,21 +100,21 @@ test('the stream of bundles stays open, tells of a new key at once, and comes ba
     const { keys } = JSON.parse(Buffer.from(bundles.get('spiffe://example.org')!).toString());
     kids.push(keys[0].kid);
   });
-  await until(() => kids.length === 1);
+  await until('bundle 1', () => kids.length === 1);
   assert.equal(double.openStreams, 1);
   await double.rotate();
-  await until(() => kids.length === 2);
+  await until('bundle 2', () => kids.length === 2);
   assert.deepEqual(kids, ['key-1', 'key-2']);
   await double.stop();
   await sleep(700);
   await double.start();
   const begun = performance.now();
-  await until(() => kids.length === 3);
+  await until('bundle 3', () => kids.length === 3);
   const ms = performance.now() - begun;
   t.diagnostic(`open again ${ms.toFixed(0)} ms after the API was back (at most 5000)`);
   assert.deepEqual(kids, ['key-1', 'key-2', 'key-2']);
   assert.ok(ms < 5_000, `${ms} ms`);
   stop();
-  await until(() => double.openStreams === 0);
+  await until('no stream is left', () => double.openStreams === 0);
   assert.equal(double.openStreams, 0);
 });
