@@ -107,7 +107,7 @@ function deployment(metadata: object, { image, imagePullSecrets, sidecarHash }: 
               readinessProbe: { httpGet: { path: '/livez', port: PORT, scheme: 'HTTPS' }, periodSeconds: 5 },
               livenessProbe: { httpGet: { path: '/livez', port: PORT, scheme: 'HTTPS' }, periodSeconds: 20 },
               resources: because(
-                'Measured with the limits of the image: 67 MB idle, 140 MB with the worst that a caller can make of it (367 MB without).',
+                'Measured with the limits of the image: 67 MB idle, 139 MB with 40 reviews of 1 MB at one time (367 MB without them).',
                 {
                   requests: { cpu: '10m', memory: '64Mi' },
                   limits: { memory: '384Mi' },
