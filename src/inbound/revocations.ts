@@ -21,11 +21,11 @@ export interface KnownRevocations {
   readonly good: { at: number };
   entries: readonly Revocation[];
   /** Of a shared one: every line that was ever seen there. */
-  readonly lines: Set<string>;
+  readonly lines: Map<string, Revocation | undefined>;
 }
 
 export function noRevocations(): KnownRevocations {
-  return { good: { at: Number.NEGATIVE_INFINITY }, entries: [], lines: new Set() };
+  return { good: { at: Number.NEGATIVE_INFINITY }, entries: [], lines: new Map() };
 }
 
 /** Over all lists, since tokens of API keys outlive one. */

@@ -5,7 +5,7 @@ import type { Observer } from '../telemetry/observer.ts';
 import { createFollowed, type Followed } from './followed.ts';
 import { MAX_FOLLOWED_BYTES } from './followed-file.ts';
 import { parseRevocation, parseRevocationLines } from './revocation-file.ts';
-import type { Revocations } from './revocations.ts';
+import type { Revocation, Revocations } from './revocations.ts';
 
 const EVERY_MS = 350;
 const NAME = 'revocation list';
@@ -27,32 +27,45 @@ export function createSharedRevocations(deps: SharedRevocationsDeps): Followed {
   let current: readonly string[] = [];
 
   function take(text: string): number {
-    parseRevocationLines(text);
     const next = new Set(text.split('\n'));
+    const added = parseNew(text, next);
     // Only an operator's tool writes here, and it appends.
     if (current.some((line) => !next.has(line))) {
       observer.inputRefused(NAME, 'it lost lines: what was known counts on');
     }
     current = [...next];
-    const added = [...next].filter((line) => !lines.has(line));
-    for (const line of added) lines.add(line);
+    for (const [line, entry] of added) lines.set(line, entry);
     if (!makeRoom(next)) {
-      for (const line of added) lines.delete(line);
+      for (const line of added.keys()) lines.delete(line);
       throw new Error(`larger than ${MAX_FOLLOWED_BYTES} bytes with what it lost`);
     }
-    const entries = parseRevocationLines([...lines].join('\n'));
+    const entries = [...lines.values()].filter((entry) => entry !== undefined);
     list.replace(entries);
     return entries.length;
+  }
+
+  /** A line more must not cost what the whole list does: nothing is answered meanwhile. */
+  function parseNew(text: string, next: ReadonlySet<string>): Map<string, Revocation | undefined> {
+    const added = new Map<string, Revocation | undefined>();
+    let isPlain = true;
+    for (const line of next) {
+      if (lines.has(line)) continue;
+      const entry = parseRevocation(line.trim());
+      isPlain &&= entry !== undefined || line.trim() === '';
+      added.set(line, entry);
+    }
+    // One that is none, or says how many there are.
+    if (!isPlain) parseRevocationLines(text);
+    return added;
   }
 
   /** What has ended is forgotten only for want of room, and where the list lost it: the clock may be ahead. */
   function makeRoom(next: ReadonlySet<string>): boolean {
     let bytes = 0;
-    for (const line of lines) bytes += line.length + 1;
-    for (const line of lines) {
+    for (const line of lines.keys()) bytes += line.length + 1;
+    for (const [line, entry] of lines) {
       if (bytes <= MAX_FOLLOWED_BYTES) break;
-      const endsAt = parseRevocation(line)?.endsAt ?? Number.POSITIVE_INFINITY;
-      if (next.has(line) || endsAt >= clock.now()) continue;
+      if (next.has(line) || (entry?.endsAt ?? Number.POSITIVE_INFINITY) >= clock.now()) continue;
       lines.delete(line);
       bytes -= line.length + 1;
     }
