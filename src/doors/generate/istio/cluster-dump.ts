@@ -14,8 +14,8 @@ import {
   validationsIn,
 } from '../../transport.ts';
 
-/** By the cluster's name. */
-export type ClusterOptions = ReadonlyMap<string, OwnOptions>;
+/** By service, each port and subset of it. */
+export type ClusterOptions = ReadonlyMap<string, readonly OwnOptions[]>;
 
 export interface OwnOptions {
   /** Of the cluster: outbound|PORT|SUBSET|SERVICE. */
@@ -64,7 +64,7 @@ export function readClusterDump(dump: unknown): ClusterOptions {
       sni: sniOf(cluster),
     });
   }
-  return found;
+  return Map.groupBy(found.values(), ({ service }) => service);
 }
 
 /** Those of the service on this port, or on any where the policy names none, with each subset of it. */
@@ -72,9 +72,7 @@ export function optionsOf(
   options: ClusterOptions,
   { name, port }: { readonly name: string; readonly port: number | undefined },
 ): readonly OwnOptions[] {
-  return [...options.values()].filter(
-    (own) => own.service === name && (port === undefined || own.port === port),
-  );
+  return (options.get(name) ?? []).filter((own) => port === undefined || own.port === port);
 }
 
 function withoutFilters(options: unknown): Readonly<Record<string, unknown>> | undefined {
