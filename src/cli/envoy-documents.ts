@@ -44,10 +44,13 @@ function documentsOf(text: string): string[] {
 
 /** Files of Envoy in an object of Kubernetes; else the value itself. Its other objects are looked through as they are. */
 function ofKubernetes(value: unknown, file: string): readonly unknown[] {
-  const { kind, metadata, items, data, stringData, binaryData } = json(value);
-  if (kind === 'List' || kind === 'ConfigMapList' || kind === 'SecretList') {
-    return list(items).flatMap((item) => ofKubernetes(item, file));
-  }
+  const { kind, items } = json(value);
+  const isList = kind === 'List' || kind === 'ConfigMapList' || kind === 'SecretList';
+  return (isList ? list(items) : [value]).flatMap((object) => ofObject(object, file));
+}
+
+function ofObject(value: unknown, file: string): readonly unknown[] {
+  const { kind, metadata, data, stringData, binaryData } = json(value);
   if (kind !== 'ConfigMap' && kind !== 'Secret') return [value];
   const decoded = (texts: unknown) =>
     Object.entries(json(texts)).map(([key, text]) => [key, Buffer.from(String(text), 'base64').toString()]);

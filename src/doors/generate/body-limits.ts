@@ -1,13 +1,13 @@
 // Rate limits by a value in the JSON body, for both sides. Envoy alone sees bodies, so it reads the value (json_to_metadata)
 // and counts (local_ratelimit); bearerd has no part in it while requests run.
-import type { BodyLimitConfig, Config, HostPattern, PathRule } from '../../config/config.ts';
+import type { BodyLimitConfig, Config, HostPattern } from '../../config/config.ts';
 import type { InboundConfig } from '../../config/inbound/config.ts';
 import { because } from '../../lib/commented-yaml.ts';
 import type { BucketSize } from '../../lib/token-bucket.ts';
-import { coversNames } from '../../policy/host-index.ts';
 import { type Authority, reachingQuery } from './expressions.ts';
 import { type Filter, onlyWhen } from './matcher.ts';
 import { isWatching } from './plan.ts';
+import { haveHostInCommon, type Taking, triedBefore } from './tried-before.ts';
 
 const FILTERS = 'type.googleapis.com/envoy.extensions.filters.http';
 const NAMESPACE = 'bearerd.body';
@@ -16,16 +16,10 @@ const NAMESPACE = 'bearerd.body';
 const JSON_TYPE = '(?i)application/([a-z0-9.-]+\\+)?json\\s*(;.*)?';
 
 /** A policy of either side, as far as a limit needs it. */
-interface Limited {
+interface Limited extends Taking {
   readonly name: string;
-  readonly match: {
-    readonly hosts: readonly HostPattern[] | undefined;
-    readonly methods: readonly string[] | undefined;
-    readonly paths: readonly PathRule[] | undefined;
-  };
   readonly bodyLimit?: BodyLimitConfig | undefined;
-  /** A policy that changes nothing takes no request from those behind it, and limits none. */
-  readonly takes: boolean;
+  /** A policy that changes nothing limits none. */
   readonly limits: boolean;
 }
 
@@ -55,7 +49,7 @@ export function inboundBodyLimits(inbound: InboundConfig): BodyLimits {
 /** Why a limit cannot be generated, each with the way out. */
 export function outboundBodyRefusals(config: Config): readonly string[] {
   return outboundLimited(config).flatMap((policy, i, all) =>
-    queryRefusals(policy, all.slice(0, i), `outbound.${policy.name}`),
+    queryRefusals(policy, () => triedBefore(all, i), `outbound.${policy.name}`),
   );
 }
 
@@ -64,7 +58,7 @@ export function inboundBodyRefusals(inbound: InboundConfig): readonly string[] {
     const where = `inbound policy ${policy.name}`;
     const port = policy.bodyLimit && policy.match.hosts?.find((host) => host.port !== undefined)?.port;
     return [
-      ...queryRefusals(policy, all.slice(0, i), where),
+      ...queryRefusals(policy, () => triedBefore(all, i), where),
       ...(port === undefined
         ? []
         : [
@@ -75,15 +69,14 @@ export function inboundBodyRefusals(inbound: InboundConfig): readonly string[] {
 }
 
 /** A regular expression of its own would limit requests that are none of its own, one before it would be passed over. */
-function queryRefusals(policy: Limited, before: readonly Limited[], where: string): string[] {
+function queryRefusals(policy: Limited, earlier: () => readonly Limited[], where: string): string[] {
   if (policy.bodyLimit === undefined) return [];
   const fix = 'could match into the query in Envoy; write [^?/] for .';
   return [
     ...reachingQuery(policy.match.paths).map(
       (regex) => `${where} has rate_limit.key.body: regex ${regex} ${fix}`,
     ),
-    ...before
-      .filter((one) => one.takes && overlap(one, policy))
+    ...earlier()
       .flatMap((one) => reachingQuery(one.match.paths).map((regex) => ({ regex, name: one.name })))
       .map(
         ({ regex, name }) =>
@@ -111,13 +104,16 @@ function bodyLimits(policies: readonly Limited[], refuseAmbiguous: boolean): Bod
     const { name, bodyLimit, limits } = policy;
     if (bodyLimit === undefined || !limits) return;
     // The first match wins: what an earlier policy covers is not counted here.
-    const earlier = policies.slice(0, i).filter((one) => one.takes && overlap(one, policy));
+    const earlier = triedBefore(policies, i);
     if (earlier.some(isEverything)) return;
     const rules = {
       ...rulesOf(policy),
       except: earlier.map(rulesOf),
       refuseAmbiguousPath:
-        refuseAmbiguous && [policy, ...earlier].some(({ match }) => match.paths !== undefined),
+        refuseAmbiguous &&
+        policies
+          .slice(0, i + 1)
+          .some((one) => one.takes && one.match.paths !== undefined && haveHostInCommon(one, policy)),
       inShare: false,
     };
     const only = (filter: Filter) =>
@@ -138,13 +134,6 @@ function rulesOf({ match: { hosts, methods, paths } }: Limited) {
 
 function authorityOf({ name, wildcard, port }: HostPattern): Authority {
   return { names: [name], wildcard, port };
-}
-
-/** Whether they have a host in common; ports are not looked at. */
-function overlap(a: Limited, b: Limited): boolean {
-  const [hosts, others] = [a.match.hosts, b.match.hosts];
-  if (hosts === undefined || others === undefined) return true;
-  return hosts.some((one) => others.some((two) => coversNames(one, two) || coversNames(two, one)));
 }
 
 /** json_to_metadata waits for the end of the body anyway. */

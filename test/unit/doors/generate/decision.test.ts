@@ -2,6 +2,8 @@
 // decided otherwise once.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { parseConfig } from '../../../../src/config/parse.ts';
+import { outboundBodyLimits } from '../../../../src/doors/generate/body-limits.ts';
 import { generateEnvoy } from '../../../../src/doors/generate/generate.ts';
 import { clusterPatches } from '../../../../src/doors/generate/istio/cluster-patch.ts';
 import { istioHosts, istioRefusals } from '../../../../src/doors/generate/istio/istio-hosts.ts';
@@ -160,6 +162,39 @@ describe('what Envoy is told', () => {
     assert.equal(requests, 1_500);
   });
 });
+
+test('a limit by the body counts the requests that the policy gets', () => {
+  const limits = (...names: string[]) => {
+    const limit = ', rate_limit: { requests: 5, key: { body: [model] } }';
+    const policies = [
+      '{ name: regex, match: { hosts: [h], paths: [{ regex: "/v1/[a-z]+" }] }, inject: { source: s }',
+      '{ name: v1, match: { hosts: [h], paths: [/v1/a] }, inject: { source: s }',
+      '{ name: rest, match: { hosts: [h] }, inject: { source: s }',
+    ].filter((policy) => names.some((name) => policy.includes(`name: ${name},`)));
+    const text = `version: 1\nmode: development\nlisten: { check: "unix:///run/check.sock" }
+sources: { s: { static: { value: { inline: key } } } }\noutbound:\n${policies.map((policy) => `  - ${policy}${limit} }\n`).join('')}`;
+    const { count } = outboundBodyLimits(parseConfig(text, 'bearerd.yaml'));
+    return (path: string) =>
+      (plain(count) as Limit[])
+        .filter(({ name }) => name.includes('local_ratelimit'))
+        .filter(({ typed_config: { xds_matcher } }) => {
+          const values = { ':method': 'POST', ':authority': 'h', ':path': path };
+          return !holds(xds_matcher.matcher_list.matchers[0]!.predicate, values);
+        })
+        .map(({ name }) => name.split('.').at(-1));
+  };
+  // Regular expressions are tried after all others.
+  assert.deepEqual(limits('regex', 'v1')('/v1/a'), ['v1']);
+  assert.deepEqual(limits('regex', 'v1')('/v1/b'), ['regex']);
+  assert.deepEqual(limits('regex', 'rest')('/v1/b'), ['rest']);
+});
+
+interface Limit {
+  readonly name: string;
+  readonly typed_config: {
+    readonly xds_matcher: { readonly matcher_list: { readonly matchers: { readonly predicate: object }[] } };
+  };
+}
 
 /** By the injectors of one cluster. */
 function injected(filters: readonly Injector[], [method, authority, path]: Request): string[] {
