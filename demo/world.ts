@@ -80,8 +80,8 @@ export interface World {
   readiness(): Promise<string>;
   /** Status of a page of the health listener. */
   probe(path: '/startupz' | '/readyz' | '/livez'): Promise<number>;
-  /** Resolves once bearerd has its credentials. */
-  ready(): Promise<void>;
+  /** Resolves once bearerd has its credentials; rejects with what is missing after `limitMs`, a minute by default. */
+  ready(limitMs?: number): Promise<void>;
   metrics(): Promise<string>;
   stop(): Promise<void>;
 }
@@ -135,6 +135,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
 
   const probe: World['probe'] = async (path) => (await fetch(`${healthUrl}${path}`)).status;
   const readyz = () => probe('/readyz');
+  const readiness: World['readiness'] = async () => (await fetch(`${healthUrl}/readyz`)).text();
   const tls = { ca: authority.ca, cert: client.cert, key: client.key, sni: 'api' };
   const there = { address: '127.0.0.1', port: upstream.port, tls };
 
@@ -174,10 +175,14 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       return gated(envoy);
     },
     readyz,
-    readiness: async () => (await fetch(`${healthUrl}/readyz`)).text(),
+    readiness,
     probe,
-    async ready() {
-      while ((await readyz()) !== 200) await sleep(20);
+    async ready(limitMs = 60_000) {
+      const end = performance.now() + limitMs;
+      while ((await readyz()) !== 200) {
+        if (performance.now() > end) throw new Error(`bearerd is not ready: ${await readiness()}`);
+        await sleep(20);
+      }
     },
     metrics: async () => (await fetch(`${healthUrl}/metrics`)).text(),
     async stop() {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { startProcess } from '../support/process.ts';
+import { startedWorld } from '../support/world.ts';
 
 test('the demo tells its story within two minutes and ends with exit code 0 and a table', async (t) => {
   const begun = performance.now();
@@ -34,4 +35,9 @@ test('a demo that is ended in the middle leaves no process, no port and no key b
   assert.doesNotMatch(demo.output(), /failed/);
   await assert.rejects(fetch(push!), 'its Envoy has ended');
   assert.deepEqual(await readdir(folder), []);
+});
+
+test('a demo that waits in vain for a credential says for which, and does not wait for ever', async (t) => {
+  const world = await startedWorld(t, { providerDown: true });
+  await assert.rejects(world.ready(100), /bearerd is not ready: .*orders/s);
 });
