@@ -70,10 +70,15 @@ export function createOAuthClient(
   let withheld: string | undefined;
   const proof = config.dpop ? createProofOfPossession(client) : undefined;
 
-  async function askOnce(request: TokenRequest, signal: AbortSignal): Promise<TokenReply> {
+  async function askOnce(
+    request: TokenRequest,
+    signal: AbortSignal,
+    proves: (sent: oauth.ClientAuth) => void,
+  ): Promise<TokenReply> {
     const { grantType, parameters, tokenTypes = ['bearer'] } = request;
     const server = await authorizationServer.metadata(signal);
     const authenticate = await authentication.authenticate(server, signal);
+    proves(authenticate);
     const form = typeof parameters === 'function' ? await parameters(server) : parameters;
     const sentAt = clock.monotonic();
     const reply = await oauth.genericTokenEndpointRequest(server, client, authenticate, grantType, form, {
@@ -103,13 +108,14 @@ export function createOAuthClient(
     let nonceTried = false;
     let otherTried = false;
     for (;;) {
+      let sent: oauth.ClientAuth | undefined;
       try {
-        return await askOnce(request, signal);
+        return await askOnce(request, signal, (proof) => (sent = proof));
       } catch (error) {
         // RFC 9449 section 8: the refusal brought the nonce, which the proof of the next call carries.
         if (proof !== undefined && !nonceTried && oauth.isDPoPNonceError(error)) {
           nonceTried = true;
-        } else if (!otherTried && isOfClient(error) && authentication.refused?.()) {
+        } else if (!otherTried && isOfClient(error) && authentication.refused?.(sent)) {
           otherTried = true;
         } else {
           throw error;

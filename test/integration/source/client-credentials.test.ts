@@ -357,6 +357,25 @@ describe('two secrets', () => {
     assert.equal(token.value.reveal(), 'abc');
   });
 
+  // As the exchanges of many users are: each that was refused went on to the next secret, so that half came back to the wrong one.
+  test('two calls side by side whose secret is refused both go on with the other one', async () => {
+    let arrived = 0;
+    let both = () => {};
+    const met = new Promise<void>((resolve) => (both = resolve));
+    reply = (_, r, body) => {
+      if (new URLSearchParams(body).get('client_secret') === 'old') return json(r, 200, good);
+      if (++arrived === 2) both();
+      void met.then(() => json(r, 401, { error: 'invalid_client' }));
+    };
+    const source = await sourceOf(words(two));
+    const tokens = await Promise.all([source.issue(issueRequest()), source.issue(issueRequest())]);
+    await source.close?.();
+    assert.deepEqual(
+      tokens.map(({ value }) => value.reveal()),
+      ['abc', 'abc'],
+    );
+  });
+
   test('when both are refused there are two calls and no more', async () => {
     let calls = 0;
     reply = (_, r) => {

@@ -76,7 +76,7 @@ export function createAutomatic(
         )
       );
     },
-    refused: () => chosen?.refused?.() ?? false,
+    refused: (sent) => chosen?.refused?.(sent) ?? false,
     oddity: () => chosen?.oddity?.(),
     files: [...new Set(configured.flatMap(({ authentication }) => authentication.files))],
   };

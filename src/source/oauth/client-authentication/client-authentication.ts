@@ -14,8 +14,11 @@ import { createPrivateKeyJwt } from './private-key-jwt.ts';
 export interface ClientAuthentication {
   /** Secrets and keys are read anew for each request. Rejects with CredentialError. */
   authenticate(server: oauth.AuthorizationServer, signal: AbortSignal): Promise<oauth.ClientAuth>;
-  /** The provider answered invalid_client, or the secret could not be read. True: there is another one to try. */
-  refused?(): boolean;
+  /**
+   * The provider answered invalid_client to `sent`, or the secret could not be read (undefined). True: there is another one to
+   * try. Calls run side by side, so what was sent may be in use no more.
+   */
+  refused?(sent: oauth.ClientAuth | undefined): boolean;
   /** What is odd about the proof that was sent last, for our own log; quotes nothing of it. */
   oddity?(): string | undefined;
   /** To watch. */

@@ -13,15 +13,29 @@ export function createClientSecret(
   // The one that was taken last, so that a secret which came or went costs one refused call and not one each time.
   let inUse = 0;
   let isPadded = false;
+  const indexes = new WeakMap<ClientAuth, number>();
+
+  /** Once, however many calls find out. */
+  function leave(index: number): void {
+    if (index === inUse) inUse = (inUse + 1) % secrets.length;
+  }
+
   return {
     async authenticate() {
-      const secret = (await secrets[inUse]!.read()).reveal();
-      isPadded = secret.trim() !== secret;
-      return method(secret);
+      const index = inUse;
+      const secret = await secrets[index]!.read().catch((error: unknown) => {
+        leave(index);
+        throw error;
+      });
+      isPadded = secret.reveal().trim() !== secret.reveal();
+      const proof = method(secret.reveal());
+      indexes.set(proof, index);
+      return proof;
     },
     oddity: () => (isPadded ? 'client_secret begins or ends with white space' : undefined),
-    refused() {
-      inUse = (inUse + 1) % secrets.length;
+    refused(sent) {
+      const index = sent === undefined ? undefined : indexes.get(sent);
+      if (index !== undefined) leave(index);
       return secrets.length > 1;
     },
     files: secrets.flatMap(({ file }) => file ?? []),
