@@ -1,4 +1,5 @@
 // The file that import reads, as values: YAML or JSON, one document or several, as it is or in ConfigMaps and Secrets.
+import { refuseTooLarge } from '../config/load.ts';
 import { parseYaml } from '../config/yaml-document.ts';
 import { json, list } from '../doors/envoy-json.ts';
 import { ConfigError } from '../lib/errors.ts';
@@ -13,6 +14,7 @@ function parseDocuments(text: string, file: string): readonly unknown[] {
   try {
     return [JSON.parse(text)];
   } catch {
+    refuseTooLarge(text.length, file);
     return documentsOf(text).map((document) => parseDocument(document, file));
   }
 }

@@ -26,8 +26,11 @@ export async function loadConfig(path: string, bundle: readonly ConfigText[] = [
 const HEAP_BYTES = 120;
 const MIB = 1 << 20;
 
-/** V8 ends a process without room: one that serves would lose the configuration that is in force. Throws ConfigError. */
-function refuseTooLarge(size: number, path: string): void {
+/**
+ * `size`: characters of YAML. V8 ends a process without room: one that serves would lose the configuration that is in force.
+ * Throws ConfigError.
+ */
+export function refuseTooLarge(size: number, path: string): void {
   const fits = (): boolean => {
     const { heap_size_limit: limit, used_heap_size: used } = getHeapStatistics();
     return size * HEAP_BYTES <= limit - used;

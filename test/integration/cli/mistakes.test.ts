@@ -81,6 +81,18 @@ test('a line without an end is refused by its number, and a file of no records i
   assert.match(out, /none\.jsonl:1000: .*\nand 99000 more\n100000 records: NOT whole\n$/);
 });
 
+test('a dump in YAML for which the heap has no room is refused, and does not end the process', async () => {
+  const dump = file('dump.yaml', `items:\n${'- kind: EnvoyFilter\n'.repeat(100_000)}`);
+  const heap = ['--max-semi-space-size=2', '--max-old-space-size=96'];
+  const args = [...heap, 'bin/bearerd.js', 'import', dump];
+  const asked = await startProcess(process.execPath, args);
+  assert.equal((await asked.exited).code, 1);
+  assert.match(
+    asked.output(),
+    /dump\.yaml: has 2000007 characters, for which this process has no room: NODE_OPTIONS=--max-old-/,
+  );
+});
+
 test('byte order mark, CRLF and blank lines of other systems are none of the text', async () => {
   const line = '{"method":"GET","authority":"h","path":"/"}';
   const { out } = await bearerd(
