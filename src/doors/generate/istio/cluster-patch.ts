@@ -8,9 +8,17 @@ import type { RequestRules } from '../matcher.ts';
 import { type PlannedRule, type RulesTogether, rulesTogether } from '../plan.ts';
 import { pushFilters } from '../push-filter.ts';
 import { commonHttpOptions, http1Options, outlierDetection } from '../resilience.ts';
-import { type OwnOptions, optionsOf } from './cluster-dump.ts';
-import type { EnvoyFilterOptions } from './envoy-filters.ts';
+import { type ClusterOptions, type OwnOptions, optionsOf } from './cluster-dump.ts';
 import type { IstioHost } from './istio-hosts.ts';
+import type { OutsideTls } from './outside.ts';
+import type { Placed } from './patches.ts';
+
+export interface ClusterPatchOptions extends Pick<Placed, 'context'> {
+  readonly config: Config;
+  /** What the clusters say of HTTP by now. */
+  readonly clusterOptions: ClusterOptions;
+  readonly tls: OutsideTls;
+}
 
 /** Whether any of its policies changes its clusters. */
 export function isPatched({ policies, resilience }: IstioHost): boolean {
@@ -18,7 +26,7 @@ export function isPatched({ policies, resilience }: IstioHost): boolean {
 }
 
 /** One for all, or, where ports or subsets say different things of HTTP (a subset with TLS of its own), one each. */
-export function clusterPatches(options: EnvoyFilterOptions, host: IstioHost): readonly object[] {
+export function clusterPatches(options: ClusterPatchOptions, host: IstioHost): readonly object[] {
   const { name, port } = host;
   const known = optionsOf(options.clusterOptions, host);
   if (new Set(known.map(({ http }) => JSON.stringify(http))).size > 1)
@@ -29,7 +37,7 @@ export function clusterPatches(options: EnvoyFilterOptions, host: IstioHost): re
 
 /** The whole options of the protocol: a MERGE of Istio replaces them, and Envoy refuses them without a protocol. */
 function clusterPatch(
-  { config, context, tls }: EnvoyFilterOptions,
+  { config, context, tls }: ClusterPatchOptions,
   host: IstioHost,
   cluster: object,
   known: OwnOptions | undefined,

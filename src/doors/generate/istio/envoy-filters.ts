@@ -1,6 +1,5 @@
 // The EnvoyFilters of a namespace's outgoing requests. One object a purpose, so that what an upgrade of Istio breaks is
 // seen by its name. The surface is small on purpose: EnvoyFilter is the part of Istio that breaks with upgrades.
-import type { Config } from '../../../config/config.ts';
 import { because, plain } from '../../../lib/commented-yaml.ts';
 import { outboundBodyLimits } from '../body-limits.ts';
 import { managerLogs, router } from '../bootstrap.ts';
@@ -12,10 +11,8 @@ import type { Plan, PlannedPolicy } from '../plan.ts';
 import { xdsCluster } from '../push-filter.ts';
 import { listenerHttp1Options } from '../resilience.ts';
 import { retryHints, retryPolicy } from '../retry-policy.ts';
-import type { ClusterOptions } from './cluster-dump.ts';
-import { clusterPatches, isPatched } from './cluster-patch.ts';
+import { type ClusterPatchOptions, clusterPatches, isPatched } from './cluster-patch.ts';
 import { type IstioHost, istioHosts, policyOfRetries } from './istio-hosts.ts';
-import type { OutsideTls } from './outside.ts';
 import {
   addCluster,
   atRouter,
@@ -26,14 +23,10 @@ import {
   type Placed,
 } from './patches.ts';
 
-export interface EnvoyFilterOptions extends Placed {
-  readonly config: Config;
+export interface EnvoyFilterOptions extends Placed, ClusterPatchOptions {
   readonly plan: Plan;
   /** patch: retries go into Istio's routes; print: the team's own VirtualService states them. */
   readonly retries: 'patch' | 'print';
-  /** What the clusters say of HTTP by now. */
-  readonly clusterOptions: ClusterOptions;
-  readonly tls: OutsideTls;
 }
 
 export function envoyFilters(options: EnvoyFilterOptions): readonly object[] {

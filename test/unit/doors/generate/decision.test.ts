@@ -226,7 +226,7 @@ test('a cluster of Istio injects what policies say, also where a request to one 
     const plan = planDoors(config, 'both');
     if (istioRefusals(plan).length > 0) continue;
     for (const host of istioHosts(plan)) {
-      const filters = injectorsOf(plan, config, host);
+      const filters = injectorsOf(config, host);
       const authority = `${host.name}${draw.one(host.port === undefined ? ['', ':80', ':1'] : ['', `:${host.port}`])}`;
       // An ambiguous path may be refused where the host says less than the cluster.
       for (const path of ASKED.filter((one) => !/\/\/|\.\./.test(one))) {
@@ -247,24 +247,11 @@ test('a cluster of Istio injects what policies say, also where a request to one 
 });
 
 function injectorsOf(
-  plan: ReturnType<typeof planDoors>,
   config: ReturnType<typeof configOf>,
   host: ReturnType<typeof istioHosts>[number],
 ): readonly Injector[] {
   const patch = plain(
-    clusterPatches(
-      {
-        config,
-        plan,
-        context: 'SIDECAR_OUTBOUND',
-        namespace: 'shop',
-        selector: undefined,
-        retries: 'print',
-        clusterOptions: new Map(),
-        tls: {},
-      },
-      host,
-    )[0],
+    clusterPatches({ config, context: 'SIDECAR_OUTBOUND', clusterOptions: new Map(), tls: {} }, host)[0],
   ) as {
     readonly patch: {
       readonly value: { readonly typed_extension_protocol_options: Record<string, Options> };
