@@ -20,6 +20,14 @@ const MEANINGS: Readonly<Record<string, string>> = {
   READONLY: 'it is a replica (READONLY): name the master, or redis.sentinel',
 };
 
+/** Told as they are; a code may also be what somebody made up. */
+const OTHER_CODES = new Set(['CROSSSLOT', 'ERR', 'NOPROTO', 'TRYAGAIN', 'WRONGTYPE']);
+const COMMANDS = new Set(
+  'asking auth cluster|slots del eval get hello hget hset ping pexpire pttl publish set subscribe time xadd xrange xrevrange zadd zcard zremrangebyscore'.split(
+    ' ',
+  ),
+);
+
 /** The server's error replies begin with a code in capitals. */
 export function replyCode(error: unknown): string | undefined {
   return error instanceof Error ? /^[A-Z]{2,}(?= |$)/.exec(error.message)?.[0] : undefined;
@@ -43,12 +51,17 @@ export function createFaultReasons(
   const place = kind === 'single' ? `${first?.host}:${first?.port}` : `no node of ${nodes.length}`;
   const rights = (what: string) => `${user} lacks rights (NOPERM): give it ${what} (ACL SETUSER)`;
 
+  function rightsTo(commands: readonly string[]): string {
+    const lacking = commands.map((name) => name.toLowerCase()).filter((name) => COMMANDS.has(name));
+    const all = [...new Set(lacking)].map((name) => `+${name}`).join(' ');
+    return rights(all === '' ? 'what docs/shared-cache.md lists' : all);
+  }
+
   function ofReply(code: string, text: string): string {
     if (/^NOPERM|ACL failure/.test(text)) {
       if (/access (a key|one of the keys)/.test(text)) return rights(`~bearerd:${tenant}:*`);
       if (/access (a channel|one of the channels)/.test(text)) return rights(`&bearerd:${tenant}:*`);
-      const command = /run the '([a-z|]{1,32})' command/.exec(text)?.[1];
-      return rights(command === undefined ? 'what docs/shared-cache.md lists' : `+${command}`);
+      return rightsTo([/run the '([a-z|]+)' command/.exec(text)?.[1] ?? '']);
     }
     if (code === 'WRONGPASS') {
       return `it refuses ${user} with this password (WRONGPASS): redis.username and redis.password must be those of a user that is on (ACL LIST)`;
@@ -60,7 +73,8 @@ export function createFaultReasons(
     if (/^ERR .*cluster support disabled/.test(text))
       return 'it is no node of a cluster: name it under redis.address';
     if (Object.hasOwn(MEANINGS, code)) return MEANINGS[code]!;
-    return `it refuses what bearerd asks (${code}): Redis 7 or newer, or Valkey is needed`;
+    const shown = OTHER_CODES.has(code) ? code : 'an unknown error';
+    return `it refuses what bearerd asks (${shown}): Redis 7 or newer, or Valkey is needed`;
   }
 
   return {
@@ -87,9 +101,9 @@ export function createFaultReasons(
     },
     ofCommands(refused) {
       const lacking = refused.filter(([, text]) => /^NOPERM|ACL failure/.test(text));
-      const [command, text] = lacking[0] ?? refused[0] ?? ['', ''];
+      const [, text] = lacking[0] ?? refused[0] ?? ['', ''];
       if (lacking.length === 0 || /access /.test(text)) return ofReply(/^[A-Z]+/.exec(text)?.[0] ?? '', text);
-      return rights([...new Set(lacking.map(([name]) => `+${name.toLowerCase()}`))].join(' ') || command);
+      return rightsTo(lacking.map(([command]) => command));
     },
   };
 }
