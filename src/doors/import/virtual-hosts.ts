@@ -58,8 +58,9 @@ export function routeConfigurations(configuration: unknown): ReadonlyMap<string,
   );
 }
 
-function isEvery(match: Json): boolean {
-  return Object.keys(match).join() === 'prefix' && (match['prefix'] === '/' || match['prefix'] === '');
+/** Istio states case_sensitive everywhere. */
+function isEvery({ prefix, case_sensitive: _, ...conditions }: Json): boolean {
+  return (prefix === '/' || prefix === '') && Object.keys(conditions).length === 0;
 }
 
 function clustersOf(route: Json): string[] {

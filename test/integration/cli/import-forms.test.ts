@@ -254,7 +254,14 @@ describe('no policy injects where Envoy did not', () => {
   const mine = host(['orders.example.com'], to('orders'));
   const cases: Readonly<Record<string, [configuration: object, hosts: string[], mode: string]>> = {
     'all of a host leads there': [
-      { listeners: [listener([mine])], clusters: [ORDERS] },
+      {
+        listeners: [
+          listener([
+            host(['orders.example.com'], to('orders', { match: { prefix: '/', case_sensitive: true } })),
+          ]),
+        ],
+        clusters: [ORDERS],
+      },
       ['orders.example.com'],
       'enforce',
     ],
