@@ -32,8 +32,8 @@ Options:
   --selector LABEL   only workloads with this label, KEY=VALUE; default: all of the namespace
   --retries HOW      patch (default): into Istio's routes; print: lines for the VirtualServices that you have
   --from-cluster DUMP
-                     /config_dump?include_eds of a sidecar: what its clusters say of HTTP (a DestinationRule's idle timeout, h2 upgrade, the
-                     check of a certificate's name) is kept, which a patch of Istio would replace
+                     /config_dump?include_eds of a sidecar: what its clusters say of HTTP (a DestinationRule's idle timeout,
+                     h2 upgrade, the check of a certificate's name) is kept, which a patch of Istio would replace
   --tls FILE         hosts outside the mesh with an authority or client certificate of their own, and services in it with TLS
                      of their own, YAML: HOST: { ca, cert, key, sni }, files as istio-proxy sees them
   --output FILE      default: standard output

@@ -65,7 +65,7 @@ function node(document: Document, value: unknown): unknown {
 
 /** A comment on a mapping's value belongs above its key, or YAML would put it between the two. */
 function pair(document: Document, key: string, item: unknown): Pair {
-  const made = document.createPair(key, null);
+  const made = document.createPair(node(document, key), null);
   const commented = item instanceof Commented;
   made.value = node(document, commented ? item.value : item) as Node;
   if (commented && isScalar(made.key)) made.key.commentBefore = comment(item.comment);
