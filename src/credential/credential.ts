@@ -152,9 +152,9 @@ export interface CredentialStore {
   subscribe(source: string, listener: CredentialListener): () => void;
   /**
    * An upstream refused this generation, and its attempt certainly carried it. `requestKey` tells different requests
-   * apart for the count of "refused for good".
+   * apart for the count of "refused for good", `carriedForMs` says since when Envoy uses it (default: since it was published).
    */
-  refused(source: string, generation: number, requestKey: string): ForcedRefresh;
+  refused(source: string, generation: number, requestKey: string, carriedForMs?: number): ForcedRefresh;
   /**
    * Whose credential this is, for a request that lost its subject token to an earlier attempt. Found by the SHA-256 of
    * the value (`keyOf`), as long as the credential lives, also when it has been renewed meanwhile.

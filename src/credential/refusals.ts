@@ -17,8 +17,11 @@ const DIFFERENT_REQUESTS = 3;
 const IN_A_ROW = 3;
 
 export interface Refusals {
-  /** A request that certainly carried the current credential was refused. Whether that is for good by now: for 30 s. */
-  counted(requestKey: string): boolean;
+  /**
+   * A request that certainly carried the current credential was refused. Whether that is for good by now.
+   * `carriedForMs`: since Envoy uses it, which took it over some time after it was published; default: since then.
+   */
+  counted(requestKey: string, carriedForMs?: number): boolean;
   /** Whether a renewal may start now; if so it is charged. */
   allowed(): boolean;
   /** A new credential is out; `forced` = because of a refusal. */
@@ -31,28 +34,21 @@ export interface Refusals {
 export function createRefusals(clock: Clock, perSource: Rate, endpoint: Rate): Refusals {
   const repeats = createRate(REPEAT_BURST, REPEAT_EVERY_MS, clock);
   let lastForcedAt = Number.NEGATIVE_INFINITY;
-  /** Monotonic, ms; undefined = not refused for good. */
-  let forGoodSince: number | undefined;
+  let forGood = false;
   let inARow = 0;
   let publishedAt = clock.monotonic();
   let currentIsForced = false;
   const keys = new Set<string>();
 
   return {
-    counted(requestKey) {
-      const now = clock.monotonic();
-      const soon = now - publishedAt <= REFUSED_AT_ONCE_MS;
+    counted(requestKey, carriedForMs = Number.POSITIVE_INFINITY) {
+      const soon = Math.min(carriedForMs, clock.monotonic() - publishedAt) <= REFUSED_AT_ONCE_MS;
       if (soon && currentIsForced && keys.size < DIFFERENT_REQUESTS) {
         keys.add(requestKey);
         if (keys.size === DIFFERENT_REQUESTS) inARow++;
       }
-      if (inARow >= IN_A_ROW) forGoodSince ??= now;
-      // What the upstream lacked may have come, as the key set of a provider: the next one may be good, another refusal ends it.
-      if (forGoodSince !== undefined && now - forGoodSince >= REPEAT_EVERY_MS) {
-        forGoodSince = undefined;
-        inARow = IN_A_ROW - 1;
-      }
-      return forGoodSince !== undefined;
+      if (inARow >= IN_A_ROW) forGood = true;
+      return forGood;
     },
     allowed() {
       const now = clock.monotonic();
@@ -69,12 +65,12 @@ export function createRefusals(clock: Clock, perSource: Rate, endpoint: Rate): R
       publishedAt = clock.monotonic();
       currentIsForced = forced;
       if (!forced) {
-        forGoodSince = undefined;
+        forGood = false;
         inARow = 0;
       }
     },
     reset() {
-      forGoodSince = undefined;
+      forGood = false;
       inARow = 0;
     },
   };

@@ -13,7 +13,7 @@ export interface Renewal {
   readonly hadOne: boolean;
   retryAfterMs(subjectKey?: string): number;
   subscribe(listener: CredentialListener): () => void;
-  refused(generation: number, requestKey: string): ForcedRefresh;
+  refused(generation: number, requestKey: string, carriedForMs?: number): ForcedRefresh;
   /** What was refused for good may be renewed again. */
   reconsider(): void;
   subjectOf(valueKey: string): CarriedSubject | undefined;

@@ -202,10 +202,10 @@ export function createSourceRenewal(deps: SourceRenewalDeps): Renewal {
       watchExpiry();
       return () => void listeners.delete(listener);
     },
-    refused(generation, requestKey) {
+    refused(generation, requestKey, carriedForMs) {
       const outcome = ((): ForcedRefresh => {
         if (current === undefined || current.generation !== generation) return 'stale';
-        if (refusals.counted(requestKey)) return 'refused_for_good';
+        if (refusals.counted(requestKey, carriedForMs)) return 'refused_for_good';
         // Before the limits: of a hundred requests refused during one fetch only the first is charged.
         if (flight !== undefined) return 'joined';
         if (!refusals.allowed()) return 'limited';

@@ -104,7 +104,7 @@ export function createCredentialStore(deps: StoreDeps): ChangeableStore {
       after: (source, ...wanted) => of(source).after(...wanted),
       failure: (source, subjectKey) => of(source).failure(subjectKey),
       retryAfterMs: (source, subjectKey) => of(source).retryAfterMs(subjectKey),
-      refused: (source, refused, requestKey) => of(source).refused(refused, requestKey),
+      refused: (source, ...refusal) => of(source).refused(...refusal),
       subjectOf: (source, valueKey) => of(source).subjectOf(valueKey),
     };
   }

@@ -170,7 +170,7 @@ function conclude(
   { request }: HTTPAccessLogEntry,
   attempt: RefusedAttempt,
   judgement: Judgement,
-  { store, observer, tracer }: AccessLogServiceDeps,
+  { store, observer, tracer, clock }: AccessLogServiceDeps,
 ): void {
   if (judgement.verdict !== 'counted') return observer.refusalSeen(door, judgement.source, judgement.verdict);
   const { inTrailers } = attempt;
@@ -181,6 +181,8 @@ function conclude(
   // The renewal that it begins is part of the request's trace.
   const attributes = { 'bearerd.source': judgement.source, 'bearerd.door': door };
   const span = tracer?.start('bearerd.refused', attributes, (name) => request?.requestHeaders.get(name));
-  within(span, () => store.refused(judgement.source, judgement.generation, key));
+  const { source, generation, sinceEpochMs } = judgement;
+  const carriedForMs = sinceEpochMs && clock.now() - sinceEpochMs;
+  within(span, () => store.refused(source, generation, key, carriedForMs));
   span?.end();
 }

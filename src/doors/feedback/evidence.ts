@@ -15,6 +15,8 @@ export type Judgement =
       readonly policy: string;
       readonly source: string;
       readonly generation: number;
+      /** Push: since when Envoy uses it, epoch ms. */
+      readonly sinceEpochMs?: number;
     }
   /** `source` is '' where none of ours is concerned. */
   | { readonly verdict: Exclude<RefusalVerdict, 'counted'>; readonly source: string };
@@ -41,7 +43,7 @@ export function judgePush(
   if (!carried || attempt.startedAt <= carried.sinceEpochMs + AFTER_ACK_MS) {
     return { verdict: 'in_doubt', source };
   }
-  return { verdict: 'counted', policy: policy!.name, source, generation: carried.generation };
+  return { verdict: 'counted', policy: policy!.name, source, ...carried };
 }
 
 export function judgeCheck(
