@@ -86,6 +86,7 @@ test('push: the generation is the acknowledged one', () => {
     policy: 'orders',
     source: 'orders',
     generation: 7,
+    sinceEpochMs: ACKED_AT,
   });
 });
 
@@ -214,6 +215,7 @@ test('where the guard put another source in the place of the one that Envoy has,
     policy: 'orders',
     source: 'orders@1234abcd',
     generation: 7,
+    sinceEpochMs: ACKED_AT,
   });
   const others = { ...table, byName: () => undefined };
   assert.equal(judgePush(ofPolicy('someone'), others, acknowledgements).verdict, 'malformed');
