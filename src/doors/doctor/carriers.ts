@@ -2,7 +2,8 @@
 import type { OutboundConfig } from '../../config/config.ts';
 import { MARK } from '../attempt/request.ts';
 import { isType, type Json, json, list, type Placed } from '../envoy-json.ts';
-import { type EnvoyState, isOurs, ofType } from './envoy-state.ts';
+import { meshCluster } from '../mesh-cluster.ts';
+import { askedCluster, type EnvoyState, isOurs, metadataOfCluster, ofType } from './envoy-state.ts';
 
 export interface Carrier {
   readonly cluster: Json;
@@ -67,7 +68,7 @@ function clusterAround(above: readonly Json[]): Json | undefined {
 
 /** As the cluster says it. */
 function policyOf(cluster: Json | undefined): unknown {
-  return json(json(json(cluster?.['metadata'])['filter_metadata'])['bearerd'])['policy'];
+  return metadataOfCluster(json(cluster))['policy'];
 }
 
 function isAggregate(cluster: Json): boolean {
@@ -78,8 +79,7 @@ function isAggregate(cluster: Json): boolean {
 function isOnEverywhere(state: EnvoyState): boolean {
   return ofType(state, 'ext_authz.v3.ExtAuthz').some(({ object, above }) => {
     const filter = above.findLast((one) => 'typed_config' in one);
-    const { cluster_name } = json(json(object['grpc_service'])['envoy_grpc']);
-    return cluster_name === 'bearerd_check' && filter?.['disabled'] !== true;
+    return askedCluster(object) === 'bearerd_check' && filter?.['disabled'] !== true;
   });
 }
 
@@ -133,10 +133,10 @@ function policiesOf(injector: Json, outbound: readonly OutboundConfig[]): readon
 
 /** A cluster of Istio says the first policy of several. */
 function policiesOfService(name: unknown, outbound: readonly OutboundConfig[]): readonly string[] {
-  const [, port, service] = /^outbound\|(\d+)\|[^|]*\|(.+)$/.exec(String(name)) ?? [];
+  const mesh = meshCluster(String(name));
   return outbound
     .filter(({ match }) =>
-      match.hosts.some((host) => host.name === service && [undefined, Number(port)].includes(host.port)),
+      match.hosts.some((host) => host.name === mesh?.service && [undefined, mesh.port].includes(host.port)),
     )
     .map((policy) => policy.name);
 }

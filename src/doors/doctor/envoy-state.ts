@@ -1,6 +1,7 @@
 // What a running Envoy says of itself by its admin interface, as far as the doctor looks. Pure.
 
 import { isType, type Json, json, list, objectsIn, type Placed } from '../envoy-json.ts';
+import { METADATA_KEY } from '../generate/access-log.ts';
 import { type Endpoints, endpointsIn, type Validations, validationsIn } from '../transport.ts';
 
 export interface EnvoyState {
@@ -52,6 +53,16 @@ export function ofType(state: EnvoyState, name: string): EnvoyState['objects'] {
 /** Its secret comes from bearerd. */
 export function isOurs(credential: Json): boolean {
   return objectsIn(credential).some(({ object }) => String(object['cluster_name']).startsWith('bearerd_xds'));
+}
+
+/** Of bearerd's filters: the cluster that is asked. */
+export function askedCluster(filter: Json): unknown {
+  return json(json(filter['grpc_service'])['envoy_grpc'])['cluster_name'];
+}
+
+/** What a generated cluster says of its policy: `policy`, `source`, `door`; empty where it is none of ours. */
+export function metadataOfCluster(cluster: Json): Json {
+  return json(json(json(cluster['metadata'])['filter_metadata'])[METADATA_KEY]);
 }
 
 /** `1.500s` in milliseconds; undefined where it is no duration. */

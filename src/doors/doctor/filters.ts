@@ -2,7 +2,14 @@
 import type { Config } from '../../config/config.ts';
 import { DEADLINE_SHARE } from '../deadline.ts';
 import { json, list } from '../envoy-json.ts';
-import { durationMs, type EnvoyState, isOurs, ofType } from './envoy-state.ts';
+import {
+  askedCluster,
+  durationMs,
+  type EnvoyState,
+  isOurs,
+  metadataOfCluster,
+  ofType,
+} from './envoy-state.ts';
 import { type Finding, GENERATE } from './finding.ts';
 
 const ENOUGH_RETRIES = 100;
@@ -13,10 +20,9 @@ export function filters(config: Config, state: EnvoyState): Finding[] {
 
 function checkFilter({ maxWaitMs, unmatched }: Config, state: EnvoyState): Finding[] {
   return ofType(state, 'ext_authz.v3.ExtAuthz').flatMap(({ object, above }): Finding[] => {
-    const grpc = json(object['grpc_service']);
-    if (json(grpc['envoy_grpc'])['cluster_name'] !== 'bearerd_check') return [];
+    if (askedCluster(object) !== 'bearerd_check') return [];
     const found: Finding[] = [];
-    const timeout = durationMs(grpc['timeout']) ?? 200;
+    const timeout = durationMs(json(object['grpc_service'])['timeout']) ?? 200;
     if (timeout * DEADLINE_SHARE < maxWaitMs - 50) {
       found.push({
         severity: 'warning',
@@ -52,7 +58,7 @@ function checkFilter({ maxWaitMs, unmatched }: Config, state: EnvoyState): Findi
 
 function processors({ maxWaitMs }: Config, state: EnvoyState): Finding[] {
   return ofType(state, 'ext_proc.v3.ExternalProcessor').flatMap(({ object }): Finding[] => {
-    if (json(json(object['grpc_service'])['envoy_grpc'])['cluster_name'] !== 'bearerd_check') return [];
+    if (askedCluster(object) !== 'bearerd_check') return [];
     const found: Finding[] = [];
     if (object['failure_mode_allow'] === true) {
       found.push({
@@ -107,7 +113,7 @@ function injectors({ outbound }: Config, state: EnvoyState): Finding[] {
         fix: 'is bearerd running, and does a policy of its configuration name this secret?',
       });
     }
-    const { policy } = json(json(json(cluster['metadata'])['filter_metadata'])['bearerd']);
+    const { policy } = metadataOfCluster(cluster);
     // Nothing of it is renewed before time.
     if (outbound.find((one) => one.name === policy)?.healOn === 'off') continue;
     healed = true;

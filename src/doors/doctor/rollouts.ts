@@ -8,7 +8,7 @@ import { type Json, json, list } from '../envoy-json.ts';
 import { INBOUND_CHECK_CLUSTER } from '../generate/inbound/inbound.ts';
 import { headerNames } from '../inbound/header-names.ts';
 import { metadataOf, processorsOf } from './carriers.ts';
-import { type EnvoyState, ofType } from './envoy-state.ts';
+import { askedCluster, type EnvoyState, metadataOfCluster, ofType } from './envoy-state.ts';
 import { type Finding, GENERATE } from './finding.ts';
 
 export function rollouts(config: Config, state: EnvoyState): Finding[] {
@@ -19,7 +19,7 @@ export function rollouts(config: Config, state: EnvoyState): Finding[] {
 function pushed({ outbound }: Config, { objects }: EnvoyState): Finding[] {
   const served = new Set(
     objects
-      .map(({ object }) => json(json(json(object['metadata'])['filter_metadata'])['bearerd']))
+      .map(({ object }) => metadataOfCluster(object))
       .filter(({ door }) => door === 'push')
       .map(({ policy }) => policy),
   );
@@ -40,7 +40,7 @@ function pushed({ outbound }: Config, { objects }: EnvoyState): Finding[] {
 /** A header that is not sent looks like one that the app did not set. */
 function headersSent(config: Config, state: EnvoyState): Finding[] {
   const check = ofType(state, 'ext_authz.v3.ExtAuthz').flatMap(({ object }) => {
-    const cluster = clusterOf(object);
+    const cluster = askedCluster(object);
     const read =
       cluster === 'bearerd_check'
         ? readHeaders(config)
@@ -76,7 +76,7 @@ function inbound(config: Config, state: EnvoyState): Finding[] {
   if (config.inbound === undefined) return [];
   const asks = ofType(state, 'ext_authz.v3.ExtAuthz').some(
     // Istio's own CUSTOM action asks by a cluster of its own.
-    ({ object }) => clusterOf(object) === INBOUND_CHECK_CLUSTER || 'filter_enabled_metadata' in object,
+    ({ object }) => askedCluster(object) === INBOUND_CHECK_CLUSTER || 'filter_enabled_metadata' in object,
   );
   if (asks) return [];
   return [
@@ -86,8 +86,4 @@ function inbound(config: Config, state: EnvoyState): Finding[] {
       fix: 'apply what "bearerd generate envoy --door inbound" writes, unless another Envoy has it',
     },
   ];
-}
-
-function clusterOf(filter: Json): unknown {
-  return json(json(filter['grpc_service'])['envoy_grpc'])['cluster_name'];
 }

@@ -2,6 +2,7 @@
 import type { Config } from '../../config/config.ts';
 import { TRANSPORT } from '../attempt/upstream.ts';
 import { type Json, json } from '../envoy-json.ts';
+import { meshCluster } from '../mesh-cluster.ts';
 import {
   encryptedSockets,
   endpointsOf,
@@ -90,7 +91,7 @@ function unverified(cluster: Json, what: string, strangers: Stranger): Finding {
 
 function fixOf(cluster: Json, strangers: Stranger): string {
   const sni = sniOf(cluster);
-  const [, service] = /^outbound\|[^|]*\|[^|]*\|(.+)$/.exec(String(cluster['name'])) ?? [];
+  const service = meshCluster(String(cluster['name']))?.service;
   const rule = `of the DestinationRule for ${service}`;
   if (strangers === 'anybody') {
     return service === undefined

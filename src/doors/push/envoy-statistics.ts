@@ -4,6 +4,7 @@ import type { Config } from '../../config/config.ts';
 import { json, list } from '../envoy-json.ts';
 import { planDoors } from '../generate/plan.ts';
 import { clusterName } from '../generate/routes.ts';
+import { meshCluster } from '../mesh-cluster.ts';
 
 /** Attempts since Envoy's start. */
 export interface PushedRequests {
@@ -48,11 +49,11 @@ export function policyOfCluster(config: Config): PolicyOfCluster {
     }
   }
   return (cluster) => {
-    const mesh = /^outbound\|(\d+)\|[^|]*\|(.+)$/.exec(cluster);
-    if (mesh === null) return known.get(cluster);
-    const [, port, name] = mesh;
-    return inMesh.find((one) => one.host === name && (one.port === undefined || one.port === Number(port)))
-      ?.policy;
+    const mesh = meshCluster(cluster);
+    if (mesh === undefined) return known.get(cluster);
+    return inMesh.find(
+      ({ host, port }) => host === mesh.service && (port === undefined || port === mesh.port),
+    )?.policy;
   };
 }
 

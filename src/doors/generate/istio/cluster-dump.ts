@@ -1,6 +1,7 @@
 // What a user's clusters say that a patch of Istio replaces or cannot change, out of Envoy's /config_dump. Pure.
 
-import { objectsIn } from '../../envoy-json.ts';
+import { json, objectsIn } from '../../envoy-json.ts';
+import { meshCluster } from '../../mesh-cluster.ts';
 import {
   encryptedSockets,
   endpointsIn,
@@ -40,10 +41,11 @@ export function readClusterDump(dump: unknown): ClusterOptions {
   const objects = objectsIn(dump);
   const validations = validationsIn(objects);
   const endpoints = endpointsIn(objects);
-  for (const cluster of clusters(dump)) {
+  for (const { object } of objects) {
+    const cluster = json(object['cluster']);
     const name = String(cluster['name']);
-    const [, port, service] = /^outbound\|(\d+)\|[^|]*\|(.+)$/.exec(name) ?? [];
-    if (service === undefined) continue;
+    const mesh = meshCluster(name);
+    if (mesh === undefined) continue;
     const options = (cluster['typed_extension_protocol_options'] as Record<string, unknown> | undefined)?.[
       HTTP_OPTIONS
     ];
@@ -51,8 +53,7 @@ export function readClusterDump(dump: unknown): ClusterOptions {
     const { thresholds } = (cluster['circuit_breakers'] ?? {}) as { thresholds?: { max_retries?: number }[] };
     found.set(name, {
       name,
-      service,
-      port: Number(port),
+      ...mesh,
       http: withoutFilters(options),
       maxRetries: thresholds?.[0]?.max_retries,
       plain: isPlain(cluster)
@@ -79,13 +80,4 @@ function withoutFilters(options: unknown): Readonly<Record<string, unknown>> | u
   if (typeof options !== 'object' || options === null) return undefined;
   const { '@type': _, http_filters: __, ...own } = options as Record<string, unknown>;
   return own;
-}
-
-function clusters(dump: unknown): Record<string, unknown>[] {
-  if (typeof dump !== 'object' || dump === null) return [];
-  if (Array.isArray(dump)) return dump.flatMap(clusters);
-  const entry = dump as Record<string, unknown>;
-  const own = entry['cluster'];
-  if (typeof own === 'object' && own !== null && 'name' in own) return [own as Record<string, unknown>];
-  return Object.values(entry).flatMap(clusters);
 }
