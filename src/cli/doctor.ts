@@ -14,10 +14,10 @@ import { printable } from '../lib/printable.ts';
 import { parseArguments, refusePositionals, required } from './arguments.ts';
 import { BUNDLE_OPTION, loadBundledConfig } from './bundled-config.ts';
 import { type Command, UsageError } from './command.ts';
+import { MAX_DUMP_BYTES } from './input.ts';
 
-/** Of a mesh with thousands of services a dump has some tens of megabytes. */
+/** Of a mesh with thousands of services a dump takes some seconds. */
 const TIMEOUT_MS = 15_000;
-const MAX_BYTES = 256 << 20;
 
 export const doctor: Command = {
   help: `Usage: bearerd doctor --config FILE [--envoy URL]
@@ -158,7 +158,7 @@ async function statusPage({ listen: { status } }: Config): Promise<Finding[]> {
 }
 
 function ask(path: string, where: RequestOptions): Promise<unknown> {
-  return askJson({ ...where, path }, { timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES });
+  return askJson({ ...where, path }, { timeoutMs: TIMEOUT_MS, maxBytes: MAX_DUMP_BYTES });
 }
 
 function faultOf(error: unknown): string {

@@ -6,7 +6,7 @@ import { ConfigError } from '../lib/errors.ts';
 
 /** Throws ConfigError. `file`: what messages call it. */
 export function envoyDocuments(text: string, file: string): readonly unknown[] {
-  return parseDocuments(text.replace(/^\ufeff/, ''), file).flatMap((value) => ofKubernetes(value, file));
+  return parseDocuments(text, file).flatMap((value) => ofKubernetes(value, file));
 }
 
 /** A dump of tens of megabytes is JSON, which YAML's parser takes minutes for. */

@@ -5,12 +5,12 @@ import { fileFault } from '../lib/file-fault.ts';
 import { InputError } from './command.ts';
 
 /** Of a mesh with thousands of services a dump has some tens of megabytes. */
-const MAX_BYTES = 256 << 20;
+export const MAX_DUMP_BYTES = 256 << 20;
 /** Of one line. Envoy's headers have 60 KiB, an audit record less. */
 const MAX_LINE = 1 << 20;
 
 /** The whole text, without a byte order mark. Throws InputError. */
-export async function readInput(file: string, maxBytes = MAX_BYTES): Promise<string> {
+export async function readInput(file: string, maxBytes = MAX_DUMP_BYTES): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of chunksOf(file)) {

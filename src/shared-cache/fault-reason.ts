@@ -30,7 +30,16 @@ const COMMANDS = new Set(
 
 /** The server's error replies begin with a code in capitals. */
 export function replyCode(error: unknown): string | undefined {
-  return error instanceof Error ? /^[A-Z]{2,}(?= |$)/.exec(error.message)?.[0] : undefined;
+  return error instanceof Error ? codeOf(error.message) : undefined;
+}
+
+function codeOf(reply: string): string | undefined {
+  return /^[A-Z]{2,}(?= |$)/.exec(reply)?.[0];
+}
+
+/** Of a command inside a script it is told in words: ACL failure in script. */
+function isOfRights(reply: string): boolean {
+  return /^NOPERM|ACL failure/.test(reply);
 }
 
 export interface FaultReasons {
@@ -58,7 +67,7 @@ export function createFaultReasons(
   }
 
   function ofReply(code: string, text: string): string {
-    if (/^NOPERM|ACL failure/.test(text)) {
+    if (isOfRights(text)) {
       if (/access (a key|one of the keys)/.test(text)) return rights(`~bearerd:${tenant}:*`);
       if (/access (a channel|one of the channels)/.test(text)) return rights(`&bearerd:${tenant}:*`);
       return rightsTo([/run the '([a-z|]+)' command/.exec(text)?.[1] ?? '']);
@@ -100,9 +109,9 @@ export function createFaultReasons(
       return `${place} cannot be reached ${connectionFault(code)}${setting}`;
     },
     ofCommands(refused) {
-      const lacking = refused.filter(([, text]) => /^NOPERM|ACL failure/.test(text));
+      const lacking = refused.filter(([, text]) => isOfRights(text));
       const [, text] = lacking[0] ?? refused[0] ?? ['', ''];
-      if (lacking.length === 0 || /access /.test(text)) return ofReply(/^[A-Z]+/.exec(text)?.[0] ?? '', text);
+      if (lacking.length === 0 || /access /.test(text)) return ofReply(codeOf(text) ?? '', text);
       return rightsTo(lacking.map(([command]) => command));
     },
   };
