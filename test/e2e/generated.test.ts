@@ -8,6 +8,7 @@ import { generateEnvoy } from '../../src/doors/generate/generate.ts';
 import { generateInbound } from '../../src/doors/generate/inbound/inbound.ts';
 import { generateIstio } from '../../src/doors/generate/istio/istio.ts';
 import { TESTED_ENVOYS, validateEnvoy } from '../support/envoy.ts';
+import { ISTIO_OPTIONS } from '../support/istio-options.ts';
 import { startedWorld } from '../support/world.ts';
 
 const RESILIENCE =
@@ -163,14 +164,10 @@ const istio = (
         inbound === 'filter' ? undefined : '127.0.0.1:9192',
       ),
       {
+        ...ISTIO_OPTIONS,
         door,
-        namespace: 'shop',
         context,
         inbound,
-        selector: undefined,
-        retries: 'patch',
-        clusterOptions: new Map(),
-        tls: {},
       },
     ),
   );

@@ -8,6 +8,7 @@ import { ORDERS } from '../../demo/world.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { generateIstio } from '../../src/doors/generate/istio/istio.ts';
 import { startGateway } from '../support/gateway.ts';
+import { ISTIO_OPTIONS } from '../support/istio-options.ts';
 
 const TABLE: readonly (readonly [port: string, header: 'authorization' | 'x-one'])[] = [
   ['', 'authorization'],
@@ -51,10 +52,7 @@ interface Patch {
 
 /** The upstream and the listener of `bootstrap` as istiod would have them for port 8443: what is patched last stands. */
 function meshed(bootstrap: string, text: string, door: 'check' | 'push'): string {
-  const manifests = generateIstio(parseConfig(text, 'bearerd.yaml'), {
-    ...{ door, namespace: 'shop', context: 'sidecar', inbound: 'filter', retries: 'patch', tls: {} },
-    ...{ selector: undefined, clusterOptions: new Map() },
-  });
+  const manifests = generateIstio(parseConfig(text, 'bearerd.yaml'), { ...ISTIO_OPTIONS, door });
   const patches = parseAllDocuments(manifests).flatMap(
     (document) => (document.toJS() as { spec: { configPatches?: Patch[] } }).spec.configPatches ?? [],
   );

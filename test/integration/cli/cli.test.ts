@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
-import { startProcess } from '../../support/process.ts';
+import { after, type TestContext, test } from 'node:test';
+import { type StartedProcess, startProcess } from '../../support/process.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bearerd-cli-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -99,6 +99,14 @@ outbound:
   assert.match(watched.output, /in shadow +no-posts \(outbound\[1\]\) would answer 403[\s\S]*none matches/);
 });
 
+/** Resolves once `listener` listens. */
+async function startServing(t: TestContext, config: string, listener: string): Promise<StartedProcess> {
+  const started = await startProcess(process.execPath, ['bin/bearerd.js', 'serve', '--config', config]);
+  t.after(() => started.stop());
+  await started.waitForOutput(new RegExp(`"listener":"${listener}","state":"listening"`));
+  return started;
+}
+
 test('serve listens, runs with small heap limits, ends well on SIGTERM, and names an address that is taken', async (t) => {
   const config = file(
     'ok.yaml',
@@ -108,9 +116,7 @@ sources: { key: { required: true, client_credentials: { token_endpoint: "https:/
 `,
   );
   const begun = performance.now();
-  const first = await startProcess(process.execPath, ['bin/bearerd.js', 'serve', '--config', config]);
-  t.after(() => first.stop());
-  await first.waitForOutput(/"listener":"health","state":"listening"/);
+  const first = await startServing(t, config, 'health');
   t.diagnostic(`listening after ${(performance.now() - begun).toFixed(0)} ms`);
   assert.match(readFileSync(`/proc/${first.pid}/cmdline`, 'utf8'), /--max-semi-space-size=2/);
   const second = await bearerd('serve', '--config', config);
@@ -131,10 +137,7 @@ sources: { key: { required: true, client_credentials: { token_endpoint: "https:/
 
 test('a log in the place of the configuration ends no process that serves: the configuration before stays in force', async (t) => {
   const good = `version: 1\nlisten: { check: "unix://${folder}/kept.sock" }\n`;
-  const config = file('replaced.yaml', good);
-  const serving = await startProcess(process.execPath, ['bin/bearerd.js', 'serve', '--config', config]);
-  t.after(() => serving.stop());
-  await serving.waitForOutput(/"listener":"check","state":"listening"/);
+  const serving = await startServing(t, file('replaced.yaml', good), 'check');
   const line = `${JSON.stringify({ method: 'GET', authority: 'orders', path: '/v1/items', code: 200, user_agent: 'x'.repeat(100) })}\n`;
   file('replaced.yaml', line.repeat((4 << 20) / line.length));
   await serving.waitForOutput(/was not taken over/);
@@ -145,10 +148,7 @@ test('a log in the place of the configuration ends no process that serves: the c
 
 test('a configuration for which the heap has no room is refused with how much it needs, and ends no process that serves', async (t) => {
   const good = `version: 1\nlisten: { check: "unix://${folder}/roomy.sock" }\n`;
-  const config = file('roomy.yaml', good);
-  const serving = await startProcess(process.execPath, ['bin/bearerd.js', 'serve', '--config', config]);
-  t.after(() => serving.stop());
-  await serving.waitForOutput(/"listener":"check","state":"listening"/);
+  const serving = await startServing(t, file('roomy.yaml', good), 'check');
   const policies = Array.from(
     { length: 40_000 },
     (_, i) => `  - { name: policy-${i}, match: { hosts: [h${i}.example.com] }, deny: true }\n`,

@@ -7,6 +7,7 @@ import { readClusterDump } from '../../../../src/doors/generate/istio/cluster-du
 import { type GenerateIstioOptions, generateIstio } from '../../../../src/doors/generate/istio/istio.ts';
 import { GenerateError } from '../../../../src/doors/generate/problems.ts';
 import { HTTP_OPTIONS } from '../../../../src/doors/transport.ts';
+import { ISTIO_OPTIONS } from '../../../support/istio-options.ts';
 
 const SERVICE = 'orders.shop.svc.cluster.local';
 const BY_HOST = { auto_sni: true, auto_san_validation: true };
@@ -19,17 +20,7 @@ sources: { a: { static: { value: { file: /key } } } }
 outbound: [{ name: orders, match: { ${hosts} }, inject: { source: a } }]`,
     'bearerd.yaml',
   );
-  return generateIstio(config, {
-    door: 'push',
-    namespace: 'shop',
-    context: 'sidecar',
-    inbound: 'filter',
-    tls: {},
-    selector: undefined,
-    retries: 'patch',
-    clusterOptions: new Map(),
-    ...options,
-  });
+  return generateIstio(config, { ...ISTIO_OPTIONS, door: 'push', ...options });
 }
 
 interface Manifest {

@@ -6,17 +6,7 @@ import { readClusterDump } from '../../../../src/doors/generate/istio/cluster-du
 import { type GenerateIstioOptions, generateIstio } from '../../../../src/doors/generate/istio/istio.ts';
 import { GenerateError } from '../../../../src/doors/generate/problems.ts';
 import { KEPT_STATISTICS } from '../../../../src/doors/push/envoy-statistics.ts';
-
-const OPTIONS: GenerateIstioOptions = {
-  door: 'best',
-  namespace: 'shop',
-  context: 'sidecar',
-  inbound: 'filter',
-  tls: {},
-  selector: undefined,
-  retries: 'patch',
-  clusterOptions: new Map(),
-};
+import { ISTIO_OPTIONS } from '../../../support/istio-options.ts';
 
 const config = (outbound: string) =>
   parseConfig(
@@ -46,7 +36,7 @@ interface Manifest {
 }
 
 function documents(outbound: string, options: Partial<GenerateIstioOptions> = {}): Manifest[] {
-  const text = generateIstio(config(outbound), { ...OPTIONS, ...options });
+  const text = generateIstio(config(outbound), { ...ISTIO_OPTIONS, ...options });
   return parseAllDocuments(text).map((document) => document.toJS() as Manifest);
 }
 const patchesOf = (all: Manifest[], name: string): Patch[] =>
@@ -54,7 +44,7 @@ const patchesOf = (all: Manifest[], name: string): Patch[] =>
 
 function problems(outbound: string, options: Partial<GenerateIstioOptions> = {}): string {
   try {
-    generateIstio(config(outbound), { ...OPTIONS, ...options });
+    generateIstio(config(outbound), { ...ISTIO_OPTIONS, ...options });
   } catch (error) {
     assert.ok(error instanceof GenerateError);
     return error.problems.join('\n');
@@ -65,7 +55,7 @@ function problems(outbound: string, options: Partial<GenerateIstioOptions> = {})
 describe('generate istio', () => {
   test('prints what a sidecar has to count for the guard of a policy by push, and for no other', () => {
     const annotation = (outbound: string, door: 'best' | 'check') => {
-      const lines = generateIstio(config(outbound), { ...OPTIONS, door }).split('\n');
+      const lines = generateIstio(config(outbound), { ...ISTIO_OPTIONS, door }).split('\n');
       const at = lines.findIndex((line) => /^# +proxy\.istio\.io\/config: \|$/.test(line));
       if (at === -1) return undefined;
       const text = lines.slice(at, at + 7).map((line) => line.replace(/^# {3}/, ''));
@@ -84,8 +74,8 @@ describe('generate istio', () => {
   });
 
   test('writes the same text for the same input', () => {
-    const once = generateIstio(config(ORDERS), OPTIONS);
-    assert.equal(generateIstio(config(ORDERS), OPTIONS), once);
+    const once = generateIstio(config(ORDERS), ISTIO_OPTIONS);
+    assert.equal(generateIstio(config(ORDERS), ISTIO_OPTIONS), once);
   });
 
   test('gives each set of Envoys of a namespace objects of its own', () => {
@@ -299,10 +289,14 @@ describe('generate istio', () => {
         },
       ]);
     const text = (max_retries?: number, door: 'check' | 'push' = 'push') =>
-      generateIstio(config(ORDERS), { ...OPTIONS, door, clusterOptions: dump(max_retries) });
+      generateIstio(config(ORDERS), { ...ISTIO_OPTIONS, door, clusterOptions: dump(max_retries) });
     assert.match(text(10), /# TOO FEW RETRIES: .* orders\.shop\.svc\.cluster\.local lets 10 run at once/);
     assert.match(text(), /lets 3 run at once/);
-    for (const enough of [text(4_294_967_295), text(10, 'check'), generateIstio(config(ORDERS), OPTIONS)])
+    for (const enough of [
+      text(4_294_967_295),
+      text(10, 'check'),
+      generateIstio(config(ORDERS), ISTIO_OPTIONS),
+    ])
       assert.doesNotMatch(enough, /TOO FEW RETRIES/);
   });
 
@@ -325,7 +319,7 @@ outbound:
       );
     const tls = { transport_socket_matches: [{ name: 'tlsMode-istio' }, { name: 'tlsMode-disabled' }] };
     const text = (more: string, clusterOptions: ReturnType<typeof dump>) =>
-      generateIstio(production(more), { ...OPTIONS, clusterOptions });
+      generateIstio(production(more), { ...ISTIO_OPTIONS, clusterOptions });
     for (const plain of [dump({}), dump({}, tls), dump(tls, {})])
       assert.throws(
         () => text('', plain),
@@ -347,7 +341,7 @@ outbound:
     assert.deepEqual(entry.spec['ports'], [{ number: 80, name: 'http', protocol: 'HTTP', targetPort: 443 }]);
     assert.ok(all.some(({ kind }) => kind === 'DestinationRule'));
     assert.match(
-      generateIstio(config(outside), OPTIONS),
+      generateIstio(config(outside), ISTIO_OPTIONS),
       /# OUTSIDE THE MESH: api\.example\.com\. Apps must call http:/,
     );
   });
@@ -412,20 +406,20 @@ ${ORDERS}`,
       'bearerd.yaml',
     );
     assert.match(
-      generateIstio(inside, { ...OPTIONS, door: 'push' }),
+      generateIstio(inside, { ...ISTIO_OPTIONS, door: 'push' }),
       /# INSIDE THE MESH: bearerd itself asks idp\.auth\.svc\.cluster\.local, .*\n# {3}a PeerAuthentication in auth /,
     );
-    assert.doesNotMatch(generateIstio(config(ORDERS), OPTIONS), /INSIDE THE MESH/);
+    assert.doesNotMatch(generateIstio(config(ORDERS), ISTIO_OPTIONS), /INSIDE THE MESH/);
     const others = `${ORDERS}tracing: { otlp_endpoint: "http://collector.observe.svc:4318" }
 policy_bundle: { url: "https://policies.fleet.svc:8443/x.jws", name: shop, keys: keys.pem }
 `;
-    const text = generateIstio(config(others), OPTIONS);
+    const text = generateIstio(config(others), ISTIO_OPTIONS);
     assert.match(text, /asks policies\.fleet\.svc, [\s\S]*asks collector\.observe\.svc, /);
   });
 
   test('says so where every gateway, or the whole mesh, would be changed', () => {
     const text = (options: Partial<GenerateIstioOptions>) =>
-      generateIstio(config(ORDERS), { ...OPTIONS, namespace: 'istio-system', ...options });
+      generateIstio(config(ORDERS), { ...ISTIO_OPTIONS, namespace: 'istio-system', ...options });
     assert.match(text({ context: 'egress' }), /# THE WHOLE MESH: .* every gateway of every namespace\./);
     for (const options of [{ selector: { istio: 'egressgateway' } }, { namespace: 'shop' }])
       assert.doesNotMatch(text(options), /THE WHOLE MESH|EVERY GATEWAY/);
@@ -433,7 +427,7 @@ policy_bundle: { url: "https://policies.fleet.svc:8443/x.jws", name: shop, keys:
   });
 
   test('prints retries for the VirtualService that a team has, and then patches none', () => {
-    const text = generateIstio(config(ORDERS), { ...OPTIONS, retries: 'print' });
+    const text = generateIstio(config(ORDERS), { ...ISTIO_OPTIONS, retries: 'print' });
     assert.match(text, /# {5}attempts: 5\n# {5}retryOn: "connect-failure,.*,401"\n# {5}backoff: 0.25s/);
     assert.doesNotMatch(text, /HTTP_ROUTE/);
   });
@@ -456,7 +450,7 @@ policy_bundle: { url: "https://policies.fleet.svc:8443/x.jws", name: shop, keys:
       assert.doesNotMatch(hints, /POST/);
     }
     assert.match(
-      generateIstio(config(policy), OPTIONS),
+      generateIstio(config(policy), ISTIO_OPTIONS),
       /DestinationRule for orders\.shop\.svc\.cluster\.local:\n# {3}connectionPool:\n# {5}tcp:\n# {7}maxConnections: 9/,
     );
   });
@@ -522,7 +516,7 @@ const FORWARDING = '{ name: api, match: {}, forward: { x-user: sub } }';
 
 describe('generate istio, inbound', () => {
   const made = (policy: string, listen = SOCKET, options: Partial<GenerateIstioOptions> = {}) =>
-    generateIstio(withInbound(listen, policy), { ...OPTIONS, ...options });
+    generateIstio(withInbound(listen, policy), { ...ISTIO_OPTIONS, ...options });
   const parsed = (text: string) => parseAllDocuments(text).map((document) => document.toJS() as Manifest);
 
   test('asks before the app, after every forged header of any spelling is gone', () => {
